@@ -1,0 +1,73 @@
+# `make help` lists the targets. Everything works on a fresh Debian 12 with only Go, git and make.
+# One shell per recipe, so that a trap or a variable lasts to its end.
+.ONESHELL:
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+# A bare environment (cron, a CI runner, sudo) may lack HOME, and the PATH to Go, HAProxy and dockerd.
+ifeq ($(strip $(HOME)),)
+export HOME := $(shell getent passwd "$$(id -u)" | cut -d: -f6)
+endif
+export PATH := $(or $(PATH),/usr/local/bin:/usr/bin:/bin):/usr/local/go/bin:/usr/local/sbin:/usr/sbin:/sbin
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+PKGS ?= ./...
+LINT := internal/tools/golangci-lint.sh
+LINTFLAGS := -c internal/tools/golangci.yml
+
+.PHONY: help
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: setup
+setup: ## install what is missing to run, test and develop (Debian packages), start Docker if none answers
+	deploy/setup.sh
+
+.PHONY: build
+build: ## bin/serin, bin/serin-coordinator, bin/serin-agent: static, reproducible
+	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+.PHONY: demo
+demo: runtime build ## a whole fleet on this machine: a good rollout, then a bad one (ARGS='--report out.json --keep')
+	bin/serin demo $(ARGS)
+
+.PHONY: runtime
+runtime:
+	deploy/setup.sh --runtime
+
+.PHONY: demo-check
+demo-check: runtime build ## the demo, and what its report must say
+	report=$$(mktemp); trap 'rm -f "$$report"' EXIT
+	bin/serin demo --report "$$report" $(ARGS)
+	go run -buildvcs=false ./internal/tools/checkreport "$$report"
+
+.PHONY: test
+test: setup ## all tests, with the race detector, real Docker and real HAProxy (TESTFLAGS='-run TestX -v', PKGS=./agent/...)
+	go test -race -shuffle=on -timeout 20m $(TESTFLAGS) $(PKGS)
+
+.PHONY: bench
+bench: ## all benchmarks (PKGS=./internal/analysis)
+	go test -run '^$$' -bench . -benchmem $(TESTFLAGS) $(PKGS)
+
+.PHONY: check
+check: ## format, vet, lint, generated code, go.mod: changes nothing
+	$(LINT) fmt $(LINTFLAGS) --diff
+	go vet ./...
+	$(LINT) run $(LINTFLAGS)
+	internal/tools/generate.sh --check
+	go mod tidy -diff
+
+.PHONY: fmt
+fmt: ## format all Go code
+	$(LINT) fmt $(LINTFLAGS)
+
+.PHONY: generate
+generate: ## Go code from proto/
+	internal/tools/generate.sh
+
+.PHONY: clean
+clean: ## remove what make made in this tree
+	rm -rf bin .bin dist

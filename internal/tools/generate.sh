@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Generates the Go code of proto/**/*.proto.
+#   generate.sh           writes it beside the .proto files
+#   generate.sh --check   writes nothing, shows what differs and fails if anything does
+# protoc is Debian's (make setup installs it); the Go plugin is the version that go.mod names.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+command -v protoc >/dev/null || { echo "protoc is missing: run 'make setup'" >&2; exit 1; }
+mapfile -t protos < <(cd proto && find . -name '*.proto' -printf '%P\n' | LC_ALL=C sort)
+[ ${#protos[@]} -gt 0 ] || { echo "no .proto file under proto/" >&2; exit 1; }
+
+mkdir -p .bin
+go build -o .bin/protoc-gen-go google.golang.org/protobuf/cmd/protoc-gen-go
+
+# generate DIR: the code of all .proto files, under DIR.
+generate() {
+  protoc --plugin=protoc-gen-go=.bin/protoc-gen-go --proto_path=proto --go_out="$1" --go_opt=paths=source_relative "${protos[@]}"
+}
+
+if [ "${1:-}" != --check ]; then
+  generate proto
+  exit
+fi
+
+fresh=$(mktemp -d)
+trap 'rm -rf "$fresh"' EXIT
+generate "$fresh"
+status=0
+# The head of each file names the version of protoc: another patch of Debian's package is no difference.
+while IFS= read -r file; do
+  diff -u -I '^//.*protoc' "proto/$file" "$fresh/$file" || status=1
+done < <({ (cd "$fresh" && find . -name '*.pb.go' -printf '%P\n'); (cd proto && find . -name '*.pb.go' -printf '%P\n'); } | LC_ALL=C sort -u)
+[ $status -eq 0 ] || { echo "generated code is not up to date: run 'make generate' and commit" >&2; exit 1; }
