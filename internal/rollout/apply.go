@@ -1,0 +1,293 @@
+package rollout
+
+import (
+	"slices"
+	"strconv"
+)
+
+// Result is what applying an entry came to.
+type Result struct {
+	Rollout string   // the rollout concerned
+	Refused *Refusal // why nothing changed; nil if something did
+	Repeat  bool     // the trigger was known: Rollout or Refused say what became of it
+	Events  []Event  // appended to the outbox by this entry
+}
+
+// Apply carries out one entry of the log. It is deterministic: every replica
+// comes to the same state from the same entries. All transitions of a rollout
+// stand in this file.
+func (s *State) Apply(index uint64, e Entry) Result {
+	a := &applier{state: s, index: index, stamp: e.Stamp}
+	s.Index = index
+	s.Clock = max(s.Clock, e.At)
+	s.confirm(e.Confirmed)
+	a.apply(e.Command)
+	return a.result
+}
+
+// Private
+
+type applier struct {
+	state  *State
+	index  uint64
+	stamp  Stamp
+	result Result
+}
+
+func (a *applier) apply(c Command) {
+	switch c := c.(type) {
+	case Submit:
+		a.submit(c)
+	case Refuse:
+		a.refuseTrigger(c)
+	case Advance:
+		a.onActive(c.Target, func(svc *Service, r *Rollout) *Refusal { return a.advance(svc, r, c) })
+	case Approve:
+		a.onActive(c.Target, func(_ *Service, r *Rollout) *Refusal { return a.approve(r) })
+	case Pause:
+		a.onActive(c.Target, func(_ *Service, r *Rollout) *Refusal { return a.pause(r, c) })
+	case Resume:
+		a.onActive(c.Target, func(_ *Service, r *Rollout) *Refusal { return a.resume(r) })
+	case Promote:
+		a.onActive(c.Target, func(svc *Service, r *Rollout) *Refusal { return a.promote(svc, r, c.Why) })
+	case RollBack:
+		a.onActive(c.Target, func(_ *Service, r *Rollout) *Refusal { return a.rollBack(r, c.Why, false) })
+	case Abort:
+		why := Why{Cause: CauseOperator, Text: c.Reason}
+		a.onActive(c.Target, func(_ *Service, r *Rollout) *Refusal { return a.rollBack(r, why, true) })
+	case Finish:
+		a.onActive(c.Target, func(svc *Service, r *Rollout) *Refusal { return a.finish(svc, r, c) })
+	}
+}
+
+// onActive runs a transition of the rollout that the target names, if it is
+// still the one and nothing has moved since the command was decided. A
+// transition that is carried out moves the epoch.
+func (a *applier) onActive(t Target, transition func(*Service, *Rollout) *Refusal) {
+	svc := a.state.Services[t.Service]
+	a.result.Rollout = t.Rollout
+	switch {
+	case svc == nil:
+		a.result.Refused = refusef(CodeUnknown, "", "no service %q", t.Service)
+	case svc.Active == nil || svc.Active.ID != t.Rollout:
+		a.result.Refused = refusef(CodeStale, "", "rollout %s does not run", t.Rollout)
+	case svc.Epoch != t.Epoch:
+		a.result.Refused = refusef(CodeStale, t.Rollout, "decided against epoch %d, now at %d", t.Epoch, svc.Epoch)
+	default:
+		a.result.Refused = transition(svc, svc.Active)
+		if a.result.Refused == nil {
+			svc.Epoch = a.index
+		}
+	}
+}
+
+func (a *applier) submit(c Submit) {
+	if a.repeated(c.Key) {
+		return
+	}
+	svc := a.state.Services[c.Spec.Service]
+	if svc == nil {
+		svc = &Service{Name: c.Spec.Service}
+	}
+	switch {
+	case svc.Active == nil:
+		a.state.Services[svc.Name] = svc
+		a.start(svc, c)
+		a.remember(c.Key, Outcome{Rollout: a.result.Rollout})
+	case !c.Replace:
+		refusal := refusef(CodeConflict, svc.Active.ID,
+			"%s is %s at step %d of %d; abort it or send \"replace\": true",
+			svc.Active.ID, svc.Active.Phase, svc.Active.Step+1, len(svc.Active.Spec.Steps))
+		a.refuse(c.Key, svc.Name, refusal)
+	case svc.Active.Phase == Promoting:
+		a.refuse(c.Key, svc.Name, refusef(CodePhase, svc.Active.ID, "%s is being promoted; trigger again when it has ended", svc.Active.ID))
+	default:
+		a.replace(svc, c)
+	}
+}
+
+// replace takes the running rollout back and keeps the new one until then.
+func (a *applier) replace(svc *Service, c Submit) {
+	svc.Next = &c
+	id := svc.Name + "-" + strconv.Itoa(svc.Number+1)
+	if svc.Active.Phase != RollingBack {
+		why := Why{Cause: CauseReplaced, Text: "to make room for " + id}
+		a.rollBack(svc.Active, why, true)
+		svc.Epoch = a.index
+	}
+	a.result.Rollout = id
+	a.remember(c.Key, Outcome{Rollout: id})
+}
+
+func (a *applier) start(svc *Service, c Submit) {
+	svc.Number++
+	svc.Epoch = a.index
+	now := a.state.Clock
+	svc.Active = &Rollout{
+		ID: svc.Name + "-" + strconv.Itoa(svc.Number), Service: svc.Name,
+		Spec: c.Spec, From: svc.Stable, To: c.To, Hosts: c.Hosts,
+		Phase: Preparing, By: c.By, Reason: c.Reason,
+		StartedAt: now, PhaseAt: now, StepAt: now, Started: a.stamp.Wall,
+	}
+	a.result.Rollout = svc.Active.ID
+	head := "rolling out " + c.To.Version()
+	if svc.Stable != nil {
+		head += " over " + svc.Stable.Version()
+	}
+	a.emit(KindSubmitted, svc.Active, Event{Text: sentence(head, c.Reason), By: c.By, Key: c.Key})
+}
+
+func (a *applier) refuseTrigger(c Refuse) {
+	if !a.repeated(c.Key) {
+		a.refuse(c.Key, c.Service, &c.Refusal)
+	}
+}
+
+func (a *applier) refuse(key, service string, refusal *Refusal) {
+	a.result.Refused = refusal
+	a.remember(key, Outcome{Refusal: refusal})
+	a.append(Event{Kind: KindRefused, Service: service, Rollout: refusal.Rollout, Text: refusal.Error(), Refusal: refusal, Key: key})
+}
+
+// repeated answers a trigger that is known already.
+func (a *applier) repeated(key string) bool {
+	known, ok := a.state.Known(key)
+	if ok {
+		a.result.Repeat, a.result.Rollout, a.result.Refused = true, known.Rollout, known.Refusal
+	}
+	return ok
+}
+
+func (a *applier) remember(key string, o Outcome) {
+	if key == "" {
+		return
+	}
+	s := a.state
+	o.Key, o.At = key, s.Clock
+	s.Outcomes = append(s.Outcomes, o)
+	if over := len(s.Outcomes) - maxOutcomes; over > 0 {
+		s.Outcomes = s.Outcomes[over:]
+	}
+}
+
+func (a *applier) enter(r *Rollout, p Phase) {
+	r.Phase, r.PhaseAt = p, a.state.Clock
+}
+
+func (a *applier) advance(svc *Service, r *Rollout, c Advance) *Refusal {
+	switch {
+	case r.Phase == Preparing:
+		r.Step = 0
+	case r.Phase != Progressing && r.Phase != Paused:
+		return wrongPhase(r, "advance")
+	case r.LastStep():
+		return a.promote(svc, r, c.Why)
+	default:
+		r.Step++
+	}
+	r.Approved, r.Parked, r.Cause, r.Text = false, false, "", ""
+	r.Baseline = c.Baseline
+	r.StepAt = a.state.Clock
+	a.enter(r, Progressing)
+	a.emit(KindStep, r, Event{Text: sentence(describe(r), c.Why.Text), Verdict: c.Why.Verdict})
+	return nil
+}
+
+func (a *applier) approve(r *Rollout) *Refusal {
+	if r.Phase != Progressing && r.Phase != Paused {
+		return wrongPhase(r, "approve")
+	}
+	r.Approved = true
+	if r.Phase == Paused && r.Cause == CauseApproval {
+		r.Cause, r.Text = "", ""
+		a.enter(r, Progressing)
+	}
+	a.emit(KindApproved, r, Event{Text: describe(r) + " is approved"})
+	return nil
+}
+
+func (a *applier) pause(r *Rollout, c Pause) *Refusal {
+	if r.Phase != Progressing {
+		return wrongPhase(r, "pause")
+	}
+	r.Parked, r.Cause, r.Text = c.Park, c.Why.Cause, c.Why.Text
+	a.enter(r, Paused)
+	a.emit(KindPaused, r, Event{Cause: r.Cause, Text: sentence("paused at "+describe(r), r.Text), Verdict: c.Why.Verdict, Blame: c.Why.Hosts})
+	return nil
+}
+
+func (a *applier) resume(r *Rollout) *Refusal {
+	if r.Phase != Paused {
+		return wrongPhase(r, "resume")
+	}
+	r.Parked, r.Cause, r.Text = false, "", ""
+	r.StepAt = a.state.Clock
+	a.enter(r, Progressing)
+	a.emit(KindResumed, r, Event{Text: "resumed at " + describe(r)})
+	return nil
+}
+
+func (a *applier) promote(svc *Service, r *Rollout, why Why) *Refusal {
+	if r.Phase != Progressing && r.Phase != Paused {
+		return wrongPhase(r, "promote")
+	}
+	to := r.To
+	svc.Stable, svc.Spec = &to, r.Spec
+	r.Step, r.Parked, r.Cause, r.Text = len(r.Spec.Steps)-1, false, "", ""
+	a.enter(r, Promoting)
+	a.emit(KindPromoting, r, Event{Text: sentence("promoting "+r.To.Version(), why.Text), Verdict: why.Verdict})
+	return nil
+}
+
+func (a *applier) rollBack(r *Rollout, why Why, byPerson bool) *Refusal {
+	if r.Phase != Preparing && r.Phase != Progressing && r.Phase != Paused {
+		return wrongPhase(r, "roll back")
+	}
+	r.Cause, r.Text, r.Aborting = why.Cause, why.Text, byPerson
+	a.enter(r, RollingBack)
+	a.emit(KindRollingBack, r, Event{
+		Cause: why.Cause, Verdict: why.Verdict, Blame: why.Hosts,
+		Text: sentence("rolling back at step "+strconv.Itoa(r.Step+1)+" of "+strconv.Itoa(len(r.Spec.Steps)), why.Text),
+	})
+	return nil
+}
+
+func (a *applier) finish(svc *Service, r *Rollout, c Finish) *Refusal {
+	kind, phase, text := KindSucceeded, Succeeded, r.To.Version()+" is stable"
+	switch {
+	case r.Phase == RollingBack && r.Aborting:
+		kind, phase, text = KindAborted, Aborted, sentence("aborted", r.Text)
+	case r.Phase == RollingBack:
+		kind, phase, text = KindRolledBack, RolledBack, sentence("rolled back", r.Text)
+	case r.Phase != Promoting:
+		return wrongPhase(r, "finish")
+	}
+	a.enter(r, phase)
+	r.Ended = a.stamp.Wall
+	if n := len(c.Lost); n > 0 {
+		text += "; " + strconv.Itoa(n) + " hosts have not followed yet"
+	}
+	a.emit(kind, r, Event{Cause: r.Cause, Text: text, Lost: c.Lost, ZeroMillis: c.ZeroMillis})
+	svc.History = append(svc.History, *r)
+	if over := len(svc.History) - maxHistory; over > 0 {
+		svc.History = slices.Delete(svc.History, 0, over)
+	}
+	svc.Active = nil
+	if next := svc.Next; next != nil {
+		svc.Next = nil
+		a.start(svc, *next)
+		a.result.Rollout = r.ID
+	}
+	return nil
+}
+
+// confirm drops the events that the stream is known to hold.
+func (s *State) confirm(seq uint64) {
+	for len(s.Outbox) > 0 && s.Outbox[0].Seq <= seq {
+		s.Outbox = s.Outbox[1:]
+	}
+}
+
+func wrongPhase(r *Rollout, verb string) *Refusal {
+	return refusef(CodePhase, r.ID, "cannot %s %s: it is %s", verb, r.ID, r.Phase)
+}

@@ -1,0 +1,107 @@
+package rollout
+
+// Assignment is what one host should look like for one service at one epoch:
+// the whole of it, never a difference.
+type Assignment struct {
+	Service  string
+	Epoch    uint64
+	Rollout  string // that is in flight here; empty if none
+	Frontend Frontend
+	// Stable and Canary are the revisions to run; nil for none. Containers of
+	// any other revision of the service are to be drained and removed.
+	Stable *Revision
+	Canary *Revision
+	// Weight is the canary's share of the host's traffic in basis points.
+	Weight int
+	// Prefetch names pinned images to have at hand before they are needed.
+	Prefetch      []string
+	OnControlLoss OnControlLoss
+}
+
+// Wave is the broadcast form of a rollout's position: enough for a host to
+// lower its canary at once, never enough to raise it.
+type Wave struct {
+	Service string
+	Epoch   uint64
+	Rollout string
+	Canary  string // revision id; empty: no canary anywhere
+	Weight  int    // the most that any host may give the canary, basis points
+}
+
+// Assignment returns what the named host should be for the service. It reports
+// false if the service has nothing to say to that host.
+func (s *State) Assignment(service, host string, labels map[string]string) (Assignment, bool) {
+	svc := s.Services[service]
+	if svc == nil {
+		return Assignment{}, false
+	}
+	a := Assignment{Service: service, Epoch: svc.Epoch, Frontend: svc.Spec.Frontend, Stable: svc.Stable, OnControlLoss: svc.Spec.OnControlLoss}
+	if r := svc.Active; r != nil {
+		if k := position(r.Hosts, host); k >= 0 {
+			return a.during(r, k), true
+		}
+	}
+	if svc.Stable == nil {
+		return a, svc.Active == nil
+	}
+	return a, svc.Spec.Hosts.Matches(host, labels)
+}
+
+// Assignments returns all assignments of one host, in order of service.
+func (s *State) Assignments(host string, labels map[string]string) []Assignment {
+	var all []Assignment
+	for _, name := range s.Names() {
+		if a, ok := s.Assignment(name, host, labels); ok {
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
+// Wave returns the broadcast form of what Assignment tells each host alone.
+func (s *State) Wave(service string) (Wave, bool) {
+	svc := s.Services[service]
+	if svc == nil {
+		return Wave{}, false
+	}
+	w := Wave{Service: service, Epoch: svc.Epoch}
+	if r := svc.Active; r != nil {
+		w.Rollout = r.ID
+		if !r.Install() && (r.Phase == Progressing || r.Phase == Paused) {
+			w.Canary, w.Weight = r.To.ID, r.Weight()
+		}
+	}
+	return w, true
+}
+
+// Private
+
+// during fills in what a running rollout wants of its k-th host.
+func (a Assignment) during(r *Rollout, k int) Assignment {
+	a.Rollout = r.ID
+	a.OnControlLoss = r.Spec.OnControlLoss
+	if r.Install() {
+		a.Frontend = r.Spec.Frontend
+	}
+	moving := r.Phase == Progressing || r.Phase == Paused
+	switch {
+	case moving && k < r.Wave() && r.Install():
+		to := r.To
+		a.Stable = &to
+	case moving && k < r.Wave():
+		to := r.To
+		a.Canary, a.Weight = &to, r.Weight()
+	case moving || r.Phase == Preparing:
+		a.Prefetch = []string{r.To.Image}
+	}
+	return a
+}
+
+func position(hosts []string, host string) int {
+	for i, h := range hosts {
+		if h == host {
+			return i
+		}
+	}
+	return -1
+}

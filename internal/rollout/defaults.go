@@ -1,0 +1,78 @@
+package rollout
+
+import "time"
+
+// Defaults for what a rollout file leaves out.
+const (
+	DefaultDeadline      = time.Hour
+	DefaultHealthTimeout = 30 * time.Second
+	DefaultStopGrace     = 10 * time.Second
+	DefaultDrainLimit    = 30 * time.Second
+	DefaultMaxIncrease   = 50     // 0.5 percentage points
+	DefaultAlpha         = 10_000 // 1 %
+	DefaultMinRequests   = 100
+)
+
+// WithDefaults returns the spec with everything filled in that was left out.
+func (s Spec) WithDefaults() Spec {
+	s.Replicas = orElse(s.Replicas, 1)
+	s.Strategy = orElse(s.Strategy, Canary)
+	s.OnFailure = orElse(s.OnFailure, RollBackOnFailure)
+	s.OnControlLoss = orElse(s.OnControlLoss, RevertOnLoss)
+	s.Deadline = orElse(s.Deadline, DefaultDeadline)
+	s.Frontend.Routing = orElse(s.Frontend.Routing, Sticky)
+	if s.Frontend.Backend != "" {
+		s.Frontend.Routing = Weighted
+	}
+	if len(s.Steps) == 0 {
+		s.Steps = s.Strategy.steps()
+	}
+	s.Container.StopGrace = orElse(s.Container.StopGrace, DefaultStopGrace)
+	s.Container.DrainLimit = orElse(s.Container.DrainLimit, DefaultDrainLimit)
+	s.Container.Health.Timeout = orElse(s.Container.Health.Timeout, DefaultHealthTimeout)
+	if s.Container.Health.Kind == "" {
+		s.Container.Health.Kind = TCPHealth
+		if s.Container.Health.Path != "" {
+			s.Container.Health.Kind = HTTPHealth
+		}
+	}
+	if g := s.Gates.Errors; g != nil {
+		filled := *g
+		filled.Alpha = orElse(filled.Alpha, DefaultAlpha)
+		filled.MinRequests = orElse(filled.MinRequests, DefaultMinRequests)
+		s.Gates.Errors = &filled
+	}
+	return s
+}
+
+// Private
+
+func orElse[T comparable](v, fallback T) T {
+	var zero T
+	if v == zero {
+		return fallback
+	}
+	return v
+}
+
+// steps returns the preset path of a strategy.
+func (s Strategy) steps() []Step {
+	all := HostCount{Share: Full}
+	switch s {
+	case BlueGreen:
+		return []Step{{Hosts: all, Weight: 0}, {Hosts: all, Weight: Full, Hold: 5 * time.Minute}}
+	case Rolling:
+		return []Step{
+			{Hosts: HostCount{Share: 1000}, Weight: Full},
+			{Hosts: HostCount{Share: 5000}, Weight: Full},
+			{Hosts: all, Weight: Full},
+		}
+	case Canary:
+	}
+	return []Step{
+		{Hosts: all, Weight: 500},
+		{Hosts: all, Weight: 2500},
+		{Hosts: all, Weight: 5000},
+		{Hosts: all, Weight: Full},
+	}
+}

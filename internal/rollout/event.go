@@ -1,0 +1,103 @@
+package rollout
+
+import (
+	"fmt"
+
+	"github.com/serin-rollouts/serin/internal/analysis"
+)
+
+// Kind says what happened.
+type Kind string
+
+// The kinds of events.
+const (
+	KindRefused     Kind = "refused"
+	KindSubmitted   Kind = "submitted"
+	KindStep        Kind = "step"
+	KindApproved    Kind = "approved"
+	KindPaused      Kind = "paused"
+	KindResumed     Kind = "resumed"
+	KindPromoting   Kind = "promoting"
+	KindRollingBack Kind = "rollingback"
+	KindSucceeded   Kind = "succeeded"
+	KindRolledBack  Kind = "rolledback"
+	KindAborted     Kind = "aborted"
+)
+
+// Event is what observers see of one transition.
+type Event struct {
+	Seq     uint64 `json:"seq"`   // without gaps, from 1
+	Index   uint64 `json:"index"` // of the entry that caused it
+	Wall    int64  `json:"wall"`  // Unix milliseconds
+	Kind    Kind   `json:"kind"`
+	Service string `json:"service"`
+	Rollout string `json:"rollout,omitempty"`
+
+	Phase  Phase  `json:"phase,omitempty"`
+	From   string `json:"from,omitempty"` // version that was stable
+	To     string `json:"to,omitempty"`   // version that is rolled out
+	Image  string `json:"image,omitempty"`
+	Step   int    `json:"step,omitempty"` // from 1
+	Steps  int    `json:"steps,omitempty"`
+	Hosts  int    `json:"hosts,omitempty"`  // that have the canary
+	Fleet  int    `json:"fleet,omitempty"`  // hosts of the rollout
+	Weight int    `json:"weight,omitempty"` // basis points on each of Hosts
+
+	Cause      Cause             `json:"cause,omitempty"`
+	By         string            `json:"by,omitempty"`
+	Text       string            `json:"text"`
+	Verdict    *analysis.Verdict `json:"verdict,omitempty"`
+	Blame      []string          `json:"blame,omitempty"` // hosts that gave the reason
+	Refusal    *Refusal          `json:"refusal,omitempty"`
+	Key        string            `json:"key,omitempty"` // of the trigger
+	Lost       []string          `json:"lost,omitempty"`
+	ZeroMillis int64             `json:"zero_millis,omitempty"`
+}
+
+// Private
+
+// emit appends an event about r to the outbox.
+func (a *applier) emit(kind Kind, r *Rollout, e Event) {
+	e.Kind, e.Service, e.Rollout, e.Phase = kind, r.Service, r.ID, r.Phase
+	e.To, e.Image = r.To.Version(), r.To.Image
+	if r.From != nil {
+		e.From = r.From.Version()
+	}
+	e.Step, e.Steps, e.Fleet = r.Step+1, len(r.Spec.Steps), len(r.Hosts)
+	switch r.Phase {
+	case Progressing, Paused:
+		e.Hosts, e.Weight = r.Wave(), r.Weight()
+	case Promoting, Succeeded:
+		e.Hosts, e.Weight = len(r.Hosts), Full
+	case Preparing, RollingBack, RolledBack, Aborted:
+	}
+	a.append(e)
+}
+
+func (a *applier) append(e Event) {
+	s := a.state
+	s.EventSeq++
+	e.Seq, e.Index, e.Wall = s.EventSeq, a.index, a.stamp.Wall
+	if e.By == "" {
+		e.By = a.stamp.By
+	}
+	s.Outbox = append(s.Outbox, e)
+	if over := len(s.Outbox) - maxOutbox; over > 0 {
+		s.Outbox = s.Outbox[over:]
+	}
+	a.result.Events = append(a.result.Events, e)
+}
+
+// describe renders where a step stands: "step 2 of 4: 25% on 3 of 12 hosts".
+func describe(r *Rollout) string {
+	return fmt.Sprintf("step %d of %d: %s on %d of %d hosts",
+		r.Step+1, len(r.Spec.Steps), Percent(r.Weight()), r.Wave(), len(r.Hosts))
+}
+
+// sentence joins a head with an optional reason.
+func sentence(head, why string) string {
+	if why == "" {
+		return head
+	}
+	return head + ": " + why
+}

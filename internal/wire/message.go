@@ -1,0 +1,77 @@
+// Package wire turns what coordinator and agents say to each other into bytes
+// and back. It is the only importer of the protobuf types in proto/.
+package wire
+
+import (
+	"time"
+
+	"github.com/serin-rollouts/serin/internal/analysis"
+	"github.com/serin-rollouts/serin/internal/rollout"
+)
+
+// Health is an agent's report.
+type Health struct {
+	Host     string
+	Version  string // of the agent
+	Nonce    uint64 // the leader's echo is the licence to raise
+	Sequence uint64 // of this report since the agent started
+	Started  string // names this run of the agent
+	Labels   map[string]string
+	Docker   string // Engine version
+	HAProxy  string // version
+	Wall     int64  // Unix milliseconds, for display
+	Services []ServiceHealth
+}
+
+// ServiceHealth is an agent's account of one service.
+type ServiceHealth struct {
+	Service      string
+	Epoch        uint64 // of the assignment that the host works on
+	Settled      bool   // the host is as that assignment wants it
+	HasImage     bool   // images to prefetch, and the canary's, are there
+	Weight       int    // canary's share in force, basis points
+	Stable       string // revision id that runs as stable
+	Canary       string // revision id that runs as canary
+	StableReady  int
+	CanaryReady  int
+	Deaths       int    // canary containers that died by themselves in this rollout
+	Death        string // the last of them, in words
+	Problem      string // why the host cannot go on
+	Cause        rollout.Cause
+	Fatal        bool   // trying again will not help
+	Doing        string // the op at hand, for people
+	WantsRaise   bool   // the next op needs a licence
+	Incarnation  string // changes when the counters began again at zero
+	CanaryCounts analysis.Counts
+	// CanaryInstances is how many containers stand behind CanaryCounts.
+	CanaryInstances int
+	StableCounts    map[string]analysis.Counts // by instance
+}
+
+// Assign is the leader's message to one agent: all that the host should be.
+type Assign struct {
+	Host        string
+	Nonce       uint64 // of the health that this answers; 0: no licence to raise
+	Leader      string
+	Term        uint64
+	Assignments []rollout.Assignment
+	Interval    time.Duration // how often to report
+	Lease       time.Duration // how long to keep a canary without hearing a leader
+}
+
+// Beat says that a leader with verified leadership is there.
+type Beat struct {
+	Leader string
+	Term   uint64
+	Lease  time.Duration
+}
+
+// Resolve asks an agent's Docker what a reference stands for.
+type Resolve struct{ Image string }
+
+// Resolved is the answer to Resolve: the pinned reference, or an error in words.
+type Resolved struct {
+	Image string
+	Local bool // known to this host's Docker only
+	Error string
+}
