@@ -1,0 +1,46 @@
+package api
+
+import "encoding/json"
+
+// Trigger asks for a rollout. Either Image alone, which keeps everything else
+// as in the service's last rollout, or Spec, a whole rollout file (Image then
+// overrides the file's).
+type Trigger struct {
+	// ID makes the trigger idempotent: repeating it starts nothing and gets
+	// the same answer. Without one (and without a Nats-Msg-Id header) the same
+	// content counts as a repetition for 30 s.
+	ID    string `json:"id,omitempty"`
+	Image string `json:"image,omitempty"`
+	// Spec is the rollout file: a JSON object, or a JSON string that holds the
+	// file's text (YAML or JSON).
+	Spec   json.RawMessage `json:"spec,omitempty"`
+	By     string          `json:"by,omitempty"`     // who asks, for the record
+	Reason string          `json:"reason,omitempty"` // why, for the record
+	// Replace aborts a running rollout first, instead of being refused.
+	Replace bool `json:"replace,omitempty"`
+	// Force rolls out a revision that is stable already once more.
+	Force bool `json:"force,omitempty"`
+	// IfRevision refuses the trigger unless the stable revision has this id.
+	IfRevision string `json:"if_revision,omitempty"`
+}
+
+// Command is what a verb takes. The zero value is valid for every verb.
+type Command struct {
+	// Rollout, if not empty, has to be the one that runs: a guard against
+	// changing another one than the person looked at.
+	Rollout string `json:"rollout,omitempty"`
+	By      string `json:"by,omitempty"`
+	Reason  string `json:"reason,omitempty"`
+	// Full promotes on every host at once, instead of taking one step.
+	Full bool `json:"full,omitempty"`
+	// To is where a rollback goes: a revision's id, a version, or the id of
+	// the rollout that installed it; empty for the last good one.
+	To string `json:"to,omitempty"`
+}
+
+// Member names a replica of the coordinator.
+type Member struct {
+	ID   string `json:"id"`
+	Addr string `json:"addr,omitempty"` // host:port of its Raft listener, for add
+	By   string `json:"by,omitempty"`
+}

@@ -1,0 +1,167 @@
+package api
+
+import "github.com/serin-rollouts/serin/internal/rollout"
+
+// Revision is one immutable version of a service.
+type Revision struct {
+	ID      string `json:"id"`
+	Version string `json:"version"` // the tag, for people
+	Name    string `json:"name"`    // the reference as the user wrote it
+	Image   string `json:"image"`   // pinned
+}
+
+// Counts are requests and server errors.
+type Counts struct {
+	Requests int64 `json:"requests"`
+	Errors   int64 `json:"errors"`
+}
+
+// Verdict is what the errors gate says now.
+type Verdict struct {
+	Outcome string `json:"outcome"` // wait, pass or fail
+	Canary  Counts `json:"canary"`
+	Stable  Counts `json:"stable"`
+	Reason  string `json:"reason"`
+}
+
+// ServiceStatus is one row of `serin status`.
+type ServiceStatus struct {
+	Service string    `json:"service"`
+	Stable  *Revision `json:"stable,omitempty"` // nil before the first install has ended
+	// Rollout is the running one or else the last; nil if there was none.
+	Rollout *RolloutStatus `json:"rollout,omitempty"`
+	Running bool           `json:"running"`
+	Next    string         `json:"next,omitempty"` // version that starts when Rollout has ended
+	Hosts   int            `json:"hosts"`          // known hosts that the service selects
+	Epoch   uint64         `json:"epoch"`
+}
+
+// RolloutStatus is where one rollout stands, or how it ended.
+type RolloutStatus struct {
+	ID      string        `json:"id"`
+	Service string        `json:"service"`
+	Phase   rollout.Phase `json:"phase"`
+	From    string        `json:"from,omitempty"` // version; empty: an install
+	To      string        `json:"to"`
+	Image   string        `json:"image"` // pinned
+	Step    int           `json:"step"`  // from 1
+	Steps   int           `json:"steps"`
+	Weight  int           `json:"weight"` // the canary's share on each of Reached, basis points
+	Reached int           `json:"reached"`
+	Fleet   int           `json:"fleet"` // hosts of the rollout
+	// Waiting says what the rollout waits for, in words; empty once it has ended.
+	Waiting string `json:"waiting,omitempty"`
+	// NeedsApproval: a person has to promote for it to go on.
+	NeedsApproval bool          `json:"needs_approval,omitempty"`
+	Verdict       *Verdict      `json:"verdict,omitempty"`
+	Cause         rollout.Cause `json:"cause,omitempty"` // of a pause or of the way back
+	Text          string        `json:"text,omitempty"`  // the cause in words
+	By            string        `json:"by,omitempty"`
+	Reason        string        `json:"reason,omitempty"`
+	Started       int64         `json:"started"`         // Unix ms
+	Ended         int64         `json:"ended,omitempty"` // Unix ms
+}
+
+// StepStatus is one point of a rollout's path.
+type StepStatus struct {
+	Hosts   int    `json:"hosts"`  // of the fleet
+	Weight  int    `json:"weight"` // basis points of each such host's traffic
+	Share   int    `json:"share"`  // basis points of the fleet's hosts times weight
+	Hold    int64  `json:"hold"`   // ms
+	Approve bool   `json:"approve,omitempty"`
+	State   string `json:"state,omitempty"` // done, now or ahead
+}
+
+// RolloutDetail is everything about one rollout. Decisions is filled by
+// get.explain only: what was decided and why, the oldest first, as events.
+type RolloutDetail struct {
+	RolloutStatus
+	Path      []StepStatus    `json:"path"`
+	Hosts     []RolloutHost   `json:"hosts,omitempty"` // while it runs, in the order of steps
+	Decisions []rollout.Event `json:"decisions,omitempty"`
+	// Explanation says in a few sentences why it waits, went on or went back.
+	Explanation string `json:"explanation,omitempty"`
+}
+
+// RolloutHost is one host's part in a running rollout.
+type RolloutHost struct {
+	Host    string `json:"host"`
+	Reached bool   `json:"reached"` // is to have the canary at this step
+	Heard   bool   `json:"heard"`   // reported since the leader took over
+	Settled bool   `json:"settled"` // is as the current epoch wants it
+	Weight  int    `json:"weight"`  // in force, basis points
+	Doing   string `json:"doing,omitempty"`
+	Problem string `json:"problem,omitempty"`
+}
+
+// History is the rollouts of a service, the newest first.
+type History struct {
+	Service  string          `json:"service"`
+	Rollouts []RolloutStatus `json:"rollouts"`
+}
+
+// HostStatus is one host as the leader sees it.
+type HostStatus struct {
+	Host     string            `json:"host"`
+	Labels   map[string]string `json:"labels,omitempty"`
+	Version  string            `json:"version"` // of the agent
+	Docker   string            `json:"docker,omitempty"`
+	HAProxy  string            `json:"haproxy,omitempty"`
+	SeenMS   int64             `json:"seen_ms"` // since its last report
+	Live     bool              `json:"live"`
+	SkewMS   int64             `json:"skew_ms"` // its wall clock less the leader's, at its last report
+	Services []HostService     `json:"services,omitempty"`
+}
+
+// HostService is one service on one host, by the host's own account.
+type HostService struct {
+	Service     string `json:"service"`
+	Epoch       uint64 `json:"epoch"`
+	Behind      bool   `json:"behind"` // works on an older epoch than the current
+	Settled     bool   `json:"settled"`
+	Stable      string `json:"stable,omitempty"` // revision id
+	Canary      string `json:"canary,omitempty"` // revision id
+	StableReady int    `json:"stable_ready"`
+	CanaryReady int    `json:"canary_ready"`
+	Weight      int    `json:"weight"` // basis points
+	Deaths      int    `json:"deaths,omitempty"`
+	Doing       string `json:"doing,omitempty"`
+	Problem     string `json:"problem,omitempty"`
+}
+
+// ClusterStatus is the coordinator's replicas.
+type ClusterStatus struct {
+	Leader  string          `json:"leader"` // id
+	Term    uint64          `json:"term"`
+	Applied uint64          `json:"applied"` // index of the last applied entry
+	Commit  uint64          `json:"commit,omitempty"`
+	Members []ClusterMember `json:"members"`
+	Hosts   int             `json:"hosts"`  // live
+	Events  uint64          `json:"events"` // number of the last event
+	Outbox  int             `json:"outbox"` // events that the stream does not hold yet
+	Dropped int64           `json:"dropped_reports"`
+}
+
+// ClusterMember is one replica.
+type ClusterMember struct {
+	ID     string `json:"id"`
+	Addr   string `json:"addr"`
+	Voter  bool   `json:"voter"`
+	Leader bool   `json:"leader,omitempty"`
+}
+
+// Plan says beforehand what a trigger would do.
+type Plan struct {
+	Service   string       `json:"service"`
+	From      *Revision    `json:"from,omitempty"`
+	To        Revision     `json:"to"`
+	Unchanged bool         `json:"unchanged,omitempty"` // To is stable already
+	Running   string       `json:"running,omitempty"`   // rollout in the way
+	Changes   []string     `json:"changes,omitempty"`   // what differs from From, in words
+	Hosts     []string     `json:"hosts"`               // in the order of steps
+	Path      []StepStatus `json:"path"`
+	Holds     int64        `json:"holds"` // sum of all holds, ms: the least it takes
+	// MinRequests is what the errors gate wants to see of the canary at each
+	// step before it lets the rollout go on; 0 without the gate.
+	MinRequests int64 `json:"min_requests,omitempty"`
+}
