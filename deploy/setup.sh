@@ -65,7 +65,7 @@ install_packages() {
 
 apt_install() {
   local status=0
-  keep_haproxy_service_off
+  keep_services_off
   as_root env DEBIAN_FRONTEND="$DEBIAN_FRONTEND" apt-get install -q -y --no-install-recommends -o DPkg::Lock::Timeout=120 "$@" || status=1
   remove_policy
   return $status
@@ -73,12 +73,16 @@ apt_install() {
 
 # Debian starts a service as soon as its package is unpacked, unless policy-rc.d says no. Serin's agents run
 # their own HAProxy processes; the package's one, with an empty configuration, is of no use to anybody.
+# Without systemd it starts Docker by an init script that fails where it may not set limits or mount
+# cgroups, and the installation with it; there start_docker does it.
 readonly policy=/usr/sbin/policy-rc.d
 our_policy=
-keep_haproxy_service_off() {
+keep_services_off() {
   [ ! -e "$policy" ] || return 0
   our_policy=yes
-  printf '#!/bin/sh\n# By deploy/setup.sh, removed when it ends.\n[ "$1" != haproxy ] || exit 101\nexit 0\n' | as_root tee "$policy" >/dev/null
+  local denied=haproxy
+  [ -d /run/systemd/system ] || denied='haproxy|docker'
+  printf '#!/bin/sh\n# By deploy/setup.sh, removed when it ends.\ncase "$1" in %s) exit 101 ;; esac\n' "$denied" | as_root tee "$policy" >/dev/null
   as_root chmod 755 "$policy"
 }
 remove_policy() {
