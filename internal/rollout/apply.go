@@ -43,7 +43,7 @@ func (a *applier) apply(c Command) {
 	case Advance:
 		a.onActive(c.Target, func(svc *Service, r *Rollout) *Refusal { return a.advance(svc, r, c) })
 	case Approve:
-		a.onActive(c.Target, func(_ *Service, r *Rollout) *Refusal { return a.approve(r) })
+		a.onActive(c.Target, func(svc *Service, r *Rollout) *Refusal { return a.approve(svc, r) })
 	case Pause:
 		a.onActive(c.Target, func(_ *Service, r *Rollout) *Refusal { return a.pause(r, c) })
 	case Resume:
@@ -110,9 +110,8 @@ func (a *applier) submit(c Submit) {
 func (a *applier) replace(svc *Service, c Submit) {
 	svc.Next = &c
 	id := svc.Name + "-" + strconv.Itoa(svc.Number+1)
-	if svc.Active.Phase != RollingBack {
-		why := Why{Cause: CauseReplaced, Text: "to make room for " + id}
-		a.rollBack(svc.Active, why, true)
+	why := Why{Cause: CauseReplaced, Text: "to make room for " + id}
+	if refusal := a.rollBack(svc.Active, why, true); refusal == nil { // else it goes back already
 		svc.Epoch = a.index
 	}
 	a.result.Rollout = id
@@ -193,16 +192,15 @@ func (a *applier) advance(svc *Service, r *Rollout, c Advance) *Refusal {
 	return nil
 }
 
-func (a *applier) approve(r *Rollout) *Refusal {
+func (a *applier) approve(svc *Service, r *Rollout) *Refusal {
 	if r.Phase != Progressing && r.Phase != Paused {
 		return wrongPhase(r, "approve")
 	}
 	r.Approved = true
-	if r.Phase == Paused && r.Cause == CauseApproval {
-		r.Cause, r.Text = "", ""
-		a.enter(r, Progressing)
-	}
 	a.emit(KindApproved, r, Event{Text: describe(r) + " is approved"})
+	if r.Phase == Paused && r.Cause == CauseApproval {
+		return a.advance(svc, r, Advance{Baseline: r.Baseline})
+	}
 	return nil
 }
 
@@ -210,7 +208,7 @@ func (a *applier) pause(r *Rollout, c Pause) *Refusal {
 	if r.Phase != Progressing {
 		return wrongPhase(r, "pause")
 	}
-	r.Parked, r.Cause, r.Text = c.Park, c.Why.Cause, c.Why.Text
+	r.Parked, r.Cause, r.Text, r.Baseline = c.Park, c.Why.Cause, c.Why.Text, c.Baseline
 	a.enter(r, Paused)
 	a.emit(KindPaused, r, Event{Cause: r.Cause, Text: sentence("paused at "+describe(r), r.Text), Verdict: c.Why.Verdict, Blame: c.Why.Hosts})
 	return nil

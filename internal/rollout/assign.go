@@ -1,5 +1,7 @@
 package rollout
 
+import "slices"
+
 // Assignment is what one host should look like for one service at one epoch:
 // the whole of it, never a difference.
 type Assignment struct {
@@ -37,7 +39,7 @@ func (s *State) Assignment(service, host string, labels map[string]string) (Assi
 	}
 	a := Assignment{Service: service, Epoch: svc.Epoch, Frontend: svc.Spec.Frontend, Stable: svc.Stable, OnControlLoss: svc.Spec.OnControlLoss}
 	if r := svc.Active; r != nil {
-		if k := position(r.Hosts, host); k >= 0 {
+		if k := slices.Index(r.Hosts, host); k >= 0 {
 			return a.during(r, k), true
 		}
 	}
@@ -95,13 +97,4 @@ func (a Assignment) during(r *Rollout, k int) Assignment {
 		a.Prefetch = []string{r.To.Image}
 	}
 	return a
-}
-
-func position(hosts []string, host string) int {
-	for i, h := range hosts {
-		if h == host {
-			return i
-		}
-	}
-	return -1
 }

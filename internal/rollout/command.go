@@ -70,14 +70,16 @@ type Advance struct {
 	Baseline Baseline `json:"baseline"`
 }
 
-// Approve is a person's consent to the current step.
+// Approve is a person's consent to leave the current step. Where only that was
+// missing, the next step follows at once.
 type Approve struct{ Target }
 
 // Pause holds the rollout; Park takes the canary's traffic away meanwhile.
 type Pause struct {
 	Target
-	Why  Why  `json:"why"`
-	Park bool `json:"park,omitempty"`
+	Why      Why      `json:"why"`
+	Park     bool     `json:"park,omitempty"`
+	Baseline Baseline `json:"baseline"` // as in Advance, for the step that an approval leads to
 }
 
 // Resume goes on after a pause.

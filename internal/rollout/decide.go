@@ -126,7 +126,7 @@ func (d *decision) progressing() Command {
 		return nil
 	}
 	if step.Approve && !d.r.Approved {
-		return Pause{Target: d.target(), Why: Why{Cause: CauseApproval, Text: "waits for approval", Verdict: d.verdict()}}
+		return Pause{Target: d.target(), Why: Why{Cause: CauseApproval, Text: "waits for approval", Verdict: d.verdict()}, Baseline: d.e.Baseline}
 	}
 	return d.goOn()
 }
@@ -169,7 +169,7 @@ func (d *decision) takeBack() Command {
 // paused goes back in any case: the person is elsewhere.
 func (d *decision) fail(why Why) Command {
 	if d.r.Spec.OnFailure == PauseOnFailure && d.r.Phase == Progressing {
-		return Pause{Target: d.target(), Why: why, Park: true}
+		return Pause{Target: d.target(), Why: why, Park: true, Baseline: d.e.Baseline}
 	}
 	return RollBack{Target: d.target(), Why: why}
 }

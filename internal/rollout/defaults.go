@@ -1,6 +1,9 @@
 package rollout
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // Defaults for what a rollout file leaves out.
 const (
@@ -23,6 +26,8 @@ func (s Spec) WithDefaults() Spec {
 	s.Frontend.Routing = orElse(s.Frontend.Routing, Sticky)
 	if s.Frontend.Backend != "" {
 		s.Frontend.Routing = Weighted
+	} else if s.Frontend.Listen == "" && s.Container.Port > 0 {
+		s.Frontend.Listen = ":" + strconv.Itoa(s.Container.Port)
 	}
 	if len(s.Steps) == 0 {
 		s.Steps = s.Strategy.steps()

@@ -89,7 +89,11 @@ func (a *applier) append(e Event) {
 }
 
 // describe renders where a step stands: "step 2 of 4: 25% on 3 of 12 hosts".
+// An install gives each host all of its traffic.
 func describe(r *Rollout) string {
+	if r.Install() {
+		return fmt.Sprintf("step %d of %d: on %d of %d hosts", r.Step+1, len(r.Spec.Steps), r.Wave(), len(r.Hosts))
+	}
 	return fmt.Sprintf("step %d of %d: %s on %d of %d hosts",
 		r.Step+1, len(r.Spec.Steps), Percent(r.Weight()), r.Wave(), len(r.Hosts))
 }

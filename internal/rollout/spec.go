@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -67,13 +68,8 @@ type Selector struct {
 
 // Matches reports whether a host of that name and those labels is selected.
 func (s Selector) Matches(name string, labels map[string]string) bool {
-	for _, n := range s.Names {
-		if n == name {
-			return true
-		}
-	}
 	if len(s.Names) > 0 {
-		return false
+		return slices.Contains(s.Names, name)
 	}
 	for k, v := range s.Labels {
 		if labels[k] != v {

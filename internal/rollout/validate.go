@@ -75,8 +75,6 @@ func (s Spec) validateNames() *Problem {
 func (s Spec) validateFrontend() *Problem {
 	f := s.Frontend
 	switch {
-	case f.Listen == "" && f.Backend == "":
-		return problem("listen", "is missing; say where HAProxy takes the traffic (`listen: \":8080\"`), or name a backend of your own HAProxy (`backend: %s`)", s.Service)
 	case f.Listen != "" && f.Backend != "":
 		return problem("backend", "stands beside listen; use listen for a HAProxy that the agent runs, backend for your own")
 	case f.Listen != "" && !validListen(f.Listen):

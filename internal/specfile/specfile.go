@@ -1,0 +1,87 @@
+// Package specfile reads rollout files: YAML (and so JSON) into a defaulted,
+// validated rollout.Spec. Every mistake is an *Error that points at its line.
+package specfile
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/serin-rollouts/serin/internal/rollout"
+)
+
+// MaxSize is the most bytes that a rollout file may have.
+const MaxSize = 64 << 10
+
+// Error is a mistake in a rollout file.
+type Error struct {
+	Field   string // path of the field, for example steps[1].weight; may be empty
+	Message string // one line
+	Source  string // the lines around the mistake with a caret; may be empty
+}
+
+// Error renders the mistake with its source lines.
+func (e *Error) Error() string {
+	text := e.Message
+	if e.Field != "" {
+		text = e.Field + ": " + e.Message
+	}
+	if e.Source != "" {
+		text += "\n" + e.Source
+	}
+	return text
+}
+
+// Parse reads one rollout file.
+func Parse(source []byte) (rollout.Spec, error) {
+	if len(source) > MaxSize {
+		return rollout.Spec{}, &Error{Message: fmt.Sprintf("the file has %d bytes; %d are the most", len(source), MaxSize)}
+	}
+	if bytes.Contains(source, []byte{0}) {
+		return rollout.Spec{}, &Error{Message: "the file is not text"}
+	}
+	var f file
+	decoder := yaml.NewDecoder(bytes.NewReader(source), yaml.Strict())
+	if err := decoder.Decode(&f); err != nil {
+		return rollout.Spec{}, decodeError(err)
+	}
+	var more any
+	if err := decoder.Decode(&more); !errors.Is(err, io.EOF) {
+		return rollout.Spec{}, &Error{Message: "the file holds more than one document; use one file for each service"}
+	}
+	spec := f.spec().WithDefaults()
+	if problem := spec.Validate(); problem != nil {
+		return rollout.Spec{}, Annotate(problem, source)
+	}
+	return spec, nil
+}
+
+// Annotate points at the line of a problem's field in the source, if the field
+// stands there.
+func Annotate(problem *rollout.Problem, source []byte) *Error {
+	e := &Error{Field: problem.Field, Message: problem.Message}
+	path, err := yaml.PathString("$." + problem.Field)
+	if err != nil {
+		return e
+	}
+	if lines, err := path.AnnotateSource(source, false); err == nil {
+		e.Source = strings.TrimRight(string(lines), "\n")
+	}
+	return e
+}
+
+// Private
+
+// decodeError splits the library's text: the first line is "[line:column]
+// message", the rest is the source with a caret.
+func decodeError(err error) *Error {
+	if errors.Is(err, io.EOF) {
+		return &Error{Message: "the file is empty"}
+	}
+	message, lines, _ := strings.Cut(yaml.FormatError(err, false, true), "\n")
+	return &Error{Message: message, Source: strings.TrimRight(lines, "\n")}
+}

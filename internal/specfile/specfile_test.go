@@ -1,0 +1,64 @@
+package specfile
+
+import (
+	"encoding/json"
+	"os"
+	"testing"
+
+	"github.com/cockroachdb/datadriven"
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestParse runs the transcripts in testdata: what a user writes, and what the
+// parser makes of it, mistakes with line and caret included.
+func TestParse(t *testing.T) {
+	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
+			t.Helper()
+			spec, err := Parse([]byte(d.Input))
+			if err != nil {
+				return err.Error() + "\n"
+			}
+			out, err := json.MarshalIndent(spec, "", " ")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return string(out) + "\n"
+		})
+	})
+}
+
+// TestJSONIsYAML shows that a trigger may carry the spec as JSON.
+func TestJSONIsYAML(t *testing.T) {
+	fromYAML, err := Parse([]byte("service: web\nimage: web:1\ncontainer: {port: 80}\nsteps: [{weight: 10%}, {}]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fromJSON, err := Parse([]byte(`{"service":"web","image":"web:1","container":{"port":80},"steps":[{"weight":"10%"},{}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(fromYAML, fromJSON); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// FuzzParse wants an answer, not a panic, whatever the bytes.
+func FuzzParse(f *testing.F) {
+	for _, name := range []string{"testdata/good.txt", "testdata/bad.txt"} {
+		seed, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, source []byte) {
+		spec, err := Parse(source)
+		if err != nil {
+			return
+		}
+		if problem := spec.Validate(); problem != nil {
+			t.Errorf("parsed, yet not valid: %v", problem)
+		}
+	})
+}
