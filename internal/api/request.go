@@ -3,12 +3,13 @@ package api
 import "encoding/json"
 
 // Trigger asks for a rollout. Either Image alone, which keeps everything else
-// as in the service's last rollout, or Spec, a whole rollout file (Image then
-// overrides the file's).
+// as the stable revision was rolled out (or, before the first success, as was
+// last tried), or Spec, a whole rollout file (Image then overrides the file's).
 type Trigger struct {
 	// ID makes the trigger idempotent: repeating it starts nothing and gets
-	// the same answer. Without one (and without a Nats-Msg-Id header) the same
-	// content counts as a repetition for 30 s.
+	// the same answer. A Nats-Msg-Id header does the same. Without either,
+	// every message is a trigger of its own, and is answered only when the
+	// stream hands it out; with one the answer does not wait for the stream.
 	ID    string `json:"id,omitempty"`
 	Image string `json:"image,omitempty"`
 	// Spec is the rollout file: a JSON object, or a JSON string that holds the
