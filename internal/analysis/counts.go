@@ -1,0 +1,67 @@
+package analysis
+
+import "time"
+
+// Counts are requests, and those of them that were answered with a server error.
+type Counts struct{ Requests, Errors int64 }
+
+func (c Counts) plus(o Counts) Counts {
+	return Counts{c.Requests + o.Requests, c.Errors + o.Errors}
+}
+
+func (c Counts) minus(o Counts) Counts {
+	return Counts{c.Requests - o.Requests, c.Errors - o.Errors}
+}
+
+// below tells whether either counter is lower.
+func (c Counts) below(o Counts) bool { return c.Requests < o.Requests || c.Errors < o.Errors }
+
+// settled repairs a window whose errors outnumber its requests, as may happen when a counter of
+// answers is read a little later than the counter of requests: an answered request is a request.
+func (c Counts) settled() Counts { return Counts{max(c.Requests, c.Errors), c.Errors} }
+
+// PPM returns the error rate in parts per million, 0 without requests.
+func (c Counts) PPM() int64 {
+	if c.Requests <= 0 {
+		return 0
+	}
+	return int64(float64(c.Errors)/float64(c.Requests)*1e6 + .5)
+}
+
+// Report is what one agent said about one service at one instant.
+type Report struct {
+	Host string
+	// Incarnation names a life of the agent's counters: it changes whenever they restart from
+	// zero, and an incarnation that has been replaced never returns. Counters that start anew
+	// with each epoch need the epoch in it.
+	Incarnation string
+	// At is the leader's monotonic time of arrival.
+	At time.Duration
+	// Canary is the sum over the canary instances, Stable the counts of each stable instance, by
+	// a name that is its own on the host. All are cumulative within the incarnation. An instance
+	// that is not in Stable has gone; it may come back, with higher counts or from zero.
+	Canary Counts
+	Stable map[string]Counts
+	// CanaryInstances is the number of canary instances that may get traffic.
+	CanaryInstances int
+}
+
+// mostCount keeps counters within what floating-point numbers hold exactly.
+const mostCount = 1 << 50
+
+// sane tells whether a report can be counted at all.
+func (r Report) sane() bool {
+	if r.Host == "" || len(r.Stable) > mostInstances || !r.Canary.sane() {
+		return false
+	}
+	for _, c := range r.Stable {
+		if !c.sane() {
+			return false
+		}
+	}
+	return true
+}
+
+func (c Counts) sane() bool {
+	return c.Requests >= 0 && c.Errors >= 0 && c.Requests <= mostCount && c.Errors <= mostCount
+}

@@ -1,0 +1,152 @@
+package analysis
+
+import "math"
+
+const (
+	// clipAt bounds what a single host-window may say for a hypothesis: a factor of 5.
+	clipAt = 5.0
+	// lowest bounds what it may say against one. It only keeps sums far from overflow.
+	lowest = -1e6
+	// quantum is the grain of all sums of evidence, in nats. Multiples of a power of two add
+	// without rounding, so a sum does not depend on the order of its terms.
+	quantum = 1.0 / (1 << 24)
+	// firstShare is the weight of the evidence counted from the very start in the mixture over
+	// starting points.
+	firstShare = 0.5
+	// breadth is what the evidence without any one host is multiplied by before it limits the
+	// evidence of all: the others need not show as much, but they must show something.
+	breadth = 2
+	// alone is the inverse of the share of its evidence that one host has when no other agrees.
+	alone = 3
+)
+
+// temper turns a log-likelihood ratio into what is added to a sum: divided by the overdispersion
+// phi, clipped above, never below (that would break the bound), rounded down to the quantum.
+func temper(lr, phi float64) float64 {
+	v := max(lowest, min(lr/phi, math.Log(clipAt)))
+	return math.Floor(v/quantum) * quantum
+}
+
+// pool is evidence against one null hypothesis, summed over windows and hosts, for every
+// alternative of the grid. Its exp(logE) is an e-process: while the null holds, the chance that
+// it ever reaches 1/alpha is at most alpha.
+type pool struct {
+	weights vector // ln of the prior weights of the alternatives; -Inf leaves one out
+	total   vector // sums of tempered log-likelihood ratios
+	gain    vector // ln of sum over starting points j of share_j * exp(-total at j)
+	starts  int    // starting points after the first
+}
+
+func newPool(weights vector, share float64) pool {
+	p := pool{weights: weights}
+	for k := range p.gain {
+		p.gain[k] = math.Log(share)
+	}
+	return p
+}
+
+func (p *pool) add(v vector) {
+	for k := range v {
+		p.total[k] += v[k]
+	}
+}
+
+// restart adds a starting point: from now on the mixture also holds the evidence counted from
+// here. It forgives the debt that a long good history leaves, at a fixed price.
+func (p *pool) restart() {
+	p.starts++
+	p.gain = laterStart(p.gain, p.total, p.starts)
+}
+
+func laterStart(gain, total vector, j int) vector {
+	share := math.Log((1 - firstShare) / float64(j*(j+1)))
+	for k := range gain {
+		gain[k] = logSumExp(gain[k], share-total[k])
+	}
+	return gain
+}
+
+// logE returns ln of the evidence: the mixture over alternatives and starting points.
+func (p *pool) logE() float64 { return logMix(&p.weights, &p.total, &p.gain) }
+
+func logMix(weights, total, gain *vector) float64 {
+	var terms vector
+	top := math.Inf(-1)
+	for k := range terms {
+		terms[k] = weights[k] + total[k] + gain[k]
+		top = max(top, terms[k])
+	}
+	sum := 0.0
+	for _, t := range terms {
+		if t-top > -40 {
+			sum += math.Exp(t - top)
+		}
+	}
+	return top + math.Log(sum)
+}
+
+// broad is a pool that also remembers what each host added, so that it can tell a difference that
+// hosts agree on from one that a single host shows.
+type broad struct {
+	pool
+	hosts map[string]*contribution
+}
+
+// contribution is one host's part of a pool.
+type contribution struct {
+	sum  vector
+	gain vector // the pool's gain, had this host not been there
+}
+
+func newBroad(weights vector, share float64) broad {
+	return broad{pool: newPool(weights, share), hosts: make(map[string]*contribution)}
+}
+
+// addFrom adds a host's vector. A host counts for breadth from its first call on, also when the
+// vector is all zero: that it served and showed nothing is the point.
+func (b *broad) addFrom(host string, v vector) {
+	c := b.hosts[host]
+	if c == nil {
+		c = &contribution{gain: b.gain}
+		b.hosts[host] = c
+	}
+	b.add(v)
+	for k := range v {
+		c.sum[k] += v[k]
+	}
+}
+
+func (b *broad) restart() {
+	b.pool.restart()
+	for _, c := range b.hosts {
+		c.gain = laterStart(c.gain, c.without(&b.total), b.starts)
+	}
+}
+
+// without returns the sums of a total less this host's part.
+func (c *contribution) without(total *vector) vector {
+	rest := *total
+	for k := range rest {
+		rest[k] -= c.sum[k]
+	}
+	return rest
+}
+
+// score returns the evidence after the rule of breadth, and the host that holds most of it ("" if
+// fewer than two hosts have contributed). The score never exceeds logE, so the bound stands. One
+// host on its own decides too, but only with three times the evidence.
+func (b *broad) score() (score float64, host string, rest float64) {
+	all := b.logE()
+	if len(b.hosts) < 2 {
+		return all, "", all
+	}
+	rest = math.Inf(1)
+	for name, c := range b.hosts {
+		without := c.without(&b.total)
+		e := logMix(&b.weights, &without, &c.gain)
+		if e < rest || e == rest && name < host {
+			rest, host = e, name
+		}
+	}
+	return min(all, max(breadth*rest, all/alone)), host, rest
+}

@@ -1,0 +1,94 @@
+package analysis
+
+import "math"
+
+// points is the size of the grid of odds ratios, unity the index of the odds ratio 1.
+const (
+	points = 23
+	unity  = 10
+)
+
+// vector holds one number for each odds ratio of the grid: a log-likelihood ratio, a sum of such,
+// or the logarithm of a weight.
+type vector [points]float64
+
+// grid is the fixed set of odds ratios (canary's odds of an error over stable's) on which all
+// evidence is kept. Because the set never changes, evidence of different windows and hosts adds.
+type grid struct {
+	psi vector
+	ln  vector
+}
+
+func newGrid() grid {
+	g := grid{psi: vector{
+		.01, .02, .05, .1, .2, .33, .5, .67, .8, .9, 1,
+		1.1, 1.25, 1.5, 2, 3, 5, 10, 20, 50, 100, 300, 1000,
+	}}
+	for k, psi := range g.psi {
+		g.ln[k] = math.Log(psi)
+	}
+	return g
+}
+
+// worseWeights returns the logarithms of equal weights on every odds ratio above 1: the
+// alternatives of the roll-back test.
+func (g grid) worseWeights() vector {
+	return g.logWeights(func(psi float64) float64 {
+		if psi > 1 {
+			return 1
+		}
+		return 0
+	})
+}
+
+// beyondWeights returns the logarithms of equal weights on a few odds ratios above 1: the
+// alternatives of the test against the margin. A finer set would cost more than it finds.
+func (g grid) beyondWeights() vector {
+	return g.logWeights(func(psi float64) float64 {
+		switch psi {
+		case 1.5, 2, 3, 5, 10, 50:
+			return 1
+		}
+		return 0
+	})
+}
+
+// saferWeights returns the logarithms of the weights of the relative test for safety. Most of the
+// mass lies where a harmless canary is: at odds about equal to stable's.
+func (g grid) saferWeights() vector {
+	return g.logWeights(func(psi float64) float64 {
+		if psi >= .33 && psi <= 1.1 {
+			return 4
+		}
+		return 1
+	})
+}
+
+func (g grid) logWeights(weight func(psi float64) float64) vector {
+	var w vector
+	total := 0.0
+	for k, psi := range g.psi {
+		w[k] = weight(psi)
+		total += w[k]
+	}
+	for k := range w {
+		w[k] = math.Log(w[k] / total)
+	}
+	return w
+}
+
+// logSumExp returns ln of the sum of exp(x), without overflow; -Inf for no terms.
+func logSumExp(xs ...float64) float64 {
+	top := math.Inf(-1)
+	for _, x := range xs {
+		top = max(top, x)
+	}
+	if math.IsInf(top, -1) {
+		return top
+	}
+	sum := 0.0
+	for _, x := range xs {
+		sum += math.Exp(x - top)
+	}
+	return top + math.Log(sum)
+}

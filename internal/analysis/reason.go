@@ -1,0 +1,99 @@
+package analysis
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// reason tells a verdict in one line for people: rates, allowance, and what follows.
+func (j *Judge) reason(v Verdict) string {
+	if v.Canary.Requests == 0 {
+		return "no canary requests counted yet"
+	}
+	parts := []string{j.rates(v), "allowed +" + points100(int64(j.config.MaxIncrease)) + " points"}
+	if j.config.MaxIncrease == 0 {
+		parts[1] = "no increase allowed"
+	}
+	parts = append(parts, j.finding(v))
+	if v.Host != "" && v.Outcome != Pass {
+		parts = append(parts, "the difference comes from host "+v.Host)
+	}
+	return strings.Join(parts, "; ")
+}
+
+func (j *Judge) rates(v Verdict) string {
+	s := fmt.Sprintf("5xx %s on canary, ", share(v.Canary))
+	switch {
+	case v.Stable.Requests > 0:
+		return s + share(v.Stable) + " on stable"
+	case j.config.Baseline.Requests > 0:
+		return s + share(j.config.Baseline) + " on stable before"
+	default:
+		return s + "no stable traffic"
+	}
+}
+
+func (j *Judge) finding(v Verdict) string {
+	switch v.Outcome {
+	case Fail:
+		claim := "canary is beyond that: "
+		if j.config.MaxIncrease == 0 {
+			claim = "canary is worse: "
+		}
+		return claim + "a version that is not would look so bad in " + oneIn(min(v.Worse, v.Beyond)) + " rollouts"
+	case Pass:
+		return "canary is within that: a version that is not would look so good in " + oneIn(v.Safe) + " steps"
+	case Wait:
+	}
+	switch {
+	case v.Canary.Requests < j.config.MinRequests:
+		return fmt.Sprintf("needs %d canary requests", j.config.MinRequests)
+	case v.Safe >= v.SafeLimit && min(v.Worse, v.Beyond) <= milli(math.Log(calmLimit)):
+		return "within that where canary serves; waiting for a second host"
+	case v.Needed > 0:
+		return "undecided; about " + strconv.FormatInt(roundUp(v.Needed), 10) + " more canary requests needed"
+	default:
+		return "undecided; too close to the limit to say how long it will take"
+	}
+}
+
+// share writes a rate and its counts: "2.31% (57 of 2468)".
+func share(c Counts) string {
+	return fmt.Sprintf("%s%% (%d of %d)", points100((c.PPM()+50)/100), c.Errors, c.Requests)
+}
+
+// points100 writes hundredths: 231 is "2.31".
+func points100(n int64) string { return fmt.Sprintf("%d.%02d", n/100, n%100) }
+
+// oneIn writes an e-value, given its logarithm in thousandths: "1 in 12000".
+func oneIn(milliNats int64) string {
+	const most = 1_000_000
+	odds := math.Exp(float64(milliNats) / 1000)
+	if odds >= most {
+		return "less than 1 in " + strconv.Itoa(most)
+	}
+	return "1 in " + strconv.FormatInt(twoDigits(int64(odds)), 10)
+}
+
+// twoDigits rounds down to two leading digits.
+func twoDigits(n int64) int64 {
+	unit := int64(1)
+	for n/unit >= 100 {
+		unit *= 10
+	}
+	return n / unit * unit
+}
+
+// roundUp rounds up to two leading digits: a forecast is no more exact.
+func roundUp(n int64) int64 {
+	if d := twoDigits(n); d < n {
+		unit := int64(1)
+		for n/unit >= 100 {
+			unit *= 10
+		}
+		return d + unit
+	}
+	return n
+}

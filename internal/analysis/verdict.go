@@ -1,0 +1,157 @@
+package analysis
+
+import (
+	"math"
+	"time"
+)
+
+// Outcome is what a verdict comes to.
+type Outcome int
+
+// The outcomes. Wait is the zero value: nothing is proven either way.
+const (
+	Wait Outcome = iota
+	Pass
+	Fail
+)
+
+// String returns the outcome's name in lower case.
+func (o Outcome) String() string {
+	switch o {
+	case Wait:
+		return "wait"
+	case Pass:
+		return "pass"
+	case Fail:
+		return "fail"
+	}
+	return "unknown"
+}
+
+// Verdict is a judge's opinion at one moment. It holds integers and text only, so that it can
+// stand in a replicated log.
+type Verdict struct {
+	Outcome Outcome
+	// At is the time that the verdict was asked for.
+	At time.Duration
+	// Canary and Stable are the totals over the step's closed windows. They are for people: the
+	// tests never pool hosts or windows.
+	Canary, Stable         Counts
+	CanaryPPM, StablePPM   int64
+	MaxIncrease            int    // basis points allowed
+	Windows                int64  // host-windows closed in the step
+	Hosts                  int    // hosts on which canary has served in the step
+	Refused                int64  // reports that were not counted, in the whole rollout
+	Host                   string // the one host that the difference comes from, if one stands out
+	Odds, OddsLow, OddsTop int64  // canary's odds of an error over stable's, in thousandths:
+	// the most likely value of the grid and a 95 % confidence sequence. 10 means 0.01 or less,
+	// 1000000 means 1000 or more.
+
+	// Worse, Beyond and Safe are logarithms of e-values in thousandths of a nat, each with the
+	// limit at which it decides: that canary's odds are higher than stable's, that its rate is
+	// beyond the margin, that it is within the margin. Fail needs the first two (only the first
+	// if no increase is allowed), Pass the third.
+	Worse, Beyond, FailLimit int64
+	Safe, SafeLimit          int64
+	// Needed is about how many more canary requests a decision will take; 0 if unknown.
+	Needed int64
+	Reason string
+}
+
+// calmLimit is the evidence for a roll-back above which nothing passes: an e-value of 3.
+const calmLimit = 3
+
+// Verdict returns the judge's opinion at the leader's time now. It rests on closed windows only
+// and changes nothing; it costs time in proportion to the hosts.
+func (j *Judge) Verdict(now time.Duration) Verdict {
+	s := j.scores()
+	v := Verdict{
+		At:          now,
+		Canary:      j.step.canary,
+		Stable:      j.step.stable,
+		CanaryPPM:   j.step.canary.PPM(),
+		StablePPM:   j.shown().PPM(),
+		MaxIncrease: j.config.MaxIncrease,
+		Windows:     j.step.windows,
+		Refused:     j.refused,
+		Host:        s.host,
+		Worse:       milli(s.worse),
+		Beyond:      milli(s.beyond),
+		FailLimit:   milli(s.failLimit),
+		Safe:        milli(s.safe),
+		SafeLimit:   milli(s.safeLimit),
+	}
+	odds, low, high := j.errors.interval(.05)
+	v.Odds, v.OddsLow, v.OddsTop = milli(odds), milli(low), milli(high)
+	waiting := 0
+	for _, h := range j.hosts {
+		switch {
+		case h.served:
+			v.Hosts++
+		case h.hasCanary:
+			waiting++
+		}
+	}
+	v.Outcome = j.outcome(s, v.Hosts, waiting)
+	if v.Outcome == Wait {
+		v.Needed = j.needed(s)
+	}
+	v.Reason = j.reason(v)
+	return v
+}
+
+// scores are the numbers that decide, in nats.
+type scores struct {
+	worse, beyond, failLimit float64
+	safe, safeLimit          float64
+	host                     string
+}
+
+// fail is the evidence for a roll-back: the weaker of the two that it needs.
+func (s scores) fail() float64 { return min(s.worse, s.beyond) }
+
+func (j *Judge) scores() scores {
+	s := scores{
+		beyond:    j.errors.beyond.logE(),
+		failLimit: -math.Log(j.config.alpha()),
+		safe:      j.errors.safety(),
+		safeLimit: -math.Log(j.config.alphaSafe()),
+	}
+	worse, host, rest := j.errors.worse.score()
+	s.worse = worse
+	if j.config.MaxIncrease == 0 {
+		s.beyond = math.Inf(1)
+	}
+	if all := j.errors.worse.logE(); all >= s.failLimit/2 && rest < all/alone {
+		s.host = host
+	}
+	return s
+}
+
+func (j *Judge) outcome(s scores, served, waiting int) Outcome {
+	if s.fail() >= s.failLimit {
+		return Fail
+	}
+	n := j.step.canary.Requests
+	broadEnough := served >= 2 || served == 1 && waiting == 0
+	if broadEnough && n >= max(1, j.config.MinRequests) &&
+		s.safe >= s.safeLimit && s.fail() <= math.Log(calmLimit) {
+		return Pass
+	}
+	return Wait
+}
+
+// shown returns the counts that canary's rate is shown against: stable's of the step, or
+// the frozen baseline where none ran.
+func (j *Judge) shown() Counts {
+	if j.step.stable.Requests == 0 {
+		return j.config.Baseline
+	}
+	return j.step.stable
+}
+
+// milli rounds to thousandths, within what a JSON number holds.
+func milli(x float64) int64 {
+	const limit = 1e12
+	return int64(math.Round(max(-limit, min(limit, x*1000))))
+}
