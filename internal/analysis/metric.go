@@ -119,16 +119,19 @@ func marginRate(t Table, past float64) float64 {
 	return (bad + marginWeight*past) / (all + marginWeight)
 }
 
-// fractions are the alternatives of the test for safety: rates as parts of the limit.
-func fractions() [6]float64 { return [6]float64{0, .05, .15, .35, .6, .8} }
+// parts is the number of alternatives of the absolute test for safety.
+const parts = 6
+
+// fractions are these alternatives: rates as parts of the limit.
+func fractions() [parts]float64 { return [parts]float64{0, .05, .15, .35, .6, .8} }
 
 func fractionWeights() vector {
 	var w vector
 	for k := range w {
 		w[k] = math.Inf(-1)
 	}
-	for k := range fractions() {
-		w[k] = -math.Log(float64(len(fractions())))
+	for k := range parts {
+		w[k] = -math.Log(parts)
 	}
 	return w
 }

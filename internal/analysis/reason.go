@@ -8,7 +8,7 @@ import (
 )
 
 // reason tells a verdict in one line for people: rates, allowance, and what follows.
-func (j *Judge) reason(v Verdict) string {
+func (j *Judge) reason(v Verdict, s scores) string {
 	if v.Canary.Requests == 0 {
 		return "no canary requests counted yet"
 	}
@@ -16,7 +16,7 @@ func (j *Judge) reason(v Verdict) string {
 	if j.config.MaxIncrease == 0 {
 		parts[1] = "no increase allowed"
 	}
-	parts = append(parts, j.finding(v))
+	parts = append(parts, j.finding(v, s))
 	if v.Host != "" && v.Outcome != Pass {
 		parts = append(parts, "the difference comes from host "+v.Host)
 	}
@@ -35,25 +35,27 @@ func (j *Judge) rates(v Verdict) string {
 	}
 }
 
-func (j *Judge) finding(v Verdict) string {
+func (j *Judge) finding(v Verdict, s scores) string {
 	switch v.Outcome {
 	case Fail:
 		claim := "canary is beyond that: "
-		if j.config.MaxIncrease == 0 {
+		if !s.margin {
 			claim = "canary is worse: "
 		}
-		return claim + "a version that is not would look so bad in " + oneIn(min(v.Worse, v.Beyond)) + " rollouts"
+		return claim + "a version that is not would look so bad at most once in " + odds(s.fail()) + " rollouts"
 	case Pass:
-		return "canary is within that: a version that is not would look so good in " + oneIn(v.Safe) + " steps"
+		return "canary is within that: a version that is not would look so good at most once in " + odds(s.safe) + " steps"
 	case Wait:
 	}
 	switch {
 	case v.Canary.Requests < j.config.MinRequests:
 		return fmt.Sprintf("needs %d canary requests", j.config.MinRequests)
-	case v.Safe >= v.SafeLimit && min(v.Worse, v.Beyond) <= milli(math.Log(calmLimit)):
+	case s.safe >= s.safeLimit && s.fail() <= math.Log(calmLimit):
 		return "within that where canary serves; waiting for a second host"
 	case v.Needed > 0:
 		return "undecided; about " + strconv.FormatInt(roundUp(v.Needed), 10) + " more canary requests needed"
+	case v.Stable.Requests == 0 && j.config.Baseline.Requests == 0:
+		return "undecided; there is no stable traffic to compare with"
 	default:
 		return "undecided; too close to the limit to say how long it will take"
 	}
@@ -67,14 +69,10 @@ func share(c Counts) string {
 // points100 writes hundredths: 231 is "2.31".
 func points100(n int64) string { return fmt.Sprintf("%d.%02d", n/100, n%100) }
 
-// oneIn writes an e-value, given its logarithm in thousandths: "1 in 12000".
-func oneIn(milliNats int64) string {
+// odds writes an e-value, given its logarithm, rounded down: "12000".
+func odds(logE float64) string {
 	const most = 1_000_000
-	odds := math.Exp(float64(milliNats) / 1000)
-	if odds >= most {
-		return "less than 1 in " + strconv.Itoa(most)
-	}
-	return "1 in " + strconv.FormatInt(twoDigits(int64(odds)), 10)
+	return strconv.FormatInt(twoDigits(int64(math.Exp(min(logE, math.Log(most))))), 10)
 }
 
 // twoDigits rounds down to two leading digits.

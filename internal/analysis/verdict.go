@@ -36,16 +36,17 @@ type Verdict struct {
 	At time.Duration
 	// Canary and Stable are the totals over the step's closed windows. They are for people: the
 	// tests never pool hosts or windows.
-	Canary, Stable         Counts
-	CanaryPPM, StablePPM   int64
-	MaxIncrease            int    // basis points allowed
-	Windows                int64  // host-windows closed in the step
-	Hosts                  int    // hosts on which canary has served in the step
-	Refused                int64  // reports that were not counted, in the whole rollout
-	Host                   string // the one host that the difference comes from, if one stands out
-	Odds, OddsLow, OddsTop int64  // canary's odds of an error over stable's, in thousandths:
-	// the most likely value of the grid and a 95 % confidence sequence. 10 means 0.01 or less,
-	// 1000000 means 1000 or more.
+	Canary, Stable       Counts
+	CanaryPPM, StablePPM int64
+	MaxIncrease          int    // basis points allowed
+	Windows              int64  // host-windows closed in the step
+	Hosts                int    // hosts on which canary has served in the step
+	Refused              int64  // reports that were not counted, in the whole rollout
+	Host                 string // the one host that the difference comes from, if one stands out
+
+	// Odds are canary's odds of an error over stable's, in thousandths: the likeliest value of
+	// the grid, and a 95 % confidence sequence. 10 means 0.01 or less, 1000000 1000 or more.
+	Odds, OddsLow, OddsHigh int64
 
 	// Worse, Beyond and Safe are logarithms of e-values in thousandths of a nat, each with the
 	// limit at which it decides: that canary's odds are higher than stable's, that its rate is
@@ -82,13 +83,13 @@ func (j *Judge) Verdict(now time.Duration) Verdict {
 		SafeLimit:   milli(s.safeLimit),
 	}
 	odds, low, high := j.errors.interval(.05)
-	v.Odds, v.OddsLow, v.OddsTop = milli(odds), milli(low), milli(high)
+	v.Odds, v.OddsLow, v.OddsHigh = milli(odds), milli(low), milli(high)
 	waiting := 0
 	for _, h := range j.hosts {
 		switch {
 		case h.served:
 			v.Hosts++
-		case h.hasCanary:
+		case h.hasCanary && now-h.cut.heard <= longest:
 			waiting++
 		}
 	}
@@ -96,7 +97,7 @@ func (j *Judge) Verdict(now time.Duration) Verdict {
 	if v.Outcome == Wait {
 		v.Needed = j.needed(s)
 	}
-	v.Reason = j.reason(v)
+	v.Reason = j.reason(v, s)
 	return v
 }
 
@@ -104,14 +105,21 @@ func (j *Judge) Verdict(now time.Duration) Verdict {
 type scores struct {
 	worse, beyond, failLimit float64
 	safe, safeLimit          float64
+	margin                   bool // an increase is allowed, so beyond counts
 	host                     string
 }
 
 // fail is the evidence for a roll-back: the weaker of the two that it needs.
-func (s scores) fail() float64 { return min(s.worse, s.beyond) }
+func (s scores) fail() float64 {
+	if !s.margin {
+		return s.worse
+	}
+	return min(s.worse, s.beyond)
+}
 
 func (j *Judge) scores() scores {
 	s := scores{
+		margin:    j.config.MaxIncrease > 0,
 		beyond:    j.errors.beyond.logE(),
 		failLimit: -math.Log(j.config.alpha()),
 		safe:      j.errors.safety(),
@@ -119,9 +127,6 @@ func (j *Judge) scores() scores {
 	}
 	worse, host, rest := j.errors.worse.score()
 	s.worse = worse
-	if j.config.MaxIncrease == 0 {
-		s.beyond = math.Inf(1)
-	}
 	if all := j.errors.worse.logE(); all >= s.failLimit/2 && rest < all/alone {
 		s.host = host
 	}

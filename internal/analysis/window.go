@@ -154,6 +154,9 @@ func (c *cutter) accrue(r Report) {
 		if n.below(last) {
 			last = Counts{}
 		}
+		if _, ok := c.open.stable[name]; !ok && len(c.open.stable) >= 2*mostInstances {
+			name = "" // a flood of names ends up under one
+		}
 		c.open.stable[name] = c.open.stable[name].plus(n.minus(last))
 	}
 	c.remember(r)

@@ -1,0 +1,90 @@
+// Package analysis judges a canary: is it worse than stable, is it within what is allowed, or is
+// that not known yet?
+//
+// It is pure. Reports of cumulative counts go into a [Judge], a [Verdict] comes out; the same
+// reports give the same verdict on every machine. There is no clock, no randomness and no I/O.
+//
+// # Questions
+//
+// Three null hypotheses are under test all the time, and one may look as often as one likes:
+//
+//	worse    canary's odds of an error are no higher than stable's
+//	beyond   canary's error rate is at most the allowed increase above stable's
+//	safe     canary's error rate is above stable's by the allowed increase or more
+//
+// Fail needs worse and beyond refuted, each at alpha. So a version that is as good as stable is
+// failed with probability alpha at most over the whole rollout, and one that is worse but within
+// the allowance is let through. With [NoIncrease] only worse counts. Pass needs safe refuted at
+// alphaSafe by the traffic of this step, a floor of requests, traffic on two hosts if two have a
+// canary, and no more than slight evidence (3 to 1) for a roll-back. Anything else is Wait. No
+// canary traffic is never a Pass.
+//
+// # Method
+//
+// Evidence is an e-process: a number that starts at 1 and, while its null hypothesis holds, has
+// an expectation of at most 1 at every moment. By Ville's inequality it ever reaches 1/alpha with
+// probability alpha at most. Logarithms of it, in nats, are what this package adds up.
+//
+//   - Counts are cut into host-windows: one host, some seconds. A window closes by time and by
+//     numbers of requests, never by errors, and is used once.
+//   - Each window is a 2x2 [Table]. Given its margins, canary's errors follow Fisher's noncentral
+//     hypergeometric law, in which stable's rate does not occur: base rates, incidents, drift,
+//     shares and differences between hosts cancel. Its likelihood ratio against a null odds ratio
+//     is computed exactly on a fixed grid of 23 odds ratios. Rates are never pooled over hosts or
+//     windows before testing.
+//   - The absolute questions are binomial likelihood ratios of canary's errors alone, against
+//     stable's rate on that host plus the allowance. The rate is taken from this window and a
+//     decayed past, on the careful side: high for beyond, low for safe.
+//   - safe is answered by a weighted mean of an absolute and a relative e-value, the second
+//     against the odds ratio that the allowance amounts to at stable's rate.
+//   - Each window's log-likelihood ratio is divided by phi, how much errors cluster in instances
+//     as seen among stable's own, or, where a host has just one, among its windows. It is then
+//     clipped at ln 5, so no single window decides.
+//   - The evidence for worse is limited to twice what the others show without any one host, or a
+//     third of the whole, whichever is more: one sick host decides only when it is very sick.
+//     The verdict names it.
+//   - Half of the evidence for a roll-back counts from the very start, the rest from starting
+//     points set at every step and every five minutes, so that a long good history does not hide
+//     a late regression.
+//
+// # What is exact and what is not
+//
+// The level of worse is exact, for finite samples and any way of looking, if in each host-window
+// the failing requests are exchangeable between canary and stable, and phi can only lower it then.
+// If errors cluster inside instances it rests on phi, the clip and the rule of breadth. In
+// simulation it holds for bursts shorter than a window. It does not for bursts of one container
+// that outlast the window and are rarer than the rollout is long: a canary container that fails
+// for half a minute while no stable one ever did looks like a regression, because it is all that
+// can be known. Choose a longer [Config.Window] if a service is like that.
+//
+// The levels of beyond and safe are approximate: they rest on an estimate of stable's rate. What
+// beyond gets wrong can fail only versions that are truly worse.
+//
+// # Without stable traffic
+//
+// Where a window has no stable requests (weight 100 %), the frozen [Config.Baseline] stands for
+// stable, or without it the host's own stable traffic of before. Both worse and beyond then use
+// the upper end of an interval for its rate, safe the lower. A shared incident cannot be told from
+// a regression in that case. With neither there is no Fail; Pass needs a rate below the allowance
+// itself.
+//
+// # Order, loss, restart
+//
+// All sums are exact, and phi of a window is learned from windows at least two window lengths
+// older, so the order in which hosts report within a round changes nothing. Late and repeated
+// reports are not counted, a new incarnation starts from zero, a lost report costs nothing since
+// the next one holds its counts. A judge that hears counters only in mid-epoch, after a change of
+// leaders, takes each host's as one long window: valid, but less sharp. It holds O(hosts) memory.
+//
+// # More metrics
+//
+// A metric is a set of sums over tables; errors are the only one yet. Another (requests slower
+// than a threshold fixed beforehand) needs its own tables and no new method. Several metrics
+// share alpha by averaging their e-values for a roll-back; a Pass needs each of them.
+//
+// # Sources
+//
+// Conditioning on margins: Wald 1947 and Cox. E-processes and their mixtures: Ville 1939; Turner,
+// Ly and Grunwald 2024 (arXiv:2106.02693); Lindon and Malek 2022 (arXiv:2011.03567). Confidence
+// sequence by inversion over the grid.
+package analysis
