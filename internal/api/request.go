@@ -27,6 +27,9 @@ type Trigger struct {
 
 // Command is what a verb takes. The zero value is valid for every verb.
 type Command struct {
+	// ID makes a rollback idempotent: repeating it starts nothing more. The
+	// other verbs are by nature, if Rollout is named.
+	ID string `json:"id,omitempty"`
 	// Rollout, if not empty, has to be the one that runs: a guard against
 	// changing another one than the person looked at.
 	Rollout string `json:"rollout,omitempty"`

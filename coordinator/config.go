@@ -1,0 +1,120 @@
+package coordinator
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/serin-rollouts/serin/internal/bus"
+	"github.com/serin-rollouts/serin/internal/identity"
+)
+
+// DefaultLease is how long an agent keeps a canary without hearing a leader.
+const DefaultLease = 30 * time.Second
+
+const (
+	leastLease = time.Second
+	mostLease  = time.Hour
+)
+
+// Config is one coordinator. Paths and addresses have no defaults here.
+type Config struct {
+	// ID names this replica; it never changes. [a-z0-9_-], 1 to 63 of them.
+	ID string
+	// Data is the directory of Raft and of the embedded NATS server.
+	Data string
+	// Cluster names the group in the source of its events; may be empty, and
+	// has to be the same on all replicas.
+	Cluster string
+	NATS    NATS
+	Raft    Raft
+	TLS     identity.Files
+	// Lease is how long an agent keeps a canary serving without a sign of life
+	// from a leader; DefaultLease if zero.
+	Lease time.Duration
+	// Version of this program, semantic, for listings; may be empty.
+	Version string
+	Log     zerolog.Logger
+	// Seams replace what tests cannot have; zero in production.
+	Seams Seams
+}
+
+// NATS says which bus to use: an embedded server, or the user's own.
+type NATS struct {
+	Embed   bool
+	Listen  string   // embedded: the clients' address
+	Cluster string   // embedded: the address for the other replicas' servers
+	Routes  []string // embedded: the other replicas' Cluster addresses
+	URLs    []string // the user's own servers
+	Creds   string   // credentials file for these
+	// Replicas is how many copies the streams have; if zero, 1 for a lone
+	// server and 3 with Routes; the user's own servers get 1.
+	Replicas int
+}
+
+// Raft is this replica's part of the group.
+type Raft struct {
+	Listen    string
+	Advertise string   // what the others dial; Listen if empty
+	Peers     []string // "id=host:port" of each first member, this one among them
+	Join      bool     // begin empty and wait to be added
+	Heartbeat time.Duration
+	Election  time.Duration
+	Lease     time.Duration // how long a leader leads without hearing a majority
+}
+
+// Seams are where tests put something else.
+type Seams struct {
+	// NoPorts keeps the embedded server within the process.
+	NoPorts bool
+}
+
+// Validate names the field that is missing or wrong.
+func (c Config) Validate() error {
+	if err := bus.ValidToken(c.ID); err != nil {
+		return fmt.Errorf("id: %w", err)
+	}
+	switch {
+	case c.Data == "":
+		return errors.New("data: is needed; name a directory of its own")
+	case c.Lease != 0 && (c.Lease < leastLease || c.Lease > mostLease):
+		return fmt.Errorf("lease: is %s; use %s to %s", c.Lease, leastLease, mostLease)
+	}
+	if err := c.TLS.Validate(); err != nil {
+		return fmt.Errorf("tls: %w", err)
+	}
+	return c.NATS.validate(c.Seams.NoPorts)
+}
+
+// Private
+
+func (n NATS) validate(noPorts bool) error {
+	switch {
+	case n.Embed && len(n.URLs) > 0:
+		return errors.New("nats.urls: stands beside nats.embed; use one of them")
+	case n.Embed && n.Creds != "":
+		return errors.New("nats.creds: is for servers of your own, named in nats.urls")
+	case !n.Embed && len(n.URLs) == 0:
+		return errors.New("nats.urls: is needed without nats.embed")
+	case !n.Embed && (n.Listen != "" || n.Cluster != "" || len(n.Routes) > 0):
+		return errors.New("nats.listen, nats.cluster and nats.routes: are for nats.embed")
+	case n.Embed && n.Listen == "" && !noPorts:
+		return errors.New("nats.listen: is needed with nats.embed, for example 0.0.0.0:4222")
+	case n.Replicas < 0 || n.Replicas > 5:
+		return fmt.Errorf("nats.replicas: is %d; use 1, 3 or 5", n.Replicas)
+	}
+	return nil
+}
+
+// replicas returns how many copies the streams get.
+func (n NATS) replicas() int {
+	switch {
+	case n.Replicas > 0:
+		return n.Replicas
+	case n.Embed && len(n.Routes) > 0:
+		return 3
+	}
+	return 1
+}

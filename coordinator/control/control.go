@@ -1,0 +1,184 @@
+// Package control serves the operators' API over the bus while its replica
+// leads: reads after the leadership has been verified, verbs through Raft. What
+// goes over the wire stands in internal/api.
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/serin-rollouts/serin/internal/api"
+	"github.com/serin-rollouts/serin/internal/bus"
+	"github.com/serin-rollouts/serin/internal/rollout"
+	"github.com/serin-rollouts/serin/internal/wire"
+)
+
+// requestTimeout bounds one request; it is longer than any election.
+const requestTimeout = 30 * time.Second
+
+// Leader is the coordinator while it leads.
+type Leader interface {
+	State() *rollout.State
+	// Propose returns what a command came to, once it is committed.
+	Propose(ctx context.Context, by string, c rollout.Command) (rollout.Result, error)
+	// Verify returns nil if this replica led after the call.
+	Verify(ctx context.Context) error
+	View(ctx context.Context) (View, error)
+	// Plan says what a trigger would start. Its error means not known.
+	Plan(ctx context.Context, service string, t api.Trigger) (Proposal, *rollout.Refusal, error)
+}
+
+// Cluster is the replicas.
+type Cluster interface {
+	Status() (api.ClusterStatus, error)
+	Add(ctx context.Context, id, addr string) error
+	Remove(ctx context.Context, id string) error
+	// Transfer hands the leadership to a replica; an empty id: to any.
+	Transfer(ctx context.Context, id string) error
+}
+
+// View is what the leader sees at one moment.
+type View struct {
+	Now      time.Duration // on the fleet's clock
+	Hosts    []Host
+	Evidence rollout.Evidence
+	Dropped  int64 // reports that were lost
+}
+
+// Host is one host as the leader has heard it.
+type Host struct {
+	Health wire.Health
+	Seen   time.Duration // since its last report
+	Live   bool
+	Skew   time.Duration // its wall clock less the leader's
+}
+
+// Proposal is what a trigger would start.
+type Proposal struct {
+	Spec      rollout.Spec
+	To        rollout.Revision
+	Hosts     []string
+	Unchanged bool
+}
+
+// Config is what the API needs.
+type Config struct {
+	ID      string // of this replica
+	Term    uint64
+	Version string // of the coordinator, semantic; may be empty
+	Leader  Leader
+	Cluster Cluster
+	Bus     *bus.Conn
+	Log     zerolog.Logger
+}
+
+// Run serves until ctx ends.
+func Run(ctx context.Context, cfg Config) error {
+	s := &server{Config: cfg}
+	info := bus.ServiceInfo{
+		Name: "serin-coordinator", Version: version(cfg.Version),
+		Description: "the operators' API of serin, served by the leader",
+		Metadata:    map[string]string{"replica": cfg.ID},
+	}
+	return cfg.Bus.Serve(ctx, info, map[string]bus.Handler{
+		bus.AllCommands: s.command,
+		bus.AllGets:     s.get,
+	})
+}
+
+// Private
+
+type server struct{ Config }
+
+// version falls back on one that the protocol accepts.
+func version(v string) string {
+	if v == "" {
+		return "0.0.0"
+	}
+	return v
+}
+
+// command answers cmd.<verb>.<service>.
+func (s *server) command(ctx context.Context, m bus.Msg) ([]byte, error) {
+	ctx, stop := context.WithTimeout(ctx, requestTimeout)
+	defer stop()
+	verb, object, err := bus.ParseCommand(m.Subject)
+	if err != nil {
+		return encode(refusef(rollout.CodeInvalid, "", "%v", err))
+	}
+	switch verb {
+	case api.PlanVerb:
+		return s.plan(ctx, object, m.Data)
+	case api.Cluster:
+		return s.member(ctx, object, m.Data)
+	}
+	var c api.Command
+	if refusal := decode(m.Data, &c); refusal != nil {
+		return encode(api.Refused(refusal))
+	}
+	result, err := s.verb(ctx, verb, object, c)
+	switch {
+	case err != nil:
+		return s.silent(ctx, m, err)
+	case result.Refused != nil:
+		return encode(api.Refused(result.Refused))
+	default:
+		return encode(api.Reply{OK: true, Rollout: result.Rollout, Unchanged: result.Repeat})
+	}
+}
+
+// get answers get.<what>[.<id>].
+func (s *server) get(ctx context.Context, m bus.Msg) ([]byte, error) {
+	ctx, stop := context.WithTimeout(ctx, requestTimeout)
+	defer stop()
+	what, id, err := bus.ParseGet(m.Subject)
+	if err != nil {
+		return encode(refusef(rollout.CodeInvalid, "", "%v", err))
+	}
+	if err := s.Leader.Verify(ctx); err != nil {
+		return s.silent(ctx, m, err)
+	}
+	view, err := s.Leader.View(ctx)
+	if err != nil {
+		return s.silent(ctx, m, err)
+	}
+	return s.read(ctx, what, id, view)
+}
+
+// silent leaves a request to whoever leads now: this replica cannot say what
+// became of it.
+func (s *server) silent(ctx context.Context, m bus.Msg, err error) ([]byte, error) {
+	if !errors.Is(err, ctx.Err()) {
+		s.Log.Info().Err(err).Str("subject", m.Subject).Msg("request not answered here")
+	}
+	return nil, bus.ErrSilent
+}
+
+func decode(data []byte, to any) *rollout.Refusal {
+	if len(data) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(data, to); err != nil {
+		return &rollout.Refusal{Code: rollout.CodeInvalid, Message: fmt.Sprintf("request is not understood: %v", err)}
+	}
+	return nil
+}
+
+func encode(reply any) ([]byte, error) { return json.Marshal(reply) }
+
+func answer[T any](data T) ([]byte, error) {
+	return encode(api.Answer[T]{Reply: api.Reply{OK: true}, Data: data})
+}
+
+func refusef(code rollout.Code, rolloutID, format string, args ...any) api.Reply {
+	return api.Refused(refusal(code, rolloutID, format, args...))
+}
+
+func refusal(code rollout.Code, rolloutID, format string, args ...any) *rollout.Refusal {
+	return &rollout.Refusal{Code: code, Rollout: rolloutID, Message: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,176 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/serin-rollouts/serin/internal/api"
+	"github.com/serin-rollouts/serin/internal/bus"
+	"github.com/serin-rollouts/serin/internal/event"
+	"github.com/serin-rollouts/serin/internal/rollout"
+)
+
+// journalTimeout bounds how long an explanation waits for the event stream.
+const journalTimeout = 5 * time.Second
+
+// read answers get.<what>[.<id>] from a verified state.
+func (s *server) read(ctx context.Context, what, id string, v View) ([]byte, error) {
+	state := s.Leader.State()
+	switch what {
+	case api.GetServices:
+		all := []api.ServiceStatus{}
+		for _, name := range state.Names() {
+			all = append(all, ServiceStatus(state, name, v))
+		}
+		return answer(all)
+	case api.GetHosts:
+		return answer(hostStatuses(state, v))
+	case api.GetHost:
+		return s.readHost(state, id, v)
+	case api.GetCluster:
+		return s.readCluster(state, v)
+	case api.GetService, api.GetHistory:
+		svc := state.Services[id]
+		if svc == nil {
+			return encode(refusef(rollout.CodeUnknown, "", "no service %q", id))
+		}
+		if what == api.GetHistory {
+			return answer(history(svc, state, v))
+		}
+		return answer(ServiceStatus(state, id, v))
+	case api.GetRollout, api.GetExplain:
+		return s.readRollout(ctx, state, what, id, v)
+	}
+	return encode(refusef(rollout.CodeInvalid, "",
+		"nothing to get called %q; known are services, service, rollout, explain, history, hosts, host, cluster", what))
+}
+
+// Private
+
+func (s *server) readHost(state *rollout.State, id string, v View) ([]byte, error) {
+	for _, h := range v.Hosts {
+		if token, err := bus.HostToken(h.Health.Host); err == nil && token == id {
+			return answer(hostStatus(state, h))
+		}
+	}
+	return encode(refusef(rollout.CodeUnknown, "", "no host %q has reported", id))
+}
+
+func (s *server) readCluster(state *rollout.State, v View) ([]byte, error) {
+	status, err := s.Cluster.Status()
+	if err != nil {
+		return encode(refusef(rollout.CodeBusy, "", "%v", err))
+	}
+	status.Leader, status.Term, status.Applied = s.ID, s.Term, state.Index
+	status.Events, status.Outbox, status.Dropped = state.EventSeq, len(state.Outbox), v.Dropped
+	for i := range status.Members {
+		status.Members[i].Leader = status.Members[i].ID == s.ID
+	}
+	for _, h := range v.Hosts {
+		if h.Live {
+			status.Hosts++
+		}
+	}
+	return answer(status)
+}
+
+func (s *server) readRollout(ctx context.Context, state *rollout.State, what, id string, v View) ([]byte, error) {
+	r, ok := state.Find(id)
+	if svc := state.Services[id]; !ok && svc != nil {
+		r, ok = svc.Latest()
+	}
+	if !ok {
+		return encode(refusef(rollout.CodeUnknown, "", "no rollout or service %q", id))
+	}
+	d := detail(state, r, v)
+	if what == api.GetExplain {
+		d.Decisions = s.decisions(ctx, state, r)
+		d.Explanation = explain(d)
+	}
+	return answer(d)
+}
+
+// decisions reads the rollout's events: those that the stream holds, and
+// behind them those that it has not confirmed yet. A stream that does not
+// answer costs the first, not the answer.
+func (s *server) decisions(ctx context.Context, state *rollout.State, r rollout.Rollout) []rollout.Event {
+	ctx, stop := context.WithTimeout(ctx, journalTimeout)
+	defer stop()
+	var all []rollout.Event
+	last := uint64(0)
+	err := s.Bus.Events(ctx, bus.Filter{Service: r.Service, Rollout: r.ID}, func(m bus.EventMsg) error {
+		if e, err := event.Decode(m.Data); err == nil {
+			all = append(all, e)
+			last = e.Seq
+		}
+		return nil
+	})
+	if err != nil {
+		s.Log.Info().Err(err).Str("rollout", r.ID).Msg("events not read for an explanation")
+	}
+	for _, e := range state.Outbox {
+		if e.Rollout == r.ID && e.Seq > last {
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
+// explain says in sentences why a rollout stands where it stands.
+func explain(d api.RolloutDetail) string {
+	var b strings.Builder
+	switch {
+	case !d.Phase.Final():
+		fmt.Fprintf(&b, "%s (%s over %s) is %s at step %d of %d: %s of the traffic of %d of %d hosts.",
+			d.ID, d.To, orNothing(d.From), d.Phase, d.Step, d.Steps, rollout.Percent(d.Weight), d.Reached, d.Fleet)
+	default:
+		fmt.Fprintf(&b, "%s (%s over %s) ended %s at step %d of %d after %s.",
+			d.ID, d.To, orNothing(d.From), d.Phase, d.Step, d.Steps, time.Duration(d.Ended-d.Started)*time.Millisecond)
+	}
+	if d.Text != "" {
+		fmt.Fprintf(&b, " %s.", strings.TrimSuffix(d.Text, "."))
+	}
+	if d.Waiting != "" && !strings.Contains(d.Waiting, d.Text) || d.Waiting != "" && d.Text == "" {
+		fmt.Fprintf(&b, " It %s.", strings.TrimSuffix(d.Waiting, "."))
+	}
+	if v := d.Verdict; v != nil {
+		fmt.Fprintf(&b, " Errors: %s on %s, %s on %s.", rate(v.Canary), d.To, rate(v.Stable), orNothing(d.From))
+	} else if e, ok := lastVerdict(d.Decisions); ok {
+		c, st := e.Verdict.Canary, e.Verdict.Stable
+		fmt.Fprintf(&b, " Errors when it was decided: %s on %s, %s on %s.",
+			rate(api.Counts{Requests: c.Requests, Errors: c.Errors}), d.To,
+			rate(api.Counts{Requests: st.Requests, Errors: st.Errors}), orNothing(d.From))
+	}
+	for _, e := range d.Decisions {
+		if e.Kind == rollout.KindRolledBack && e.ZeroMillis > 0 {
+			fmt.Fprintf(&b, " The last host reported weight 0 after %d ms.", e.ZeroMillis)
+		}
+	}
+	return b.String()
+}
+
+func lastVerdict(events []rollout.Event) (rollout.Event, bool) {
+	for _, e := range slices.Backward(events) {
+		if e.Verdict != nil {
+			return e, true
+		}
+	}
+	return rollout.Event{}, false
+}
+
+func rate(c api.Counts) string {
+	if c.Requests == 0 {
+		return "no requests"
+	}
+	return fmt.Sprintf("%s (%d of %d)", rollout.Percent(int(c.Errors*rollout.Full/c.Requests)), c.Errors, c.Requests)
+}
+
+func orNothing(version string) string {
+	if version == "" {
+		return "nothing"
+	}
+	return version
+}

@@ -1,0 +1,199 @@
+package control
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/serin-rollouts/serin/internal/analysis"
+	"github.com/serin-rollouts/serin/internal/api"
+	"github.com/serin-rollouts/serin/internal/rollout"
+)
+
+// ServiceStatus renders one service. With a zero View it holds what the state
+// alone knows.
+func ServiceStatus(s *rollout.State, name string, v View) api.ServiceStatus {
+	svc := s.Services[name]
+	status := api.ServiceStatus{Service: name, Epoch: svc.Epoch, Running: svc.Active != nil}
+	if svc.Stable != nil {
+		stable := revision(*svc.Stable)
+		status.Stable = &stable
+	}
+	if svc.Next != nil {
+		status.Next = svc.Next.To.Version()
+	}
+	spec := svc.Spec
+	if r, ok := svc.Latest(); ok {
+		x := rolloutStatus(s, r, v)
+		status.Rollout = &x
+		if svc.Stable == nil {
+			spec = r.Spec
+		}
+	}
+	status.Hosts = len(v.live(spec.Hosts))
+	return status
+}
+
+// Private
+
+// live returns the names of the live hosts that match, in order.
+func (v View) live(selector rollout.Selector) []string {
+	var names []string
+	for _, h := range v.Hosts {
+		if h.Live && selector.Matches(h.Health.Host, h.Health.Labels) {
+			names = append(names, h.Health.Host)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func revision(r rollout.Revision) api.Revision {
+	return api.Revision{ID: r.ID, Version: r.Version(), Name: r.Name, Image: r.Image}
+}
+
+// rolloutStatus renders a running or remembered rollout.
+func rolloutStatus(s *rollout.State, r rollout.Rollout, v View) api.RolloutStatus {
+	status := api.RolloutStatus{
+		ID: r.ID, Service: r.Service, Phase: r.Phase, To: r.To.Version(), Image: r.To.Image,
+		Step: r.Step + 1, Steps: len(r.Spec.Steps), Fleet: len(r.Hosts),
+		Cause: r.Cause, Text: r.Text, By: r.By, Reason: r.Reason, Started: r.Started, Ended: r.Ended,
+	}
+	if r.From != nil {
+		status.From = r.From.Version()
+	}
+	status.Weight, status.Reached = reach(r)
+	if r.Phase.Final() {
+		return status
+	}
+	step := r.Spec.Steps[r.Step]
+	moving := r.Phase == rollout.Progressing || r.Phase == rollout.Paused
+	status.NeedsApproval = moving && step.Approve && !r.Approved
+	if e, ok := v.Evidence[r.Service]; ok {
+		status.Waiting = rollout.Waiting(s, r.Service, e, v.Now)
+		if moving && r.Spec.Gates.Errors != nil && !r.Install() {
+			status.Verdict = verdict(e.Verdict)
+		}
+	}
+	return status
+}
+
+// reach returns the canary's weight and on how many hosts it has it.
+func reach(r rollout.Rollout) (weight, hosts int) {
+	switch r.Phase {
+	case rollout.Progressing, rollout.Paused:
+		return r.Weight(), r.Wave()
+	case rollout.Promoting, rollout.Succeeded:
+		return rollout.Full, len(r.Hosts)
+	case rollout.Preparing, rollout.RollingBack, rollout.RolledBack, rollout.Aborted:
+	}
+	return 0, 0
+}
+
+func verdict(v analysis.Verdict) *api.Verdict {
+	return &api.Verdict{
+		Outcome: v.Outcome.String(), Reason: v.Reason,
+		Canary: api.Counts{Requests: v.Canary.Requests, Errors: v.Canary.Errors},
+		Stable: api.Counts{Requests: v.Stable.Requests, Errors: v.Stable.Errors},
+	}
+}
+
+// path renders the steps of a spec on a fleet of that size. now is the current
+// step's index, or the number of steps when all are done.
+func path(spec rollout.Spec, fleet, now int) []api.StepStatus {
+	steps := make([]api.StepStatus, len(spec.Steps))
+	for i, step := range spec.Steps {
+		hosts := step.Hosts.Of(fleet)
+		steps[i] = api.StepStatus{
+			Hosts: hosts, Weight: step.Weight, Hold: step.Hold.Milliseconds(), Approve: step.Approve,
+			Share: hosts * step.Weight / max(fleet, 1), State: "ahead",
+		}
+		switch {
+		case i < now:
+			steps[i].State = "done"
+		case i == now:
+			steps[i].State = "now"
+		}
+	}
+	return steps
+}
+
+// detail renders everything about a rollout but its decisions.
+func detail(s *rollout.State, r rollout.Rollout, v View) api.RolloutDetail {
+	now := r.Step
+	switch {
+	case r.Phase == rollout.Preparing:
+		now = -1
+	case r.Phase == rollout.Promoting, r.Phase == rollout.Succeeded:
+		now = len(r.Spec.Steps)
+	}
+	d := api.RolloutDetail{RolloutStatus: rolloutStatus(s, r, v), Path: path(r.Spec, len(r.Hosts), now)}
+	svc := s.Services[r.Service]
+	if r.Phase.Final() || svc.Active == nil {
+		return d
+	}
+	e := v.Evidence[r.Service]
+	for k, name := range r.Hosts {
+		h, heard := e.Hosts[name]
+		d.Hosts = append(d.Hosts, api.RolloutHost{
+			Host: name, Heard: heard, Weight: h.Weight, Problem: h.Problem,
+			Reached: k < r.Wave() && r.Phase != rollout.Preparing,
+			Settled: h.Settled && h.Epoch == svc.Epoch, Doing: v.doing(name, r.Service),
+		})
+	}
+	return d
+}
+
+func (v View) doing(host, service string) string {
+	for _, h := range v.Hosts {
+		if h.Health.Host != host {
+			continue
+		}
+		for _, x := range h.Health.Services {
+			if x.Service == service {
+				return x.Doing
+			}
+		}
+	}
+	return ""
+}
+
+func history(svc *rollout.Service, s *rollout.State, v View) api.History {
+	h := api.History{Service: svc.Name, Rollouts: []api.RolloutStatus{}}
+	if svc.Active != nil {
+		h.Rollouts = append(h.Rollouts, rolloutStatus(s, *svc.Active, v))
+	}
+	for _, r := range slices.Backward(svc.History) {
+		h.Rollouts = append(h.Rollouts, rolloutStatus(s, r, v))
+	}
+	return h
+}
+
+func hostStatuses(s *rollout.State, v View) []api.HostStatus {
+	all := make([]api.HostStatus, 0, len(v.Hosts))
+	for _, h := range v.Hosts {
+		all = append(all, hostStatus(s, h))
+	}
+	slices.SortFunc(all, func(a, b api.HostStatus) int { return cmp.Compare(a.Host, b.Host) })
+	return all
+}
+
+func hostStatus(s *rollout.State, h Host) api.HostStatus {
+	status := api.HostStatus{
+		Host: h.Health.Host, Labels: h.Health.Labels, Version: h.Health.Version,
+		Docker: h.Health.Docker, HAProxy: h.Health.HAProxy,
+		SeenMS: h.Seen.Milliseconds(), Live: h.Live, SkewMS: h.Skew.Round(time.Millisecond).Milliseconds(),
+	}
+	for _, x := range h.Health.Services {
+		service := api.HostService{
+			Service: x.Service, Epoch: x.Epoch, Settled: x.Settled, Stable: x.Stable, Canary: x.Canary,
+			StableReady: x.StableReady, CanaryReady: x.CanaryReady, Weight: x.Weight,
+			Deaths: x.Deaths, Doing: x.Doing, Problem: x.Problem,
+		}
+		if svc := s.Services[x.Service]; svc != nil {
+			service.Behind = x.Epoch < svc.Epoch
+		}
+		status.Services = append(status.Services, service)
+	}
+	return status
+}

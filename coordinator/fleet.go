@@ -1,0 +1,113 @@
+package coordinator
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/serin-rollouts/serin/internal/rollout"
+	"github.com/serin-rollouts/serin/internal/wire"
+)
+
+const (
+	idleInterval  = 5 * time.Second // of reports where no rollout runs
+	liveFor       = 3 * idleInterval
+	forgetAfter   = 24 * time.Hour
+	refreshAfter  = 3 * idleInterval // a host that needs nothing is answered this often
+	gatherLongest = idleInterval + time.Second
+)
+
+// host is one host as the leader has heard it.
+type host struct {
+	health wire.Health
+	seen   time.Duration // last report, on the fleet's clock
+	skew   time.Duration // its wall clock less ours, for display
+
+	answered time.Duration // last answer; negative: never
+	wants    []want        // what it should work on, as of the state of index
+	index    uint64
+}
+
+// want is an assignment in short.
+type want struct {
+	service string
+	epoch   uint64
+}
+
+// fleet is all hosts that have reported to this leader. Only the loop uses it.
+type fleet struct {
+	hosts map[string]*host
+}
+
+func newFleet() *fleet { return &fleet{hosts: map[string]*host{}} }
+
+// hear takes in a report. It reports false for one that is older than what is
+// known, or a host too many.
+func (f *fleet) hear(h wire.Health, now time.Duration) (*host, bool) {
+	known := f.hosts[h.Host]
+	switch {
+	case known == nil:
+		f.forget(now)
+		if len(f.hosts) >= maxHosts {
+			return nil, false
+		}
+		known = &host{answered: -1}
+		f.hosts[h.Host] = known
+	case older(h, known.health):
+		return nil, false
+	case h.Started != known.health.Started || !maps.Equal(h.Labels, known.health.Labels):
+		known.answered, known.index = -1, 0
+	}
+	known.health, known.seen = h, now
+	if h.Wall != 0 {
+		known.skew = time.UnixMilli(h.Wall).Sub(time.Now())
+	}
+	return known, true
+}
+
+// live returns the names of the live hosts that match, in order.
+func (f *fleet) live(selector rollout.Selector, now time.Duration) []string {
+	var names []string
+	for name, h := range f.hosts {
+		if now-h.seen < liveFor && selector.Matches(name, h.health.Labels) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// needsAnswer reports whether the host's report wants an answer: it has to
+// move, or has not heard from the leader for a while.
+func (f *fleet) needsAnswer(h *host, s *rollout.State, now time.Duration) bool {
+	if h.answered < 0 || now-h.answered >= refreshAfter {
+		return true
+	}
+	h.update(s)
+	for _, w := range h.wants {
+		i := slices.IndexFunc(h.health.Services, func(x wire.ServiceHealth) bool { return x.Service == w.service })
+		if i < 0 {
+			return true
+		}
+		if x := h.health.Services[i]; x.Epoch != w.epoch || !x.Settled || x.WantsRaise {
+			return true
+		}
+	}
+	return false
+}
+
+// Private
+
+func (h *host) update(s *rollout.State) {
+	if h.index == s.Index && h.index != 0 {
+		return
+	}
+	h.index, h.wants = s.Index, nil
+	for _, a := range s.Assignments(h.health.Host, h.health.Labels) {
+		h.wants = append(h.wants, want{a.Service, a.Epoch})
+	}
+}
+
+func (f *fleet) forget(now time.Duration) {
+	maps.DeleteFunc(f.hosts, func(_ string, h *host) bool { return now-h.seen > forgetAfter })
+}

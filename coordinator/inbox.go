@@ -1,0 +1,80 @@
+package coordinator
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/serin-rollouts/serin/internal/bus"
+	"github.com/serin-rollouts/serin/internal/wire"
+)
+
+// maxHosts bounds what a flood of invented hosts can take of the leader.
+const maxHosts = 50_000
+
+// inbox holds the newest report of each host until the loop takes it. Counters
+// are cumulative, so a report that is overwritten costs freshness only.
+type inbox struct {
+	ready   chan struct{} // holds one token while there is something to take
+	dropped atomic.Int64  // reports that could not be read or kept
+
+	mu     sync.Mutex
+	latest map[string]wire.Health
+}
+
+func newInbox() *inbox {
+	return &inbox{ready: make(chan struct{}, 1), latest: map[string]wire.Health{}}
+}
+
+// receive is the bus's callback: it decodes, and never blocks.
+func (b *inbox) receive(m bus.Msg) {
+	h, err := wire.DecodeHealth(m.Data)
+	if err != nil || !sameHost(m.Subject, h.Host) || !b.put(h) {
+		b.dropped.Add(1)
+		return
+	}
+	select {
+	case b.ready <- struct{}{}:
+	default:
+	}
+}
+
+// take returns what has arrived since the last time.
+func (b *inbox) take() map[string]wire.Health {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	taken := b.latest
+	b.latest = make(map[string]wire.Health, len(taken))
+	return taken
+}
+
+// Private
+
+func (b *inbox) put(h wire.Health) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	old, known := b.latest[h.Host]
+	if !known && len(b.latest) >= maxHosts {
+		return false
+	}
+	if known && older(h, old) {
+		return false
+	}
+	b.latest[h.Host] = h
+	return true
+}
+
+// older reports whether h was sent before old by the same run of the agent.
+func older(h, old wire.Health) bool {
+	return h.Started == old.Started && h.Sequence < old.Sequence
+}
+
+// sameHost holds a report against its subject, which permissions bind to the
+// host that sent it.
+func sameHost(subject, host string) bool {
+	token, err := bus.ParseHealth(subject)
+	if err != nil {
+		return false
+	}
+	own, err := bus.HostToken(host)
+	return err == nil && own == token
+}

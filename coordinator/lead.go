@@ -1,0 +1,393 @@
+package coordinator
+
+import (
+	"context"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/serin-rollouts/serin/coordinator/control"
+	"github.com/serin-rollouts/serin/internal/bus"
+	"github.com/serin-rollouts/serin/internal/rollout"
+	"github.com/serin-rollouts/serin/internal/wire"
+)
+
+// ledger is the replicated state as a leader uses it.
+type ledger interface {
+	// State returns the last published state; it is never changed.
+	State() *rollout.State
+	// Changed returns a channel that is closed by the first change after the call.
+	Changed() <-chan struct{}
+	// Propose returns what the entry came to, once it is committed and applied.
+	Propose(ctx context.Context, e rollout.Entry) (rollout.Result, error)
+	// Verify returns nil if this replica led at some moment after the call.
+	Verify(ctx context.Context) error
+}
+
+const (
+	self       = "serin"                // who decides where nobody is named
+	retryAfter = 200 * time.Millisecond // a proposal that failed while we lead
+)
+
+// leader is one term of leading. Everything in it begins after the barrier and
+// ends with the term.
+type leader struct {
+	id      string
+	term    uint64
+	source  string // of events
+	lease   time.Duration
+	version string
+	log     zerolog.Logger
+	ledger  ledger
+	bus     *bus.Conn
+	cluster control.Cluster
+
+	clock     clock
+	inbox     *inbox
+	calls     chan func()         // run by the loop
+	proposed  chan string         // services whose proposal has come back
+	confirmed *atomic.Uint64      // last event that the stream holds
+	gathered  chan struct{}       // closed once the fleet has had time to report
+	work      workers             // everything in this term
+	roster    *roster             // what others than the loop know of the fleet
+	answers   *answers            // to hosts that asked
+	fleet     *fleet              // the loop's
+	watches   map[string]*watch   // the loop's, by service
+	pending   map[string]struct{} // the loop's: services with a proposal on its way
+}
+
+func newLeader(c parts, term uint64) *leader {
+	l := &leader{
+		id: c.cfg.ID, term: term, source: c.source(), lease: c.cfg.Lease, version: c.cfg.Version,
+		log:       c.log.With().Uint64("term", term).Logger(),
+		ledger:    c.ledger,
+		bus:       c.bus,
+		cluster:   c.cluster,
+		clock:     newClock(c.ledger.State().Clock),
+		inbox:     newInbox(),
+		calls:     make(chan func()),
+		proposed:  make(chan string, 1),
+		confirmed: &atomic.Uint64{},
+		gathered:  make(chan struct{}),
+		roster:    newRoster(),
+		fleet:     newFleet(),
+		watches:   map[string]*watch{},
+		pending:   map[string]struct{}{},
+	}
+	l.answers = newAnswers(l)
+	return l
+}
+
+// lead runs one term until ctx ends with it.
+func (l *leader) lead(ctx context.Context) error {
+	l.log.Info().Uint64("index", l.ledger.State().Index).Msg("leading")
+	defer l.log.Info().Msg("leading no more")
+	health, err := l.bus.Subscribe(bus.AllHealth, l.inbox.receive)
+	if err != nil {
+		return err
+	}
+	defer l.close(health)
+	group, ctx := errgroup.WithContext(ctx)
+	l.work.group = group
+	intake := newIntake(l)
+	for _, part := range []func(context.Context) error{
+		l.work.seal, l.loop, l.publish, l.answers.run, l.beat, newJournal(l).run, intake.run, l.serve,
+	} {
+		group.Go(func() error { return part(ctx) })
+	}
+	return group.Wait()
+}
+
+// loop owns the view of the fleet and the evidence. It wakes on a report, a
+// change of the state, a call, or the time that Decide named; it never polls.
+func (l *leader) loop(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		changed := l.ledger.Changed()
+		s := l.ledger.State()
+		l.sync(s)
+		timer.Reset(max(0, l.decide(ctx, s)-l.clock.now()))
+		select {
+		case <-ctx.Done():
+		case <-changed:
+		case <-l.inbox.ready:
+			for _, h := range l.inbox.take() {
+				l.hear(s, h)
+			}
+		case f := <-l.calls:
+			f()
+		case service := <-l.proposed:
+			delete(l.pending, service)
+		case <-timer.C:
+		}
+	}
+	return nil
+}
+
+// sync brings the watches in line with the state.
+func (l *leader) sync(s *rollout.State) {
+	now := l.clock.now()
+	for _, name := range s.Names() {
+		svc := s.Services[name]
+		w := l.watches[name]
+		switch {
+		case svc.Active == nil:
+			delete(l.watches, name)
+		case w == nil || w.rollout.ID != svc.Active.ID:
+			l.watches[name] = l.newWatch(svc, now)
+		case w.rollout != svc.Active:
+			w.sync(svc, now)
+			l.replay(w, name, now)
+		}
+	}
+}
+
+// newWatch begins with what the hosts said before there was anything to watch.
+func (l *leader) newWatch(svc *rollout.Service, now time.Duration) *watch {
+	w := newWatch(svc, l.clock.base, now)
+	l.replay(w, svc.Name, now)
+	return w
+}
+
+// replay hands a watch the last reports again, which may mean more under the
+// new state. To the judge they are repetitions and change nothing.
+func (l *leader) replay(w *watch, service string, now time.Duration) {
+	for _, name := range w.rollout.Hosts {
+		h := l.fleet.hosts[name]
+		if h == nil {
+			continue
+		}
+		for _, x := range h.health.Services {
+			if x.Service == service {
+				w.hear(name, x, now)
+			}
+		}
+	}
+}
+
+// hear takes in one report.
+func (l *leader) hear(s *rollout.State, health wire.Health) {
+	now := l.clock.now()
+	h, ok := l.fleet.hear(health, now)
+	if !ok {
+		l.inbox.dropped.Add(1)
+		return
+	}
+	l.roster.put(health.Host, health.Labels)
+	for _, x := range health.Services {
+		if w := l.watches[x.Service]; w != nil {
+			w.hear(health.Host, x, now)
+		}
+	}
+	if health.Nonce != 0 && l.fleet.needsAnswer(h, s, now) {
+		h.answered = now
+		l.answers.add(health.Host, health.Labels, health.Nonce)
+	}
+}
+
+// decide proposes what is to be done now, and returns when to look again.
+func (l *leader) decide(ctx context.Context, s *rollout.State) time.Duration {
+	now := l.clock.now()
+	commands, look := rollout.Decide(s, l.evidence(now), now)
+	for _, c := range commands {
+		l.proposeDecision(ctx, c)
+	}
+	return min(look, l.gather(s, now))
+}
+
+func (l *leader) evidence(now time.Duration) rollout.Evidence {
+	e := make(rollout.Evidence, len(l.watches))
+	for name, w := range l.watches {
+		e[name] = w.evidence(now)
+	}
+	return e
+}
+
+// gather opens the gate for triggers once the fleet has had time to report to
+// this leader: a rollout must not miss hosts because its leader is young.
+func (l *leader) gather(s *rollout.State, now time.Duration) time.Duration {
+	select {
+	case <-l.gathered:
+		return rollout.Never
+	default:
+	}
+	end := l.clock.base + gatherLongest
+	if now >= end || l.allHeard(s) {
+		close(l.gathered)
+		return rollout.Never
+	}
+	return end
+}
+
+// allHeard reports whether every host of the last rollouts has reported.
+func (l *leader) allHeard(s *rollout.State) bool {
+	heard := false
+	for _, svc := range s.Services {
+		r, ok := svc.Latest()
+		if !ok {
+			continue
+		}
+		for _, name := range r.Hosts {
+			if l.fleet.hosts[name] == nil {
+				return false
+			}
+			heard = true
+		}
+	}
+	return heard
+}
+
+// proposeDecision hands a decision to Raft without waiting: the loop goes on
+// hearing. One at a time for a service, since Decide repeats itself until the
+// state has changed.
+func (l *leader) proposeDecision(ctx context.Context, c rollout.Command) {
+	t, ok := targetOf(c)
+	if _, busy := l.pending[t.Service]; !ok || busy {
+		return
+	}
+	l.pending[t.Service] = struct{}{}
+	l.spawn(ctx, func(ctx context.Context) {
+		result, err := l.propose(ctx, self, c)
+		log := l.log.With().Str("rollout", t.Rollout).Uint64("epoch", t.Epoch).Logger()
+		switch {
+		case err != nil && ctx.Err() == nil:
+			log.Warn().Err(err).Msg("decision not recorded")
+			pause(ctx, retryAfter)
+		case err == nil && result.Refused != nil:
+			log.Debug().Stringer("refusal", textOf{result.Refused}).Msg("decision overtaken")
+			pause(ctx, retryAfter)
+		}
+		select {
+		case l.proposed <- t.Service:
+		case <-ctx.Done():
+		}
+	})
+}
+
+// propose stamps a command and waits for what it came to.
+func (l *leader) propose(ctx context.Context, by string, c rollout.Command) (rollout.Result, error) {
+	result, err := l.ledger.Propose(ctx, rollout.Entry{Command: c, Stamp: rollout.Stamp{
+		At: l.clock.now(), Wall: time.Now().UnixMilli(), By: by, Confirmed: l.confirmed.Load(),
+	}})
+	for _, e := range result.Events {
+		l.log.Info().Str("service", e.Service).Str("rollout", e.Rollout).Uint64("epoch", e.Index).
+			Str("kind", string(e.Kind)).Str("by", e.By).Msg(e.Text)
+	}
+	return result, err
+}
+
+// do runs f in the loop and waits for it.
+func (l *leader) do(ctx context.Context, f func()) error {
+	done := make(chan struct{})
+	select {
+	case l.calls <- func() { f(); close(done) }:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	<-done
+	return nil
+}
+
+// spawn runs f beside the term's other work, unless the term is over.
+func (l *leader) spawn(ctx context.Context, f func(context.Context)) {
+	l.work.mu.Lock()
+	defer l.work.mu.Unlock()
+	if !l.work.sealed {
+		l.work.group.Go(func() error {
+			f(ctx)
+			return nil
+		})
+	}
+}
+
+func (l *leader) close(s *bus.Subscription) {
+	if err := s.Close(); err != nil {
+		l.log.Debug().Err(err).Msg("subscription not closed")
+	}
+}
+
+// workers is a group that late callers cannot join once it ends.
+type workers struct {
+	group *errgroup.Group
+
+	mu     sync.Mutex
+	sealed bool
+}
+
+// seal waits for the end of ctx and closes the group; as a member of it, it
+// keeps it from ending before.
+func (w *workers) seal(ctx context.Context) error {
+	<-ctx.Done()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sealed = true
+	return nil
+}
+
+// roster is what the publishing goroutines know of the fleet: the labels of
+// each host that has reported.
+type roster struct {
+	mu     sync.Mutex
+	labels map[string]map[string]string
+}
+
+func newRoster() *roster { return &roster{labels: map[string]map[string]string{}} }
+
+func (r *roster) put(name string, labels map[string]string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.labels[name] = labels
+}
+
+func (r *roster) all() map[string]map[string]string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.labels)
+}
+
+// Private
+
+// targetOf returns what a decision is about; Decide makes no others.
+func targetOf(c rollout.Command) (rollout.Target, bool) {
+	switch c := c.(type) {
+	case rollout.Advance:
+		return c.Target, true
+	case rollout.Pause:
+		return c.Target, true
+	case rollout.Promote:
+		return c.Target, true
+	case rollout.RollBack:
+		return c.Target, true
+	case rollout.Finish:
+		return c.Target, true
+	case rollout.Approve:
+		return c.Target, true
+	case rollout.Resume:
+		return c.Target, true
+	case rollout.Abort:
+		return c.Target, true
+	case rollout.Submit, rollout.Refuse:
+	}
+	return rollout.Target{}, false
+}
+
+// textOf logs an error's text lazily.
+type textOf struct{ error }
+
+// String implements fmt.Stringer.
+func (t textOf) String() string { return t.Error() }
+
+// pause waits for d or the end of ctx.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,237 @@
+package coordinator
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/serin-rollouts/serin/internal/api"
+	"github.com/serin-rollouts/serin/internal/bus"
+	"github.com/serin-rollouts/serin/internal/rollout"
+	"github.com/serin-rollouts/serin/internal/specfile"
+	"github.com/serin-rollouts/serin/internal/wire"
+)
+
+const (
+	resolveTimeout = 15 * time.Second
+	resolveHosts   = 3
+)
+
+// prepared is a trigger after everything that can be said about it without
+// changing anything.
+type prepared struct {
+	service *rollout.Service // nil if unknown so far
+	spec    rollout.Spec
+	to      rollout.Revision
+	hosts   []string
+}
+
+// prepare makes a spec, hosts and a revision out of a trigger. The refusal says
+// what is wrong with it; the error that it is not known.
+func (l *leader) prepare(ctx context.Context, service string, t api.Trigger) (prepared, *rollout.Refusal, error) {
+	svc := l.ledger.State().Services[service]
+	p := prepared{service: svc}
+	var refusal *rollout.Refusal
+	if p.spec, refusal = specOf(svc, service, t); refusal != nil {
+		return p, refusal, nil
+	}
+	if refusal := staleRevision(svc, t); refusal != nil {
+		return p, refusal, nil
+	}
+	hosts, err := l.choose(ctx, p.spec.Hosts)
+	if err != nil {
+		return p, nil, err
+	}
+	p.hosts = hosts
+	if problem := p.spec.CheckHosts(hosts); problem != nil {
+		return p, problem.Refused(), nil
+	}
+	pinned, refusal, err := l.resolve(ctx, p.spec.Image, hosts)
+	if refusal != nil || err != nil {
+		return p, refusal, err
+	}
+	p.to = rollout.NewRevision(p.spec, pinned)
+	return p, nil, nil
+}
+
+// unchanged says why there is nothing to do: the same bytes run the same way,
+// under the same spec, or are on their way there.
+func (p prepared) unchanged() *rollout.Refusal {
+	svc := p.service
+	if svc == nil {
+		return nil
+	}
+	if r := svc.Active; r != nil {
+		moving := r.Phase != rollout.RollingBack && svc.Next == nil
+		if moving && r.To.ID == p.to.ID && sameSpec(r.Spec, p.spec) {
+			return &rollout.Refusal{Code: api.CodeUnchanged, Rollout: r.ID, Message: r.ID + " rolls it out already"}
+		}
+		return nil
+	}
+	if svc.Stable == nil || svc.Stable.ID != p.to.ID || !sameSpec(svc.Spec, p.spec) {
+		return nil
+	}
+	refusal := &rollout.Refusal{Code: api.CodeUnchanged, Message: svc.Stable.Version() + " is stable already"}
+	if r, ok := svc.Latest(); ok && r.Phase == rollout.Succeeded {
+		refusal.Rollout = r.ID
+	}
+	return refusal
+}
+
+// Private
+
+// specOf returns the spec that a trigger asks for.
+func specOf(svc *rollout.Service, service string, t api.Trigger) (rollout.Spec, *rollout.Refusal) {
+	spec, refusal := rollout.Spec{}, (*rollout.Refusal)(nil)
+	if len(t.Spec) > 0 {
+		spec, refusal = parseSpec(t)
+	} else {
+		spec, refusal = lastSpec(svc, service)
+	}
+	if refusal != nil {
+		return spec, refusal
+	}
+	if spec.Service != service {
+		return spec, invalid("service", fmt.Sprintf("is %q, but the trigger came for %q", spec.Service, service))
+	}
+	if t.Image != "" {
+		spec.Image = t.Image
+	}
+	if problem := spec.Validate(); problem != nil {
+		return spec, problem.Refused()
+	}
+	return spec, nil
+}
+
+func parseSpec(t api.Trigger) (rollout.Spec, *rollout.Refusal) {
+	text, err := t.SpecText()
+	if err != nil {
+		return rollout.Spec{}, invalid("spec", err.Error())
+	}
+	spec, err := specfile.Parse(text)
+	if err == nil {
+		return spec, nil
+	}
+	if wrong, ok := errors.AsType[*specfile.Error](err); ok {
+		message := wrong.Message
+		if wrong.Source != "" {
+			message += "\n" + wrong.Source
+		}
+		return spec, invalid(wrong.Field, message)
+	}
+	return spec, invalid("spec", err.Error())
+}
+
+// lastSpec returns what an image alone is to be rolled out by.
+func lastSpec(svc *rollout.Service, service string) (rollout.Spec, *rollout.Refusal) {
+	if svc != nil && svc.Stable != nil {
+		return svc.Spec, nil
+	}
+	if svc != nil {
+		if r, ok := svc.Latest(); ok {
+			return r.Spec, nil
+		}
+	}
+	return rollout.Spec{}, &rollout.Refusal{
+		Code: rollout.CodeUnknown, Field: "service",
+		Message: fmt.Sprintf("%q is not known yet; the first trigger of a service needs a whole rollout file", service),
+	}
+}
+
+func staleRevision(svc *rollout.Service, t api.Trigger) *rollout.Refusal {
+	if t.IfRevision == "" {
+		return nil
+	}
+	stable := ""
+	if svc != nil && svc.Stable != nil {
+		stable = svc.Stable.ID
+	}
+	if stable == t.IfRevision {
+		return nil
+	}
+	return &rollout.Refusal{
+		Code: rollout.CodeStale, Field: "if_revision",
+		Message: fmt.Sprintf("stable is %q, not %q: it has changed since the plan", stable, t.IfRevision),
+	}
+}
+
+// choose returns the live hosts that match, once the fleet has had time to
+// report to this leader.
+func (l *leader) choose(ctx context.Context, selector rollout.Selector) ([]string, error) {
+	select {
+	case <-l.gathered:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	var hosts []string
+	err := l.do(ctx, func() { hosts = l.fleet.live(selector, l.clock.now()) })
+	return hosts, err
+}
+
+// resolve asks hosts what the image stands for, so that all of them run the
+// same bytes. The refusal carries the agent's own words.
+func (l *leader) resolve(ctx context.Context, image string, hosts []string) (string, *rollout.Refusal, error) {
+	request, err := wire.EncodeResolve(wire.Resolve{Image: image})
+	if err != nil {
+		return "", nil, err
+	}
+	bounded, stop := context.WithTimeout(ctx, resolveTimeout)
+	defer stop()
+	hosts = hosts[:min(len(hosts), resolveHosts)]
+	message := ""
+	for i, name := range hosts {
+		pinned, err := l.resolveOn(bounded, name, request, len(hosts)-i)
+		if err == nil {
+			return pinned, nil, nil
+		}
+		if ctx.Err() != nil {
+			return "", nil, ctx.Err()
+		}
+		message = name + ": " + err.Error()
+	}
+	return "", &rollout.Refusal{Code: rollout.CodeImage, Field: "image", Message: message}, nil
+}
+
+// resolveOn asks one host, which may take its share of what is left of the
+// time.
+func (l *leader) resolveOn(ctx context.Context, name string, request []byte, left int) (string, error) {
+	token, err := bus.HostToken(name)
+	if err != nil {
+		return "", err
+	}
+	if end, ok := ctx.Deadline(); ok {
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeout(ctx, time.Until(end)/time.Duration(left))
+		defer stop()
+	}
+	m, err := l.bus.Request(ctx, bus.ResolveSubject(token), request)
+	if err != nil {
+		return "", fmt.Errorf("the agent does not answer: %w", err)
+	}
+	answer, err := wire.DecodeResolved(m.Data)
+	switch {
+	case err != nil:
+		return "", err
+	case answer.Error != "":
+		return "", errors.New(answer.Error)
+	case answer.Image == "":
+		return "", errors.New("the agent named no image")
+	}
+	return answer.Image, nil
+}
+
+// sameSpec compares specs but for the name of the image: the revision says
+// which bytes it means.
+func sameSpec(a, b rollout.Spec) bool {
+	a.Image, b.Image = "", ""
+	x, errX := json.Marshal(a)
+	y, errY := json.Marshal(b)
+	return errX == nil && errY == nil && bytes.Equal(x, y)
+}
+
+func invalid(field, message string) *rollout.Refusal {
+	return &rollout.Refusal{Code: rollout.CodeInvalid, Field: field, Message: message}
+}

@@ -1,0 +1,319 @@
+package coordinator
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"sync"
+	"time"
+
+	"github.com/serin-rollouts/serin/coordinator/replica"
+	"github.com/serin-rollouts/serin/internal/api"
+	"github.com/serin-rollouts/serin/internal/bus"
+	"github.com/serin-rollouts/serin/internal/rollout"
+)
+
+const (
+	triggerTimeout = 40 * time.Second // gathering, resolving and recording together
+	answerTimeout  = 20 * time.Second // for the stream to hand out a request's copy
+	claimWithin    = 2 * time.Second  // of an outcome by the request that it belongs to
+	maxRequests    = 256              // that are being worked on
+)
+
+// errUndecided means that it is not known what became of a trigger. It is in
+// the stream, and comes again.
+var errUndecided = errors.New("trigger is not decided yet")
+
+// intake takes triggers in, by two roads: a request comes straight from its
+// sender, and every message comes once more from the stream, until it has
+// been taken. Whichever comes first is worked on, under a key that both copies
+// share; the other finds the outcome in the state. A request without an id
+// cannot be matched with its copy, so it waits for that.
+//
+// A requester is told what Raft has committed, and nothing before: a leader
+// that has been deposed cannot refuse what its successor starts.
+type intake struct {
+	leader *leader
+	slots  chan struct{} // for requests
+
+	serving [64]chan struct{} // a token per service, shared by few: its triggers go one by one
+
+	mu      sync.Mutex
+	jobs    map[string]*job
+	waiters map[string][]chan api.Reply
+	claims  map[string]claim
+}
+
+// job is a trigger that is being worked on, for all who ask about it.
+type job struct {
+	done  chan struct{}
+	reply api.Reply
+	err   error
+}
+
+// claim is an outcome whose requester may not have come up yet.
+type claim struct {
+	at    time.Duration
+	reply api.Reply
+}
+
+func newIntake(l *leader) *intake {
+	in := &intake{
+		leader: l, slots: make(chan struct{}, maxRequests),
+		jobs: map[string]*job{}, waiters: map[string][]chan api.Reply{}, claims: map[string]claim{},
+	}
+	for i := range in.serving {
+		in.serving[i] = make(chan struct{}, 1)
+	}
+	return in
+}
+
+// run takes triggers in until ctx ends.
+func (in *intake) run(ctx context.Context) error {
+	requests, err := in.leader.bus.SubscribeTriggers(func(m bus.Msg) { in.request(ctx, m) })
+	if err != nil {
+		return err
+	}
+	defer in.leader.close(requests)
+	// The handler's context ends after seconds; the work on a trigger may not.
+	return in.leader.bus.ConsumeTriggers(ctx, func(handling context.Context, t bus.Trigger) error {
+		return in.stored(ctx, handling, t)
+	})
+}
+
+// Private
+
+// request answers one requester, from a goroutine of its own.
+func (in *intake) request(ctx context.Context, m bus.Msg) {
+	select {
+	case in.slots <- struct{}{}:
+	default:
+		return // its copy in the stream is taken in turn
+	}
+	in.leader.spawn(ctx, func(ctx context.Context) {
+		defer func() { <-in.slots }()
+		reply, err := in.answer(ctx, m)
+		if err != nil {
+			in.leader.log.Info().Err(err).Str("subject", m.Subject).Msg("request not answered here")
+			return
+		}
+		data, err := json.Marshal(reply)
+		if err == nil {
+			err = m.Respond(data)
+		}
+		if err != nil {
+			in.leader.log.Warn().Err(err).Str("subject", m.Subject).Msg("answer not sent")
+		}
+	})
+}
+
+func (in *intake) answer(ctx context.Context, m bus.Msg) (api.Reply, error) {
+	service, err := bus.ParseTrigger(m.Subject)
+	if err != nil {
+		return api.Refused(&rollout.Refusal{Code: rollout.CodeInvalid, Field: "service", Message: err.Error()}), nil
+	}
+	t, problem := api.ParseTrigger(m.Data)
+	id := t.ID
+	if id == "" {
+		id = m.Header.Get(msgID)
+	}
+	if id == "" {
+		return in.awaitCopy(ctx, contentHash(service, m.Data))
+	}
+	return in.take(ctx, ctx, keyOfID(service, id), service, t, problem)
+}
+
+// msgID is the header by which senders name a message.
+const msgID = "Nats-Msg-Id"
+
+// stored takes one trigger from the stream. Its error leaves it there.
+func (in *intake) stored(ctx, handling context.Context, m bus.Trigger) error {
+	t, problem := api.ParseTrigger(m.Data)
+	key := keyOfPlace(m)
+	switch {
+	case t.ID != "":
+		key = keyOfID(m.Service, t.ID)
+	case m.ID != "":
+		key = keyOfID(m.Service, m.ID)
+	}
+	reply, err := in.take(ctx, handling, key, m.Service, t, problem)
+	if err == nil && t.ID == "" && m.ID == "" {
+		in.hand(contentHash(m.Service, m.Data), reply)
+	}
+	return err
+}
+
+// take returns what became of a trigger, and makes something become of it if
+// nothing has. Who comes while it is being worked on waits for the same.
+// The work lasts as long as ctx, the caller's patience as long as the other.
+func (in *intake) take(ctx, patience context.Context, key, service string, t api.Trigger, problem *rollout.Problem) (api.Reply, error) {
+	in.mu.Lock()
+	j := in.jobs[key]
+	if j == nil {
+		j = &job{done: make(chan struct{})}
+		in.jobs[key] = j
+		in.leader.spawn(ctx, func(ctx context.Context) { in.work(ctx, j, key, service, t, problem) })
+	}
+	in.mu.Unlock()
+	select {
+	case <-j.done:
+		return j.reply, j.err
+	case <-patience.Done():
+		return api.Reply{}, fmt.Errorf("%w: %w", errUndecided, patience.Err())
+	case <-ctx.Done():
+		return api.Reply{}, fmt.Errorf("%w: %w", errUndecided, ctx.Err())
+	}
+}
+
+// work decides on a trigger. It outlives a requester who has gone.
+func (in *intake) work(ctx context.Context, j *job, key, service string, t api.Trigger, problem *rollout.Problem) {
+	ctx, stop := context.WithTimeout(ctx, triggerTimeout)
+	defer stop()
+	defer func() {
+		in.mu.Lock()
+		defer in.mu.Unlock()
+		delete(in.jobs, key)
+		close(j.done)
+	}()
+	turn, err := in.turn(ctx, service)
+	if err != nil {
+		j.err = err
+		return
+	}
+	defer turn()
+	j.reply, j.err = in.decide(ctx, key, service, t, problem)
+}
+
+// turn waits until no other trigger of the service is being worked on, so that
+// each sees what the one before it came to.
+func (in *intake) turn(ctx context.Context, service string) (done func(), err error) {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(service)) // never fails
+	token := in.serving[h.Sum32()%uint32(len(in.serving))]
+	select {
+	case token <- struct{}{}:
+		return func() { <-token }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: %w", errUndecided, ctx.Err())
+	}
+}
+
+// decide records what becomes of a trigger, and returns what is recorded.
+func (in *intake) decide(ctx context.Context, key, service string, t api.Trigger, problem *rollout.Problem) (api.Reply, error) {
+	if known, ok := in.leader.ledger.State().Known(key); ok {
+		return replyOf(rollout.Result{Repeat: true, Rollout: known.Rollout, Refused: known.Refusal}), nil
+	}
+	command, err := in.command(ctx, key, service, t, problem)
+	if err != nil {
+		return api.Reply{}, fmt.Errorf("%w: %w", errUndecided, err)
+	}
+	by := t.By
+	if by == "" {
+		by = "trigger"
+	}
+	result, err := in.leader.propose(ctx, by, command)
+	if errors.Is(err, replica.ErrTooLarge) {
+		refusal := invalid("spec", err.Error())
+		result, err = in.leader.propose(ctx, by, rollout.Refuse{Key: key, Service: service, Refusal: *refusal})
+	}
+	if err != nil {
+		return api.Reply{}, fmt.Errorf("%w: %w", errUndecided, err)
+	}
+	return replyOf(result), nil
+}
+
+// command makes a submission of a trigger, or the record of its refusal.
+func (in *intake) command(ctx context.Context, key, service string, t api.Trigger, problem *rollout.Problem) (rollout.Command, error) {
+	if problem != nil {
+		return rollout.Refuse{Key: key, Service: service, Refusal: *problem.Refused()}, nil
+	}
+	p, refusal, err := in.leader.prepare(ctx, service, t)
+	if err != nil {
+		return nil, err
+	}
+	if refusal == nil && !t.Force {
+		refusal = p.unchanged()
+	}
+	if refusal != nil {
+		return rollout.Refuse{Key: key, Service: service, Refusal: *refusal}, nil
+	}
+	return rollout.Submit{
+		Key: key, Spec: p.spec, To: p.to, Hosts: p.hosts, By: t.By, Reason: t.Reason, Replace: t.Replace,
+	}, nil
+}
+
+func replyOf(result rollout.Result) api.Reply {
+	if result.Refused != nil {
+		return api.Refused(result.Refused)
+	}
+	return api.Reply{OK: true, Rollout: result.Rollout, Unchanged: result.Repeat}
+}
+
+// awaitCopy waits for what becomes of the stored copy of a request.
+func (in *intake) awaitCopy(ctx context.Context, hash string) (api.Reply, error) {
+	in.mu.Lock()
+	if c, ok := in.claims[hash]; ok {
+		delete(in.claims, hash)
+		if in.leader.clock.now()-c.at < claimWithin {
+			in.mu.Unlock()
+			return c.reply, nil
+		}
+	}
+	waiter := make(chan api.Reply, 1)
+	in.waiters[hash] = append(in.waiters[hash], waiter)
+	in.mu.Unlock()
+	timer := time.NewTimer(answerTimeout)
+	defer timer.Stop()
+	select {
+	case reply := <-waiter:
+		return reply, nil
+	case <-ctx.Done():
+		return api.Reply{}, errUndecided
+	case <-timer.C:
+		in.leave(hash, waiter)
+		return api.Reply{Code: rollout.CodeBusy, Message: "the trigger is stored and will be carried out, " +
+			"but the stream does not hand it out now; a trigger with an id does not wait for that"}, nil
+	}
+}
+
+// hand gives an outcome to the request that has waited longest for one of that
+// content, or keeps it for a moment for one that is about to come up.
+func (in *intake) hand(hash string, reply api.Reply) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	now := in.leader.clock.now()
+	for h, c := range in.claims {
+		if now-c.at >= claimWithin {
+			delete(in.claims, h)
+		}
+	}
+	waiting := in.waiters[hash]
+	if len(waiting) == 0 {
+		in.claims[hash] = claim{at: now, reply: reply}
+		return
+	}
+	waiting[0] <- reply
+	in.drop(hash, waiting[0])
+}
+
+func (in *intake) leave(hash string, waiter chan api.Reply) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.drop(hash, waiter)
+}
+
+func (in *intake) drop(hash string, waiter chan api.Reply) {
+	var left []chan api.Reply
+	for _, w := range in.waiters[hash] {
+		if w != waiter {
+			left = append(left, w)
+		}
+	}
+	if len(left) == 0 {
+		delete(in.waiters, hash)
+		return
+	}
+	in.waiters[hash] = left
+}
