@@ -1,0 +1,40 @@
+// Package replica keeps rollout.State the same on 1, 3 or 5 coordinators by
+// Raft, and tells whether this one leads. It is the only importer of
+// hashicorp/raft.
+//
+// # What is replicated
+//
+// Entries of the log are commands in JSON (see entry.go): readable, because the
+// log is the audit trail, and strict. Applying is deterministic, so every
+// replica comes to the same state byte for byte.
+//
+// # What is not understood stops the replica
+//
+// A replica that meets an entry of a newer release, with a type or a field that
+// it does not know, or one that is damaged, must not skip it: from then on its
+// state would differ from the others' without anybody noticing, and as the next
+// leader it would decide on it. It stops instead: it applies nothing more, takes
+// no snapshot of a state that lacks the entry, leaves the group's work to the
+// others, closes Done, and Err says why. The directory is as it was; a release
+// that understands the entry continues there. The same holds for a panic in
+// Apply. So a release that introduces a command only reads it; the release after
+// it writes it. Then any two neighbouring releases work together.
+//
+// # What is damaged refuses to open
+//
+// A replica that has forgotten a vote or an entry can make the group lose a
+// decision, so damage is never repaired by guessing. Open checks every page of
+// the store, the checksum of every entry and of every vote, that no entry is
+// missing, and the newest snapshot. The way back is always the same, and the
+// errors say it: remove the replica from the group, move its directory away,
+// and let it join as a new member under a new id. An emptied directory must not
+// be started again with the old list of peers: it would vote again in terms in
+// which it has voted already.
+//
+// # Who may connect
+//
+// With TLS, a peer needs a certificate of the common authority that is valid
+// for the host of a member (or of a configured peer): agents have certificates
+// of the same authority and may not speak Raft. A joining replica that knows no
+// member yet accepts any certificate of the authority until it does.
+package replica

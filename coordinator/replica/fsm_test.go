@@ -1,0 +1,171 @@
+package replica
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/raft"
+	"pgregory.net/rapid"
+
+	"github.com/serin-rollouts/serin/internal/rollout"
+)
+
+// feed applies entries to a machine as Raft would.
+func feed(t *testing.T, m *machine, index uint64, e rollout.Entry) any {
+	t.Helper()
+	data, err := encodeEntry(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m.Apply(&raft.Log{Index: index, Term: 1, Data: data})
+}
+
+func never(t *testing.T) func(error) {
+	return func(err error) { t.Errorf("stopped: %v", err) }
+}
+
+func loaded(t *testing.T, n uint64) *machine {
+	t.Helper()
+	m := newMachine(never(t))
+	for i := range n {
+		feed(t, m, i+2, submit(fmt.Sprintf("s%d", i%7), fmt.Sprintf("k%d", i)))
+	}
+	return m
+}
+
+func TestSnapshotRestoresTheStateByteForByte(t *testing.T) {
+	m := loaded(t, 50)
+	feed(t, m, 60, advance(m.current.Load().state, "s1"))
+	before := stateBytes(t, m.current.Load().state)
+	restored := newMachine(never(t))
+	if err := restored.Restore(io.NopCloser(strings.NewReader(before))); err != nil {
+		t.Fatal(err)
+	}
+	if after := stateBytes(t, restored.current.Load().state); after != before {
+		t.Errorf("restored to something else:\n%s\n%s", before, after)
+	}
+	// And it goes on the same way.
+	e := advance(m.current.Load().state, "s1")
+	feed(t, m, 61, e)
+	feed(t, restored, 61, e)
+	if stateBytes(t, m.current.Load().state) != stateBytes(t, restored.current.Load().state) {
+		t.Error("the restored state went another way")
+	}
+}
+
+func TestSameEntriesSameSnapshot(t *testing.T) {
+	if stateBytes(t, loaded(t, 40).current.Load().state) != stateBytes(t, loaded(t, 40).current.Load().state) {
+		t.Error("two replicas with the same log differ")
+	}
+}
+
+func TestDamagedSnapshotsAreRefused(t *testing.T) {
+	good := stateBytes(t, loaded(t, 10).current.Load().state)
+	rapid.Check(t, func(t *rapid.T) {
+		bad := []byte(good)
+		at, bit := rapid.IntRange(0, len(bad)-1).Draw(t, "at"), rapid.IntRange(0, 7).Draw(t, "bit")
+		bad[at] ^= 1 << bit
+		if s, err := decodeState(bytes.NewReader(bad)); err == nil {
+			if data, err := encodeState(s); err != nil || string(data) != good {
+				t.Fatalf("a snapshot with bit %d of byte %d flipped was read as another state", bit, at)
+			}
+		}
+		if _, err := decodeState(strings.NewReader(good[:at])); err == nil {
+			t.Fatalf("a snapshot cut off at %d of %d was read", at, len(good))
+		}
+	})
+}
+
+func TestForeignSnapshotsAreRefused(t *testing.T) {
+	state := func(body string) string {
+		s := strings.Replace(stateBytes(t, rollout.NewState()), `{"index"`, body, 1)
+		_, rest, _ := strings.Cut(s, "\n")
+		return seal(rest)
+	}
+	for data, want := range map[string]string{
+		`{"format":2,"size":2,"sha256":""}` + "\n{}": "newer release",
+		`{"format":0}` + "\n{}":                      "makes no sense",
+		`{"format":1,"size":2000000000}` + "\n{}":    "makes no sense",
+		"hello":                         "header",
+		state(`{"shards":4,"index"`):    `"shards"`,
+		seal(`{"services":null}`):       "no services",
+		seal(`{"services":{"a":null}}`): `"a"`,
+	} {
+		if _, err := decodeState(strings.NewReader(data)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.60q: error = %v, want one with %s", data, err, want)
+		}
+	}
+}
+
+// An entry that is not understood, and one that makes Apply panic, stop the
+// replica: nothing more is applied, and no snapshot pretends otherwise.
+func TestUnknownEntryStopsTheReplica(t *testing.T) {
+	broken := submit("s1", "k9")
+	c := broken.Command.(rollout.Submit)
+	c.Spec.Steps = nil
+	broken.Command = c
+	for name, apply := range map[string]func(*machine) any{
+		"unknown command": func(m *machine) any {
+			return m.Apply(&raft.Log{Index: 9, Data: []byte(`{"v":1,"type":"mirror","stamp":{},"command":{}}`)})
+		},
+		"panic": func(m *machine) any {
+			feed(t, m, 8, broken)
+			return feed(t, m, 9, advance(m.current.Load().state, "s1"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var stopped []error
+			m := newMachine(func(err error) { stopped = append(stopped, err) })
+			feed(t, m, 2, submit("s0", "k0"))
+			err, _ := apply(m).(error)
+			if err == nil || !strings.Contains(err.Error(), "entry 9") || len(stopped) != 1 {
+				t.Fatalf("error = %v, stopped by %v", err, stopped)
+			}
+			before := m.current.Load().state.Index
+			if _, isError := feed(t, m, 10, submit("s2", "k2")).(error); !isError || m.current.Load().state.Index != before {
+				t.Error("entries were applied after that")
+			}
+			if _, err := m.Snapshot(); err == nil {
+				t.Error("a snapshot was taken after that")
+			}
+		})
+	}
+}
+
+func TestRestoreFailsLoudly(t *testing.T) {
+	var stopped error
+	m := newMachine(func(err error) { stopped = err })
+	if err := m.Restore(io.NopCloser(strings.NewReader("{"))); err == nil || !errors.Is(stopped, err) {
+		t.Errorf("error = %v, stopped by %v", err, stopped)
+	}
+}
+
+func TestPublishedStatesDoNotChange(t *testing.T) {
+	m := loaded(t, 3)
+	v := m.current.Load()
+	before := stateBytes(t, v.state)
+	feed(t, m, 20, advance(v.state, "s1"))
+	select {
+	case <-v.changed:
+	default:
+		t.Error("nobody was told of the change")
+	}
+	if stateBytes(t, v.state) != before {
+		t.Error("a published state was changed")
+	}
+}
+
+// seal makes a snapshot out of any body.
+func seal(body string) string {
+	return fmt.Sprintf("{\"format\":1,\"size\":%d,\"sha256\":\"%x\"}\n%s", len(body), sha(body), body)
+}
+
+func sha(body string) []byte {
+	s := sha256.Sum256([]byte(body))
+	return s[:]
+}

@@ -1,0 +1,129 @@
+package replica
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/hashicorp/raft"
+	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
+	"go.etcd.io/bbolt"
+)
+
+// logCache is how many of the newest entries are also held in memory.
+const logCache = 256
+
+// stores is where a replica keeps what Raft must not forget.
+type stores struct {
+	logs      checkedLogs
+	stable    checkedStable
+	snapshots raft.SnapshotStore
+	close     func() error
+	// fresh says that there never was anything: only then may a group start.
+	fresh bool
+	ready func() error // records that the stores are complete
+}
+
+// openStores opens or makes the stores and verifies everything in them.
+func openStores(cfg Config, found func(error)) (*stores, error) {
+	if cfg.inMemory() {
+		return memoryStores(cfg, found)
+	}
+	used, err := claimDirectory(cfg.Dir, cfg.ID)
+	if err != nil {
+		return nil, err
+	}
+	var s *stores
+	err = guarded(func() error {
+		s, err = diskStores(cfg, used, found)
+		return err
+	})
+	if errors.Is(err, ErrDamaged) {
+		return nil, damaged(cfg.Dir, err)
+	}
+	return s, err
+}
+
+// Private
+
+func memoryStores(cfg Config, found func(error)) (*stores, error) {
+	used, err := raft.HasExistingState(cfg.Logs, cfg.Stable, cfg.Snapshots)
+	if err != nil {
+		return nil, fmt.Errorf("look for existing state: %w", err)
+	}
+	return &stores{
+		logs: checkedLogs{LogStore: cfg.Logs, found: found}, stable: checkedStable{StableStore: cfg.Stable, found: found},
+		snapshots: cfg.Snapshots, fresh: !used,
+		close: func() error { return nil }, ready: func() error { return nil },
+	}, nil
+}
+
+func diskStores(cfg Config, used bool, found func(error)) (*stores, error) {
+	path := filepath.Join(cfg.Dir, storeFile)
+	if used {
+		if err := verifyPages(path); err != nil {
+			return nil, err
+		}
+	} else if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("remove what a first start has left: %w", err) // it crashed before anything was in it
+	}
+	bolt, err := raftboltdb.New(raftboltdb.Options{Path: path, BoltOptions: &bbolt.Options{Timeout: lockWait}})
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	snapshots, err := raft.NewFileSnapshotStoreWithLogger(cfg.Dir, snapshotsKept, newRaftLogger(cfg.Log))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open snapshots: %w", err), bolt.Close())
+	}
+	s := &stores{
+		logs: checkedLogs{LogStore: bolt, found: found}, stable: checkedStable{StableStore: bolt, found: found},
+		snapshots: snapshots, close: bolt.Close, fresh: !used,
+		ready: func() error { return writeFormat(cfg.Dir, format{Format: dirFormat, ID: cfg.ID, Ready: true}) },
+	}
+	if err := s.verify(); err != nil {
+		return nil, errors.Join(err, bolt.Close())
+	}
+	return s, nil
+}
+
+// verify reads the votes, the log and the newest snapshot, and wants the log to
+// go on where the snapshot ends.
+func (s *stores) verify() error {
+	if _, err := s.stable.verify(); err != nil {
+		return err
+	}
+	first, last, err := s.logs.verify()
+	if err != nil {
+		return err
+	}
+	upTo, err := s.verifySnapshot()
+	if err != nil {
+		return err
+	}
+	if last > upTo && first > upTo+1 {
+		return fmt.Errorf("%w: the log begins at entry %d, but the newest snapshot ends at %d", ErrDamaged, first, upTo)
+	}
+	return nil
+}
+
+// verifySnapshot returns up to which entry the newest snapshot goes. Raft would
+// take an older one if the newest cannot be read, and miss entries.
+func (s *stores) verifySnapshot() (uint64, error) {
+	list, err := s.snapshots.List()
+	if err != nil {
+		return 0, fmt.Errorf("list snapshots: %w", err)
+	}
+	if len(list) == 0 {
+		return 0, nil
+	}
+	meta, r, err := s.snapshots.Open(list[0].ID)
+	if err != nil {
+		return 0, fmt.Errorf("%w: open snapshot %s: %w", ErrDamaged, list[0].ID, err)
+	}
+	defer func() { _ = r.Close() }() // it was read only
+	if _, err := decodeState(r); err != nil {
+		return 0, fmt.Errorf("%w: snapshot %s: %w", ErrDamaged, meta.ID, err)
+	}
+	return meta.Index, nil
+}
