@@ -85,6 +85,12 @@ func (c Config) Validate() error {
 	if err := c.TLS.Validate(); err != nil {
 		return fmt.Errorf("tls: %w", err)
 	}
+	if _, err := c.Raft.peers(); err != nil {
+		return err
+	}
+	if c.Raft.Listen == "" {
+		return errors.New("raft.listen: is needed, for example 10.0.0.1:7311")
+	}
 	return c.NATS.validate(c.Seams.NoPorts)
 }
 

@@ -6,13 +6,42 @@ package coordinator
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
 
 	"github.com/rs/zerolog"
 
 	"github.com/serin-rollouts/serin/coordinator/control"
+	"github.com/serin-rollouts/serin/coordinator/replica"
+	"github.com/serin-rollouts/serin/internal/api"
 	"github.com/serin-rollouts/serin/internal/bus"
+	"github.com/serin-rollouts/serin/internal/bus/embed"
 	"github.com/serin-rollouts/serin/internal/event"
 )
+
+// closeTimeout bounds the end of each part.
+const closeTimeout = 10 * time.Second
+
+// Run is a coordinator from start to end: it returns nil when ctx has ended and
+// everything is closed, or the error that keeps it from going on. A leader
+// hands its leadership over before it closes anything.
+func Run(ctx context.Context, cfg Config) error {
+	if err := cfg.Validate(); err != nil {
+		return fmt.Errorf("coordinator configuration: %w", err)
+	}
+	if cfg.Lease == 0 {
+		cfg.Lease = DefaultLease
+	}
+	p := parts{cfg: cfg, log: cfg.Log.With().Str("component", "coordinator").Str("replica", cfg.ID).Logger()}
+	var open teardown
+	err := p.run(ctx, &open)
+	return errors.Join(err, open.close(ctx, p.log))
+}
+
+// Private
 
 // parts is what a leader works with.
 type parts struct {
@@ -23,9 +52,111 @@ type parts struct {
 	cluster control.Cluster
 }
 
+func (p parts) run(ctx context.Context, open *teardown) error {
+	conn, err := p.connect(ctx, open)
+	if err != nil {
+		return err
+	}
+	peers, err := p.cfg.Raft.peers()
+	if err != nil {
+		return err
+	}
+	r, err := replica.Open(ctx, replica.Config{
+		ID: p.cfg.ID, Dir: filepath.Join(p.cfg.Data, "raft"),
+		Listen: p.cfg.Raft.Listen, Advertise: p.cfg.Raft.Advertise, Peers: peers, Join: p.cfg.Raft.Join,
+		Heartbeat: p.cfg.Raft.Heartbeat, Election: p.cfg.Raft.Election, Lease: p.cfg.Raft.Lease,
+		TLS: p.cfg.TLS, Log: p.cfg.Log,
+	})
+	if err != nil {
+		return err
+	}
+	p.ledger, p.bus, p.cluster = r, conn, members{r}
+	return p.follow(ctx, r, open)
+}
+
+// connect brings the bus up.
+func (p parts) connect(ctx context.Context, open *teardown) (*bus.Conn, error) {
+	cfg := bus.Config{
+		URLs: p.cfg.NATS.URLs, Name: "coordinator " + p.cfg.ID, TLS: p.cfg.TLS, Creds: p.cfg.NATS.Creds, Log: p.log,
+	}
+	if p.cfg.NATS.Embed {
+		server, err := embed.Start(ctx, embed.Config{
+			Name: p.cfg.ID, Dir: filepath.Join(p.cfg.Data, "nats"),
+			Listen: p.cfg.NATS.Listen, Cluster: p.cfg.NATS.Cluster, Routes: p.cfg.NATS.Routes,
+			TLS: p.cfg.TLS, InProcessOnly: p.cfg.Seams.NoPorts, Log: p.cfg.Log,
+		})
+		if err != nil {
+			return nil, err
+		}
+		open.push("nats server", func(context.Context) error { return server.Shutdown() })
+		cfg.InProcess = server
+	}
+	conn, err := bus.Connect(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	open.push("bus", func(context.Context) error { return conn.Close() })
+	return conn, nil
+}
+
+// follow takes part in the group until ctx ends. The leading outlives ctx
+// until the replica is closed, so that it is handed over and not dropped.
+func (p parts) follow(ctx context.Context, r *replica.Replica, open *teardown) error {
+	leading, stop := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan struct{})
+	var failed error
+	open.push("leading", func(context.Context) error {
+		stop()
+		<-ended
+		return nil
+	})
+	open.push("replica", r.Close) // first of all: it hands over
+	go func() {
+		defer close(ended)
+		failed = r.Lead(leading, p.lead)
+	}()
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-r.Done():
+		return r.Err()
+	case <-ended:
+		return failed
+	}
+}
+
 // lead runs one term.
 func (p parts) lead(ctx context.Context, term uint64) error {
 	return newLeader(p, term).lead(ctx)
 }
 
 func (p parts) source() string { return event.Source(p.cfg.Cluster) }
+
+// peers reads "id=host:port".
+func (r Raft) peers() ([]replica.Peer, error) {
+	peers := make([]replica.Peer, 0, len(r.Peers))
+	for _, text := range r.Peers {
+		id, address, ok := strings.Cut(text, "=")
+		if !ok || id == "" || address == "" {
+			return nil, fmt.Errorf("raft.peers: %q is not id=host:port", text)
+		}
+		peers = append(peers, replica.Peer{ID: id, Address: address})
+	}
+	return peers, nil
+}
+
+// members is the group as the operators' API changes it.
+type members struct{ *replica.Replica }
+
+// Status implements control.Cluster.
+func (m members) Status() (api.ClusterStatus, error) {
+	c, err := m.Cluster()
+	if err != nil {
+		return api.ClusterStatus{}, err
+	}
+	status := api.ClusterStatus{Leader: c.Leader, Term: c.Term, Applied: c.Applied, Commit: c.Commit}
+	for _, x := range c.Members {
+		status.Members = append(status.Members, api.ClusterMember{ID: x.ID, Addr: x.Address, Voter: x.Voter})
+	}
+	return status, nil
+}

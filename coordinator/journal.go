@@ -13,6 +13,7 @@ import (
 )
 
 const (
+	streamsPause   = 10 * time.Second
 	journalTimeout = 10 * time.Second // of one publish: a failover of the stream takes up to 8 s
 	journalPause   = 500 * time.Millisecond
 	noRollout      = "none" // in the subject of an event before there was a rollout
@@ -135,6 +136,22 @@ func (j *journal) publishStates(ctx context.Context, s *rollout.State) error {
 			return err
 		}
 		j.states[name] = svc.Epoch
+	}
+	return nil
+}
+
+// streams sees to it that the streams are there. Without them rollouts run, but
+// triggers have to be requests with an id, and events stay in the outbox.
+func (l *leader) streams(ctx context.Context) error {
+	for ctx.Err() == nil {
+		err := l.bus.EnsureStreams(ctx, l.copies)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() == nil {
+			l.log.Error().Err(err).Msg("streams are missing")
+		}
+		pause(ctx, streamsPause)
 	}
 	return nil
 }

@@ -45,6 +45,7 @@ type leader struct {
 	ledger  ledger
 	bus     *bus.Conn
 	cluster control.Cluster
+	copies  int // of each stream
 
 	clock     clock
 	inbox     *inbox
@@ -67,6 +68,7 @@ func newLeader(c parts, term uint64) *leader {
 		ledger:    c.ledger,
 		bus:       c.bus,
 		cluster:   c.cluster,
+		copies:    c.cfg.NATS.replicas(),
 		clock:     newClock(c.ledger.State().Clock),
 		inbox:     newInbox(),
 		calls:     make(chan func()),
@@ -95,7 +97,7 @@ func (l *leader) lead(ctx context.Context) error {
 	l.work.group = group
 	intake := newIntake(l)
 	for _, part := range []func(context.Context) error{
-		l.work.seal, l.loop, l.publish, l.answers.run, l.beat, newJournal(l).run, intake.run, l.serve,
+		l.work.seal, l.loop, l.publish, l.answers.run, l.beat, newJournal(l).run, intake.run, l.serve, l.streams,
 	} {
 		group.Go(func() error { return part(ctx) })
 	}
