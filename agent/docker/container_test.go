@@ -15,7 +15,8 @@ import (
 )
 
 func TestInfo(t *testing.T) {
-	inEachWorld(t, func(t *testing.T, w *world) {
+	inEachWorld(t, func(w *world) {
+		t := w.T
 		info, err := w.Info(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -27,7 +28,8 @@ func TestInfo(t *testing.T) {
 }
 
 func TestLifecycle(t *testing.T) {
-	inEachWorld(t, func(t *testing.T, w *world) {
+	inEachWorld(t, func(w *world) {
+		t := w.T
 		ctx := t.Context()
 		ref, imageID := w.load(t, "v1")
 		spec := w.spec("a", ref)
@@ -100,7 +102,8 @@ func checkLogs(t *testing.T, w *world, id string) {
 }
 
 func TestListIsByLabels(t *testing.T) {
-	inEachWorld(t, func(t *testing.T, w *world) {
+	inEachWorld(t, func(w *world) {
+		t := w.T
 		ref, _ := w.load(t, "v1")
 		for _, name := range []string{"c", "a", "b"} {
 			w.create(t, w.spec(name, ref))
@@ -130,7 +133,8 @@ func TestListIsByLabels(t *testing.T) {
 }
 
 func TestNameOfStranger(t *testing.T) {
-	inEachWorld(t, func(t *testing.T, w *world) {
+	inEachWorld(t, func(w *world) {
+		t := w.T
 		ref, _ := w.load(t, "v1")
 		spec := w.spec("a", ref)
 		id := w.create(t, spec)
@@ -143,7 +147,8 @@ func TestNameOfStranger(t *testing.T) {
 }
 
 func TestWhatIsMissing(t *testing.T) {
-	inEachWorld(t, func(t *testing.T, w *world) {
+	inEachWorld(t, func(w *world) {
+		t := w.T
 		_, err := w.Create(t.Context(), w.spec("a", "serin-test-none:v1"))
 		if !errors.Is(err, docker.ErrNotFound) {
 			t.Errorf("image: %v", err)
@@ -166,7 +171,8 @@ func TestWhatIsMissing(t *testing.T) {
 }
 
 func TestSpec(t *testing.T) {
-	inEachWorld(t, func(t *testing.T, w *world) {
+	inEachWorld(t, func(w *world) {
+		t := w.T
 		ref, _ := w.load(t, "v1")
 		spec := w.spec("a", ref)
 		spec.EnvFile = filepath.Join(t.TempDir(), "app.env")
@@ -222,7 +228,8 @@ func checkHostConfig(t *testing.T, h *container.HostConfig, spec docker.Spec) {
 }
 
 func TestUserDefinedNetwork(t *testing.T) {
-	inEachWorld(t, func(t *testing.T, w *world) {
+	inEachWorld(t, func(w *world) {
+		t := w.T
 		ref, _ := w.load(t, "v1")
 		spec := w.spec("a", ref)
 		spec.Network = w.net(t)
@@ -236,7 +243,8 @@ func TestUserDefinedNetwork(t *testing.T) {
 
 // The address of a stopped container is given to the next one at once.
 func TestAddressIsReused(t *testing.T) {
-	inEachWorld(t, func(t *testing.T, w *world) {
+	inEachWorld(t, func(w *world) {
+		t := w.T
 		ref, _ := w.load(t, "v1")
 		spec := w.spec("a", ref)
 		spec.Network = w.net(t)
@@ -253,7 +261,8 @@ func TestAddressIsReused(t *testing.T) {
 }
 
 func TestRestartPolicy(t *testing.T) {
-	inEachWorld(t, func(t *testing.T, w *world) {
+	inEachWorld(t, func(w *world) {
+		t := w.T
 		ref, _ := w.load(t, "v1")
 		spec := w.spec("a", ref)
 		spec.RestartPolicy = "unless-stopped"

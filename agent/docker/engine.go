@@ -167,7 +167,13 @@ func (e *Engine) renegotiate(serverAPI string) error {
 }
 
 func (e *Engine) newSession() (*session, error) {
-	opts := []client.Opt{client.WithHost(e.cfg.Host)}
+	opts := []client.Opt{
+		client.WithHost(e.cfg.Host),
+		// Lets net/http send a POST again where an idle connection turns out
+		// to be closed, as all are after a restart of the daemon: it looks for
+		// the header. All calls of this package may be repeated.
+		client.WithHTTPHeaders(map[string]string{"X-Idempotency-Key": "serin"}),
+	}
 	if e.cfg.Dial != nil {
 		at, err := client.ParseHostURL(e.cfg.Host)
 		if err != nil {

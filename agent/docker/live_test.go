@@ -64,6 +64,14 @@ func realWorld(t *testing.T) *world {
 		ref := "serin-test-" + w.id + ":" + tag
 		return ref, loadImage(t, w.raw, ref, appImage(t, w.id+tag))
 	}
+	w.sick = func(t *testing.T) string {
+		t.Helper()
+		ref := "serin-test-" + w.id + ":sick"
+		loadImage(t, w.raw, ref, appImage(t, w.id+"sick", func(c *v1.Config) {
+			c.Healthcheck = &v1.HealthConfig{Test: []string{"CMD", "/app", "check"}, Interval: time.Second, Retries: 1}
+		}))
+		return ref
+	}
 	w.push = func(t *testing.T) (string, string) {
 		t.Helper()
 		return pushImage(t, w.id, registry.New(registry.Logger(log.New(io.Discard, "", 0))))
@@ -150,7 +158,7 @@ var buildApp = sync.OnceValues(func() ([]byte, error) {
 })
 
 // appImage is an image of its own, told from others by its label.
-func appImage(t *testing.T, label string) v1.Image {
+func appImage(t *testing.T, label string, more ...func(*v1.Config)) v1.Image {
 	t.Helper()
 	app, err := buildApp()
 	if err != nil {
@@ -183,6 +191,9 @@ func appImage(t *testing.T, label string) v1.Image {
 	config.OS, config.Architecture = "linux", "amd64"
 	config.Config.Entrypoint = []string{"/app"}
 	config.Config.Labels = map[string]string{"image": label, testLabel: label[:12]}
+	for _, change := range more {
+		change(&config.Config)
+	}
 	if img, err = mutate.ConfigFile(img, config); err != nil {
 		t.Fatal(err)
 	}

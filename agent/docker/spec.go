@@ -72,11 +72,11 @@ func (s Spec) validate() error {
 		return errors.New("negative Memory, CPUs or PidsLimit")
 	}
 	if mode := container.NetworkMode(s.Network); mode.IsHost() || mode.IsNone() || mode.IsContainer() {
-		return fmt.Errorf("Network %q gives the container no address of its own, by which HAProxy could reach it: use a bridge", s.Network)
+		return fmt.Errorf("network %q gives the container no address of its own, by which HAProxy could reach it: use a bridge", s.Network)
 	}
 	for _, m := range s.Mounts {
 		if !strings.HasPrefix(m.Target, "/") {
-			return fmt.Errorf("Mounts: target %q is not an absolute path", m.Target)
+			return fmt.Errorf("mount target %q is not an absolute path", m.Target)
 		}
 	}
 	return nil

@@ -52,7 +52,7 @@ type Event struct {
 // ActionResync: the daemon keeps no more than 256 events, and none over its own
 // restart. What happens after a resync arrives as an event. An event arrives
 // once in the life of a Watch; if since lies in the past, those that the daemon
-// still has since then arrive, too. A zero since means now.
+// still has since then arrive, too. A zero since means now, less a second.
 //
 // f must be quick: the daemon drops events for readers that lag far behind.
 func (e *Engine) Watch(ctx context.Context, labels map[string]string, since time.Time, f func(Event)) error {

@@ -22,6 +22,7 @@ const testLabel = "serin.test"
 
 // world is an Engine under test, and what a test does to it from outside.
 type world struct {
+	*testing.T
 	*docker.Engine
 
 	id   string // unique; the value of testLabel, and in all names
@@ -29,6 +30,7 @@ type world struct {
 	raw  *client.Client
 
 	load func(t *testing.T, tag string) (ref, id string) // an image that no registry knows
+	sick func(t *testing.T) (ref string)                 // an image whose HEALTHCHECK fails
 	push func(t *testing.T) (ref, digest string)         // an image that only a registry has
 	die  func(t *testing.T, c docker.Container, code int)
 	oom  func(t *testing.T, c docker.Container)
@@ -37,10 +39,10 @@ type world struct {
 
 // inEachWorld runs one test against the fake and against the real Engine: what
 // the fake claims is checked by Docker itself.
-func inEachWorld(t *testing.T, test func(t *testing.T, w *world)) {
+func inEachWorld(t *testing.T, test func(w *world)) {
 	t.Helper()
-	t.Run("fake", func(t *testing.T) { test(t, fakeWorld(t)) })
-	t.Run("docker", func(t *testing.T) { test(t, realWorld(t)) })
+	t.Run("fake", func(t *testing.T) { test(fakeWorld(t)) })
+	t.Run("docker", func(t *testing.T) { test(realWorld(t)) })
 }
 
 func fakeWorld(t *testing.T) *world {
@@ -51,6 +53,9 @@ func fakeWorld(t *testing.T) *world {
 		for _, line := range []string{"line 1", "line 2", envOf(c.Env, "GREETING")} {
 			fake.Log(c.ID, line)
 		}
+		if c.Health != "" {
+			time.AfterFunc(100*time.Millisecond, func() { fake.SetHealth(c.ID, "unhealthy") })
+		}
 		return nil
 	}})
 	t.Cleanup(func() { _ = fake.Close() })
@@ -58,6 +63,11 @@ func fakeWorld(t *testing.T) *world {
 	w.load = func(_ *testing.T, tag string) (string, string) {
 		ref := "serin-test-" + w.id + ":" + tag
 		return ref, fake.AddImage(dockertest.Image{Ref: ref})
+	}
+	w.sick = func(*testing.T) string {
+		ref := "serin-test-" + w.id + ":sick"
+		fake.AddImage(dockertest.Image{Ref: ref, Health: true})
+		return ref
 	}
 	w.push = func(*testing.T) (string, string) {
 		ref := "registry.test/serin-test-" + w.id + ":v1"
@@ -103,7 +113,7 @@ func open(t *testing.T, over *wire) *world {
 		}
 		_ = raw.Close()
 	})
-	return &world{Engine: engine, id: strings.ToLower(rand.Text()[:12]), wire: over, raw: raw}
+	return &world{T: t, Engine: engine, id: strings.ToLower(rand.Text()[:12]), wire: over, raw: raw}
 }
 
 func logTo(t *testing.T) zerolog.Logger {
