@@ -50,6 +50,7 @@ type parts struct {
 	ledger  ledger
 	bus     *bus.Conn
 	cluster control.Cluster
+	copies  int // of each stream; 0: somebody else makes the streams
 }
 
 func (p parts) run(ctx context.Context, open *teardown) error {
@@ -70,7 +71,7 @@ func (p parts) run(ctx context.Context, open *teardown) error {
 	if err != nil {
 		return err
 	}
-	p.ledger, p.bus, p.cluster = r, conn, members{r}
+	p.ledger, p.bus, p.cluster, p.copies = r, conn, members{r}, p.cfg.NATS.replicas()
 	return p.follow(ctx, r, open)
 }
 

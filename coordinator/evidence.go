@@ -174,6 +174,9 @@ func (w *watch) observe(name string, k int, h wire.ServiceHealth, now time.Durat
 		return
 	}
 	inWave := k < w.rollout.Wave()
+	if w.rollout.Weight() == 0 {
+		h.CanaryInstances = 0 // none that may get traffic: windows of stable alone are whole
+	}
 	w.pool.add(name, k, inWave, h)
 	if !w.pooling() {
 		w.judge.Observe(analysis.Report{

@@ -143,7 +143,7 @@ func (j *journal) publishStates(ctx context.Context, s *rollout.State) error {
 // streams sees to it that the streams are there. Without them rollouts run, but
 // triggers have to be requests with an id, and events stay in the outbox.
 func (l *leader) streams(ctx context.Context) error {
-	for ctx.Err() == nil {
+	for l.copies > 0 && ctx.Err() == nil {
 		err := l.bus.EnsureStreams(ctx, l.copies)
 		if err == nil {
 			return nil

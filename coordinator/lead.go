@@ -68,7 +68,7 @@ func newLeader(c parts, term uint64) *leader {
 		ledger:    c.ledger,
 		bus:       c.bus,
 		cluster:   c.cluster,
-		copies:    c.cfg.NATS.replicas(),
+		copies:    c.copies,
 		clock:     newClock(c.ledger.State().Clock),
 		inbox:     newInbox(),
 		calls:     make(chan func()),

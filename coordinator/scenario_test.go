@@ -1,0 +1,319 @@
+package coordinator
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/serin-rollouts/serin/internal/api"
+	"github.com/serin-rollouts/serin/internal/bus"
+	"github.com/serin-rollouts/serin/internal/rollout"
+)
+
+const ungated = `,"steps":[{"hosts":1,"weight":"20%"},{"hosts":"100%","weight":"100%"}]`
+
+func TestFiveIdenticalTriggersStartOneRollout(t *testing.T) {
+	for _, id := range []string{"", "build-77"} {
+		t.Run("id="+id, func(t *testing.T) {
+			inBubble(t, 2, func(b *bench) {
+				b.install()
+				replies := make(chan api.Reply, 5)
+				for range 5 {
+					go func() { replies <- b.trigger(api.Trigger{ID: id, Image: "shop/checkout:2"}) }()
+				}
+				for range 5 {
+					if r := <-replies; !r.OK || r.Rollout != "checkout-2" {
+						t.Errorf("reply: %+v", r)
+					}
+				}
+				b.until("checkout-2", rollout.Succeeded)
+				time.Sleep(time.Minute) // for copies that come late
+				if n := b.submissions(); n != 2 {
+					t.Errorf("%d rollouts were started, want the install and one more", n)
+				}
+				if r := b.trigger(api.Trigger{Image: "shop/checkout:2"}); !r.OK || !r.Unchanged || r.Rollout != "checkout-2" {
+					t.Errorf("trigger of what is stable: %+v", r)
+				}
+			})
+		})
+	}
+}
+
+func (b *bench) submissions() int {
+	n := 0
+	for _, e := range b.group.log() {
+		if _, ok := e.Command.(rollout.Submit); ok {
+			n++
+		}
+	}
+	return n
+}
+
+func TestPlainPublishAndCloudEvent(t *testing.T) {
+	inBubble(t, 2, func(b *bench) {
+		if err := b.conn.Publish(bus.TriggerSubject(checkout), specText("shop/checkout:1", ungated)); err != nil {
+			t.Fatal(err)
+		}
+		b.until("checkout-1", rollout.Succeeded)
+		event := `{"specversion":"1.0","id":"9","source":"/ci","type":"image.pushed","data":{"image":"shop/checkout:2"}}`
+		for range 2 {
+			if r := b.reply(bus.TriggerSubject(checkout), event); !r.OK || r.Rollout != "checkout-2" {
+				t.Errorf("CloudEvent: %+v", r)
+			}
+		}
+		b.until("checkout-2", rollout.Succeeded)
+		b.checkEvents()
+	})
+}
+
+func TestBadTriggersAreRefusedByField(t *testing.T) {
+	inBubble(t, 2, func(b *bench) {
+		for _, c := range []struct {
+			body, code, field string
+		}{
+			{`{"image":"shop/checkout:1"}`, "unknown", "service"},
+			{`{"imag":"shop/checkout:1"}`, "invalid", "trigger"},
+			{`{"image":7}`, "invalid", "image"},
+			{`{"replace":true}`, "invalid", "image"},
+			{`service: cart
+image: a:1
+container: {port: 80}`, "invalid", "service"},
+			{`service: checkout
+image: a:1
+container: {port: 80}
+steps: [{hosts: 1, weight: 200%}]`, "invalid", "steps[0].weight"},
+			{string(specText("shop/missing:1", ungated)), "image", "image"},
+			{string(specText("shop/checkout:1", `,"hosts":{"labels":{"role":"db"}}`)), "invalid", "hosts"},
+		} {
+			r := b.reply(bus.TriggerSubject(checkout), c.body)
+			if r.OK || string(r.Code) != c.code || r.Field != c.field || r.Message == "" {
+				t.Errorf("%s\ngave %+v, want code %s, field %s", c.body, r, c.code, c.field)
+			}
+		}
+		events := b.checkEvents()
+		if len(events) != 8 {
+			t.Errorf("%d events for 8 refusals", len(events))
+		}
+	})
+}
+
+func TestConflictAndReplace(t *testing.T) {
+	inBubble(t, 3, func(b *bench) {
+		b.install()
+		second := b.must(api.Trigger{ID: "2", Image: "shop/checkout:2"})
+		r := b.trigger(api.Trigger{ID: "3", Image: "shop/checkout:3"})
+		if r.OK || r.Code != rollout.CodeConflict || r.Rollout != second {
+			t.Fatalf("second trigger: %+v", r)
+		}
+		third := b.must(api.Trigger{ID: "4", Image: "shop/checkout:3", Replace: true})
+		b.until(third, rollout.Succeeded)
+		if r := b.until(second, rollout.Aborted); r.Cause != rollout.CauseReplaced {
+			t.Errorf("replaced for %s", r.Cause)
+		}
+		b.checkEvents()
+	})
+}
+
+func TestApproval(t *testing.T) {
+	inBubble(t, 3, func(b *bench) {
+		b.install()
+		steps := `,"steps":[{"hosts":1,"weight":"10%","hold":"10s","approve":true},{"hosts":"100%","weight":"100%"}]`
+		id := b.must(api.Trigger{ID: "2", Spec: specText("shop/checkout:2", steps)})
+		b.until(id, rollout.Paused)
+		time.Sleep(10 * time.Minute)
+		status, err := api.DecodeAnswer[api.ServiceStatus](b.request(bus.GetSubject(api.GetService, checkout), ""))
+		if err != nil || !status.Running || !status.Rollout.NeedsApproval || status.Rollout.Reached != 1 || status.Hosts != 3 {
+			t.Errorf("status: %v, %+v", err, status.Rollout)
+		}
+		if r := b.verb(api.Promote, api.Command{By: "ann"}); !r.OK {
+			t.Fatalf("promote: %+v", r)
+		}
+		r := b.until(id, rollout.Succeeded)
+		events := b.checkEvents()
+		approved := 0
+		for _, e := range events {
+			if e.Kind == rollout.KindApproved && e.By == "ann" {
+				approved++
+			}
+		}
+		if approved != 1 {
+			t.Errorf("%d approvals by ann; rollout %+v", approved, r)
+		}
+	})
+}
+
+func (b *bench) verb(verb string, c api.Command) api.Reply {
+	b.t.Helper()
+	return b.reply(bus.CommandSubject(verb, checkout), c)
+}
+
+func TestPauseResumeAbortRollback(t *testing.T) {
+	inBubble(t, 3, func(b *bench) {
+		b.install()
+		held := `,"steps":[{"hosts":1,"weight":"10%","hold":"5m"},{"hosts":"100%","weight":"100%"}]`
+		id := b.must(api.Trigger{ID: "2", Spec: specText("shop/checkout:2", held)})
+		b.until(id, rollout.Progressing)
+		for _, step := range []struct {
+			verb string
+			want rollout.Phase
+		}{{api.Pause, rollout.Paused}, {api.Resume, rollout.Progressing}, {api.Abort, rollout.Aborted}} {
+			if r := b.verb(step.verb, api.Command{By: "ann", Rollout: id}); !r.OK || r.Rollout != id {
+				t.Fatalf("%s: %+v", step.verb, r)
+			}
+			b.until(id, step.want)
+		}
+		if r := b.verb(api.Abort, api.Command{}); r.OK || r.Code != rollout.CodePhase {
+			t.Errorf("abort of nothing: %+v", r)
+		}
+		third := b.must(api.Trigger{ID: "3", Image: "shop/checkout:3"})
+		b.until(third, rollout.Succeeded)
+		back := b.verb(api.Rollback, api.Command{ID: "back", By: "ann"})
+		again := b.verb(api.Rollback, api.Command{ID: "back", By: "ann"})
+		if !back.OK || again.Rollout != back.Rollout {
+			t.Fatalf("rollback: %+v, repeated %+v", back, again)
+		}
+		r := b.until(back.Rollout, rollout.Succeeded)
+		if r.To.Version() != "1" {
+			t.Errorf("rollback went to %s", r.To.Version())
+		}
+		if r := b.verb(api.Rollback, api.Command{}); r.OK || r.Code != rollout.CodeUnknown {
+			t.Errorf("rollback before the first revision: %+v", r)
+		}
+	})
+}
+
+func TestFailoverGoesOn(t *testing.T) {
+	inBubble(t, 3, func(b *bench) {
+		b.install()
+		id := b.must(api.Trigger{ID: "2", Image: "shop/checkout:2"})
+		b.until(id, rollout.Progressing)
+		b.group.isolate("c1") // it goes on believing that it leads
+		b.group.elect("c2")
+		b.lead("c2", 2)
+		r := b.until(id, rollout.Succeeded, rollout.RolledBack)
+		if r.Phase != rollout.Succeeded {
+			t.Fatalf("ended %s: %s", r.Phase, r.Text)
+		}
+		if repeated := b.trigger(api.Trigger{ID: "2", Image: "shop/checkout:2"}); repeated.Rollout != id {
+			t.Errorf("repeated trigger: %+v", repeated)
+		}
+		b.checkEvents()
+		b.ends["c1"]()
+	})
+}
+
+func TestDeposedLeaderRaisesNothing(t *testing.T) {
+	inBubble(t, 2, func(b *bench) {
+		b.install()
+		b.group.isolate("c1")
+		b.group.elect("c2")
+		for _, a := range b.agents {
+			a.mu.Lock()
+			a.raisedBy = nil
+			a.mu.Unlock()
+		}
+		b.lead("c2", 2)
+		id := b.must(api.Trigger{ID: "2", Image: "shop/checkout:2"})
+		b.until(id, rollout.Succeeded)
+		for _, a := range b.agents {
+			a.mu.Lock()
+			for _, leader := range a.raisedBy {
+				if leader != "c2" {
+					t.Errorf("%s raised on the word of %s", a.name, leader)
+				}
+			}
+			a.mu.Unlock()
+		}
+		b.checkEvents()
+	})
+}
+
+// A rollout costs as many entries on 50 hosts as on 3.
+func TestEntriesDoNotGrowWithHosts(t *testing.T) {
+	lengths := map[int]int{}
+	for _, n := range []int{3, 50} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			inBubble(t, n, func(b *bench) {
+				b.install()
+				before := len(b.group.log())
+				b.until(b.must(api.Trigger{ID: "2", Image: "shop/checkout:2"}), rollout.Succeeded)
+				lengths[n] = len(b.group.log()) - before
+			})
+		})
+	}
+	if lengths[3] != lengths[50] || lengths[3] != 6 {
+		t.Errorf("entries by hosts: %v, want 6 for each", lengths)
+	}
+}
+
+func TestRollingComparesHostsWithHosts(t *testing.T) {
+	rolling := `,"strategy":"rolling","gates":{"errors":{"max_increase":"1%"}}`
+	for image, want := range map[string]rollout.Phase{"shop/checkout:2": rollout.Succeeded, "shop/checkout:bad-2": rollout.RolledBack} {
+		t.Run(strings.ReplaceAll(image, "/", "-"), func(t *testing.T) {
+			inBubble(t, 4, func(b *bench) {
+				b.install()
+				id := b.must(api.Trigger{ID: "2", Spec: specText(image, rolling)})
+				if r := b.until(id, rollout.Succeeded, rollout.RolledBack); r.Phase != want {
+					t.Errorf("ended %s: %s", r.Phase, r.Text)
+				}
+			})
+		})
+	}
+}
+
+func TestBlueGreenComparesWithBaseline(t *testing.T) {
+	green := `,"strategy":"bluegreen","gates":{"errors":{"max_increase":"1%"}},"steps":[{"hosts":"100%","weight":"0%","hold":"1m"},{"hosts":"100%","weight":"100%","hold":"5m"}]`
+	for image, want := range map[string]rollout.Phase{"shop/checkout:2": rollout.Succeeded, "shop/checkout:bad-2": rollout.RolledBack} {
+		t.Run(strings.ReplaceAll(image, "/", "-"), func(t *testing.T) {
+			inBubble(t, 3, func(b *bench) {
+				b.install()
+				id := b.must(api.Trigger{ID: "2", Spec: specText(image, green)})
+				r := b.until(id, rollout.Succeeded, rollout.RolledBack)
+				if r.Phase != want || r.Baseline.Requests == 0 {
+					t.Errorf("ended %s: %s; baseline %+v", r.Phase, r.Text, r.Baseline)
+				}
+			})
+		})
+	}
+}
+
+func TestPlanAndReads(t *testing.T) {
+	inBubble(t, 3, func(b *bench) {
+		b.install()
+		plan, err := api.DecodeAnswer[api.Plan](b.request(bus.CommandSubject(api.PlanVerb, checkout), api.Trigger{Image: "shop/checkout:2"}))
+		if err != nil || len(plan.Hosts) != 3 || len(plan.Path) != 3 || plan.From.Version != "1" || plan.To.Version != "2" || len(plan.Changes) != 1 {
+			t.Errorf("plan: %v, %+v", err, plan)
+		}
+		if b.submissions() != 1 {
+			t.Error("a plan has started something")
+		}
+		hosts, err := api.DecodeAnswer[[]api.HostStatus](b.request(bus.GetSubject(api.GetHosts, ""), ""))
+		if err != nil || len(hosts) != 3 || !hosts[0].Live || hosts[0].Host != "web-01" || len(hosts[0].Services) != 1 {
+			t.Errorf("hosts: %v, %+v", err, hosts)
+		}
+		cluster, err := api.DecodeAnswer[api.ClusterStatus](b.request(bus.GetSubject(api.GetCluster, ""), ""))
+		if err != nil || cluster.Leader != "c1" || cluster.Hosts != 3 {
+			t.Errorf("cluster: %v, %+v", err, cluster)
+		}
+		history, err := api.DecodeAnswer[api.History](b.request(bus.GetSubject(api.GetHistory, checkout), ""))
+		if err != nil || len(history.Rollouts) != 1 || history.Rollouts[0].Phase != rollout.Succeeded {
+			t.Errorf("history: %v, %+v", err, history)
+		}
+		if r := b.reply(bus.GetSubject("nonsense", ""), ""); r.OK || r.Code != rollout.CodeInvalid {
+			t.Errorf("nonsense: %+v", r)
+		}
+		ctx, stop := context.WithTimeout(b.ctx, time.Minute)
+		defer stop()
+		state, err := b.conn.LastState(ctx, checkout)
+		var status api.ServiceStatus
+		if err == nil {
+			err = json.Unmarshal(state.Data, &status)
+		}
+		if err != nil || status.Stable == nil || status.Stable.Version != "1" || status.Running {
+			t.Errorf("last state: %v, %+v", err, status)
+		}
+	})
+}
