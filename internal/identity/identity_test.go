@@ -137,8 +137,8 @@ func handshake(t *testing.T, serverCfg, clientCfg *tls.Config) (string, error) {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	a, b := net.Pipe()
-	defer a.Close()
-	defer b.Close()
+	defer hangUp(t, a)
+	defer hangUp(t, b)
 	clientCfg = clientCfg.Clone()
 	clientCfg.ServerName = "localhost"
 
@@ -149,7 +149,7 @@ func handshake(t *testing.T, serverCfg, clientCfg *tls.Config) (string, error) {
 		if err == nil {
 			_, err = io.ReadFull(c, make([]byte, 1)) // in TLS 1.3 the refusal comes after the handshake
 		}
-		b.Close()
+		hangUp(t, b)
 		clientErr <- err
 	}()
 	s := tls.Server(a, serverCfg)
@@ -157,9 +157,16 @@ func handshake(t *testing.T, serverCfg, clientCfg *tls.Config) (string, error) {
 	if err == nil {
 		_, err = s.Write([]byte{1})
 	}
-	a.Close()
+	hangUp(t, a)
 	if err = errors.Join(err, <-clientErr); err != nil {
 		return "", err
 	}
 	return s.ConnectionState().PeerCertificates[0].Subject.CommonName, nil
+}
+
+func hangUp(t *testing.T, c net.Conn) {
+	t.Helper()
+	if err := c.Close(); err != nil {
+		t.Errorf("close pipe: %v", err)
+	}
 }

@@ -1,0 +1,194 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+)
+
+// A subscription that does not keep up drops what exceeds these.
+const (
+	pendingMessages = 65_536   // six seconds of reports of 10,000 hosts
+	pendingBytes    = 32 << 20 // the same at 500 B each
+)
+
+// Header holds a message's headers; its keys keep their case.
+type Header = nats.Header
+
+// Msg is a received message. Data belongs to the receiver.
+type Msg struct {
+	Subject string
+	// Reply is where the sender waits for an answer; empty if it does not.
+	Reply  string
+	Header Header
+	Data   []byte
+
+	conn *Conn
+}
+
+// Respond answers the message; ErrNoReply if no answer is expected.
+func (m Msg) Respond(data []byte) error {
+	if m.Reply == "" || m.conn == nil {
+		return ErrNoReply
+	}
+	return m.conn.Publish(m.Reply, data)
+}
+
+// ServiceError is a refusal by the responder of a Request.
+type ServiceError struct {
+	Code        string
+	Description string
+}
+
+// Error implements error.
+func (e *ServiceError) Error() string { return e.Description }
+
+// Subscription is a running subscription.
+type Subscription struct {
+	conn   *Conn
+	sub    *nats.Subscription
+	closed chan struct{}
+}
+
+// Dropped returns how many messages have been dropped because the receiver
+// was too slow.
+func (s *Subscription) Dropped() int {
+	n, err := s.sub.Dropped()
+	if err != nil {
+		return 0 // closed
+	}
+	return n
+}
+
+// Close ends the subscription; messages that wait are not delivered any more.
+// The receiver may still be busy with one.
+func (s *Subscription) Close() error {
+	s.conn.forget(s)
+	if err := s.sub.Unsubscribe(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) && !errors.Is(err, nats.ErrBadSubscription) {
+		return fmt.Errorf("unsubscribe from %s: %w", s.sub.Subject, err)
+	}
+	return nil
+}
+
+// Publish sends data to whoever listens now. It returns ErrNotConnected
+// rather than keep the message for later, and ErrSubject for a pattern.
+func (c *Conn) Publish(subject string, data []byte) error {
+	return c.PublishHeader(subject, nil, data)
+}
+
+// PublishHeader is Publish with headers.
+func (c *Conn) PublishHeader(subject string, header Header, data []byte) error {
+	if err := concrete(subject); err != nil {
+		return err
+	}
+	if err := c.nc.PublishMsg(&nats.Msg{Subject: subject, Header: header, Data: data}); err != nil {
+		return fmt.Errorf("publish on %s: %w", subject, c.typed(err))
+	}
+	return nil
+}
+
+// Subscribe calls f for each message on subject (or matching the pattern),
+// one at a time, from a goroutine of the subscription. f must keep up: up to
+// 65,536 messages or 32 MiB wait, the rest is dropped, counted and logged.
+func (c *Conn) Subscribe(subject string, f func(Msg)) (*Subscription, error) {
+	s := &Subscription{conn: c, closed: make(chan struct{})}
+	sub, err := c.nc.Subscribe(subject, func(m *nats.Msg) { f(c.received(m)) })
+	if err != nil {
+		return nil, fmt.Errorf("subscribe to %s: %w", subject, c.typed(err))
+	}
+	s.sub = sub
+	sub.SetClosedHandler(func(string) { close(s.closed) })
+	if err := sub.SetPendingLimits(pendingMessages, pendingBytes); err != nil {
+		return nil, fmt.Errorf("limit subscription to %s: %w", subject, err)
+	}
+	c.remember(s)
+	return s, nil
+}
+
+// SubscribeTriggers calls f for each trigger that is a request, so that a
+// leader answers at once. The same trigger also arrives through
+// ConsumeTriggers. Every replica that subscribes hears every request; one
+// that does not lead stays silent.
+func (c *Conn) SubscribeTriggers(f func(Msg)) (*Subscription, error) {
+	return c.Subscribe(AllTriggers, func(m Msg) {
+		if m.Reply != "" {
+			f(m)
+		}
+	})
+}
+
+// Request sends data and waits for the first answer, until ctx ends. Errors:
+// ErrNoResponders, ErrNotConnected, ctx's, and *ServiceError (together with
+// the message) if the responder refused.
+func (c *Conn) Request(ctx context.Context, subject string, data []byte) (Msg, error) {
+	return c.RequestHeader(ctx, subject, nil, data)
+}
+
+// RequestHeader is Request with headers.
+func (c *Conn) RequestHeader(ctx context.Context, subject string, header Header, data []byte) (Msg, error) {
+	if err := concrete(subject); err != nil {
+		return Msg{}, err
+	}
+	reply, err := c.nc.RequestMsgWithContext(ctx, &nats.Msg{Subject: subject, Header: header, Data: data})
+	if err != nil {
+		return Msg{}, fmt.Errorf("request %s: %w", subject, c.typed(err))
+	}
+	m := c.received(reply)
+	if description := reply.Header.Get(micro.ErrorHeader); description != "" {
+		return m, &ServiceError{Code: reply.Header.Get(micro.ErrorCodeHeader), Description: description}
+	}
+	return m, nil
+}
+
+// Private
+
+func (c *Conn) received(m *nats.Msg) Msg {
+	return Msg{Subject: m.Subject, Reply: m.Reply, Header: m.Header, Data: m.Data, conn: c}
+}
+
+func (c *Conn) remember(s *Subscription) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.subs[s] = struct{}{}
+}
+
+func (c *Conn) forget(s *Subscription) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.subs, s)
+}
+
+// settle waits until what the subscriptions have received is handled. It does
+// without the client's own drain, whose timers break the bubbles of
+// testing/synctest.
+func (c *Conn) settle(ctx context.Context) error {
+	settled := make(chan struct{})
+	if err := c.nc.Barrier(func() { close(settled) }); err != nil {
+		return fmt.Errorf("settle subscriptions: %w", err)
+	}
+	select {
+	case <-settled:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("settle subscriptions: %w", ctx.Err())
+	}
+}
+
+// ended waits until no receiver runs any more. The connection is closed.
+func (c *Conn) ended(ctx context.Context) error {
+	c.mu.Lock()
+	subs := c.subs
+	c.subs = map[*Subscription]struct{}{}
+	c.mu.Unlock()
+	for s := range subs {
+		select {
+		case <-s.closed:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the receiver of %s: %w", s.sub.Subject, ctx.Err())
+		}
+	}
+	return nil
+}

@@ -1,0 +1,40 @@
+// Package bus holds every connection, subject, stream and consumer name of
+// serin, and is the only importer of the NATS client. Payloads are bytes
+// here; what they mean is internal/wire's business.
+//
+// # What travels how
+//
+// Core messages (assignments, steps, beats, health, feedback) are sent at most
+// once and never buffered over a disconnection: a late control message is
+// worse than none, and everything that matters is level-triggered.
+//
+// Three streams keep what has to be kept:
+//
+//	SERIN_TRIGGERS  trigger.*  the letter box: a trigger waits here until a leader has taken it
+//	SERIN_EVENTS    event.>    the journal that observers read, written by the outbox
+//	SERIN_STATE     state.*    the last state of each service
+//
+// # Triggers
+//
+// A trigger is published plainly, or as a request. The stream does not
+// acknowledge (NoAck), so that a request hears the leader and not the stream.
+// A request reaches the leader twice: at once through SubscribeTriggers, and
+// through ConsumeTriggers; both copies carry the same Nats-Msg-Id if the
+// sender set one, so that the second can be recognised.
+//
+// # The outbox
+//
+// Invariants of SERIN_EVENTS, kept by PublishEvent together with the stream:
+//
+//  1. An event's Nats-Msg-Id is its Seq (the Raft index) in decimal; Seqs rise.
+//  2. Each publish names the stream sequence of its predecessor
+//     (Nats-Expected-Last-Sequence), so that the stream itself refuses a
+//     publisher that does not know the last event: a deposed leader, or one
+//     that has not caught up. No dedupe window is needed for that.
+//  3. A new leader reads LastEvent and continues after it.
+//
+// The sequence is used for the chain and not Nats-Expected-Last-Msg-Id,
+// though both fence alike: the sequence survives the last event's expiry (a
+// fleet that is quiet for 30 days has an empty stream), and in a replicated
+// stream it is checked once, before the proposal, by the stream's leader.
+package bus

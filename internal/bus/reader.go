@@ -1,0 +1,140 @@
+package bus
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"sort"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// reader is one run of Events. It remembers its position itself, so that any
+// interruption ends in a new consumer that continues there.
+type reader struct {
+	conn    *Conn
+	filter  Filter
+	deliver func(EventMsg) error
+
+	next uint64 // stream sequence to read next
+	last uint64 // the last one that was stored at the start; 0: none
+}
+
+// locate finds where to begin, by bisection: numbers and times only rise.
+func (r *reader) locate(ctx context.Context) error {
+	stream, err := r.conn.js.Stream(ctx, EventsStream)
+	if err != nil {
+		return err
+	}
+	state := stream.CachedInfo().State
+	r.next = max(state.FirstSeq, 1)
+	if state.Msgs > 0 {
+		r.last = state.LastSeq
+	}
+	if r.filter.FromSeq == 0 && r.filter.Since.IsZero() {
+		return nil
+	}
+	if r.last < r.next {
+		return nil
+	}
+	var failed error
+	offset := sort.Search(int(r.last-r.next)+1, func(i int) bool {
+		ok, err := r.wanted(ctx, stream, r.next+uint64(i))
+		if err != nil && failed == nil {
+			failed = err
+		}
+		return ok
+	})
+	r.next += uint64(offset)
+	return failed
+}
+
+// drained reports whether everything that was stored at the start is read and
+// nothing further is wanted.
+func (r *reader) drained() bool { return !r.filter.Follow && r.next > r.last }
+
+// wanted reports whether the message at a position, or the next one that
+// carries a number, is neither too early in number nor in time. A message
+// that has expired is too early.
+func (r *reader) wanted(ctx context.Context, stream jetstream.Stream, at uint64) (bool, error) {
+	for ; at <= r.last; at++ {
+		msg, err := stream.GetMsg(ctx, at)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		if seq := eventSeq(msg.Header); seq > 0 {
+			return seq >= r.filter.FromSeq && !msg.Time.Before(r.filter.Since), nil
+		}
+	}
+	return true, nil
+}
+
+// read delivers until it is done, or interrupted.
+func (r *reader) read(ctx context.Context, progress func()) (done bool, err error) {
+	consumer, err := r.conn.js.OrderedConsumer(ctx, EventsStream, jetstream.OrderedConsumerConfig{
+		FilterSubjects:    []string{r.pattern()},
+		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
+		OptStartSeq:       r.next,
+		InactiveThreshold: observerTTL,
+		MaxResetAttempts:  1, // further tries are ours, since these do not heed ctx
+	})
+	if err != nil {
+		return false, err
+	}
+	if !r.filter.Follow && consumer.CachedInfo().NumPending == 0 {
+		return true, nil
+	}
+	messages, err := consumer.Messages(jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(pullHeartbeat))
+	if err != nil {
+		return false, err
+	}
+	stop := context.AfterFunc(ctx, messages.Stop)
+	defer stop()
+	defer messages.Stop()
+	for {
+		msg, err := messages.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return false, err
+		}
+		progress()
+		if done, err := r.handle(msg); done || err != nil {
+			return done, err
+		}
+	}
+}
+
+// handle delivers one message and moves on.
+func (r *reader) handle(msg jetstream.Msg) (done bool, err error) {
+	meta, err := msg.Metadata()
+	if err != nil {
+		return false, err
+	}
+	at := meta.Sequence.Stream
+	if !r.filter.Follow && at > r.last {
+		return true, nil
+	}
+	ev := EventMsg{
+		Seq:       eventSeq(msg.Headers()),
+		StreamSeq: at,
+		Subject:   msg.Subject(),
+		Data:      msg.Data(),
+		At:        meta.Timestamp,
+	}
+	ev.Service, ev.Rollout, ev.Kind, err = ParseEvent(ev.Subject)
+	malformed := err != nil // not written by serin: its subjects are checked
+	early := ev.At.Before(r.filter.Since) || ev.Seq != 0 && ev.Seq < r.filter.FromSeq
+	if !malformed && !early {
+		if err := r.deliver(ev); err != nil {
+			return true, err
+		}
+	}
+	r.next = at + 1
+	return r.drained() || !r.filter.Follow && meta.NumPending == 0, nil
+}
+
+func (r *reader) pattern() string {
+	return EventSubject(cmp.Or(r.filter.Service, "*"), cmp.Or(r.filter.Rollout, "*"), cmp.Or(r.filter.Kind, ">"))
+}
