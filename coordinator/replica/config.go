@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -85,13 +86,13 @@ func (c Config) validate() error {
 	}
 	switch {
 	case c.ID == "":
-		return fmt.Errorf("replica id is missing")
+		return errors.New("replica id is missing")
 	case stores != 0 && stores != 3:
-		return fmt.Errorf("the three stores go together")
+		return errors.New("the three stores go together")
 	case stores == 0 && c.Dir == "":
-		return fmt.Errorf("directory is missing")
+		return errors.New("directory is missing")
 	case c.Transport == nil && c.Listen == "":
-		return fmt.Errorf("listen address is missing")
+		return errors.New("listen address is missing")
 	case c.Join && len(c.Peers) > 0 && c.isPeer():
 		return fmt.Errorf("replica %s is to join, and is among the peers that start the group: leave one of them out", c.ID)
 	}

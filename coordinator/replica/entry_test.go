@@ -21,8 +21,16 @@ var update = flag.Bool("update", false, "write the golden entries anew; every re
 // every returns a zero command of each type.
 func every() []rollout.Command {
 	return []rollout.Command{
-		rollout.Submit{}, rollout.Refuse{}, rollout.Advance{}, rollout.Approve{}, rollout.Pause{}, rollout.Resume{},
-		rollout.Promote{}, rollout.RollBack{}, rollout.Abort{}, rollout.Finish{},
+		rollout.Submit{},
+		rollout.Refuse{},
+		rollout.Advance{},
+		rollout.Approve{},
+		rollout.Pause{},
+		rollout.Resume{},
+		rollout.Promote{},
+		rollout.RollBack{},
+		rollout.Abort{},
+		rollout.Finish{},
 	}
 }
 

@@ -26,6 +26,7 @@ func feed(t *testing.T, m *machine, index uint64, e rollout.Entry) any {
 }
 
 func never(t *testing.T) func(error) {
+	t.Helper()
 	return func(err error) { t.Errorf("stopped: %v", err) }
 }
 
@@ -40,7 +41,7 @@ func loaded(t *testing.T, n uint64) *machine {
 
 func TestSnapshotRestoresTheStateByteForByte(t *testing.T) {
 	m := loaded(t, 50)
-	feed(t, m, 60, advance(m.current.Load().state, "s1"))
+	feed(t, m, 60, advance(m.current.Load().state))
 	before := stateBytes(t, m.current.Load().state)
 	restored := newMachine(never(t))
 	if err := restored.Restore(io.NopCloser(strings.NewReader(before))); err != nil {
@@ -50,7 +51,7 @@ func TestSnapshotRestoresTheStateByteForByte(t *testing.T) {
 		t.Errorf("restored to something else:\n%s\n%s", before, after)
 	}
 	// And it goes on the same way.
-	e := advance(m.current.Load().state, "s1")
+	e := advance(m.current.Load().state)
 	feed(t, m, 61, e)
 	feed(t, restored, 61, e)
 	if stateBytes(t, m.current.Load().state) != stateBytes(t, restored.current.Load().state) {
@@ -59,7 +60,8 @@ func TestSnapshotRestoresTheStateByteForByte(t *testing.T) {
 }
 
 func TestSameEntriesSameSnapshot(t *testing.T) {
-	if stateBytes(t, loaded(t, 40).current.Load().state) != stateBytes(t, loaded(t, 40).current.Load().state) {
+	one, other := loaded(t, 40), loaded(t, 40)
+	if stateBytes(t, one.current.Load().state) != stateBytes(t, other.current.Load().state) {
 		t.Error("two replicas with the same log differ")
 	}
 }
@@ -105,17 +107,16 @@ func TestForeignSnapshotsAreRefused(t *testing.T) {
 // An entry that is not understood, and one that makes Apply panic, stop the
 // replica: nothing more is applied, and no snapshot pretends otherwise.
 func TestUnknownEntryStopsTheReplica(t *testing.T) {
-	broken := submit("s1", "k9")
-	c := broken.Command.(rollout.Submit)
-	c.Spec.Steps = nil
-	broken.Command = c
 	for name, apply := range map[string]func(*machine) any{
 		"unknown command": func(m *machine) any {
 			return m.Apply(&raft.Log{Index: 9, Data: []byte(`{"v":1,"type":"mirror","stamp":{},"command":{}}`)})
 		},
 		"panic": func(m *machine) any {
-			feed(t, m, 8, broken)
-			return feed(t, m, 9, advance(m.current.Load().state, "s1"))
+			feed(t, m, 8, submit("s1", "k8"))
+			impossible := m.current.Load().state.Clone()
+			impossible.Services["s1"].Active.Spec.Steps = nil // as no entry makes it
+			m.publish(impossible)
+			return feed(t, m, 9, advance(impossible))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -149,7 +150,7 @@ func TestPublishedStatesDoNotChange(t *testing.T) {
 	m := loaded(t, 3)
 	v := m.current.Load()
 	before := stateBytes(t, v.state)
-	feed(t, m, 20, advance(v.state, "s1"))
+	feed(t, m, 20, advance(v.state))
 	select {
 	case <-v.changed:
 	default:

@@ -171,8 +171,11 @@ func freeAddress(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	address := l.Addr().String()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return address
 }
 
 func sampleSpec(service string) rollout.Spec {
@@ -194,10 +197,11 @@ func submit(service, key string) rollout.Entry {
 	}
 }
 
-func advance(s *rollout.State, service string) rollout.Entry {
-	svc := s.Services[service]
+// advance takes the next step of the service s1.
+func advance(s *rollout.State) rollout.Entry {
+	svc := s.Services["s1"]
 	return rollout.Entry{
 		Stamp:   rollout.Stamp{At: s.Clock + time.Second, Wall: 1_790_000_001_000, By: "c1"},
-		Command: rollout.Advance{Target: rollout.Target{Service: service, Rollout: svc.Active.ID, Epoch: svc.Epoch}},
+		Command: rollout.Advance{Target: rollout.Target{Service: svc.Name, Rollout: svc.Active.ID, Epoch: svc.Epoch}},
 	}
 }

@@ -12,14 +12,14 @@ import (
 // level info is the detail of elections: debug for us.
 func newRaftLogger(log zerolog.Logger) hclog.Logger {
 	l := hclog.NewInterceptLogger(&hclog.LoggerOptions{Output: io.Discard, Level: hclog.Off})
-	l.RegisterSink(sink{log: log.With().Str("component", "raft").Logger()})
+	l.RegisterSink(&sink{log: log.With().Str("component", "raft").Logger()})
 	return l
 }
 
 type sink struct{ log zerolog.Logger }
 
 // Accept implements hclog.SinkAdapter; args are keys and values in turn.
-func (s sink) Accept(_ string, level hclog.Level, msg string, args ...any) {
+func (s *sink) Accept(_ string, level hclog.Level, msg string, args ...any) {
 	if !s.enabled(level) {
 		return
 	}
@@ -34,7 +34,7 @@ func (s sink) Accept(_ string, level hclog.Level, msg string, args ...any) {
 	e.Msg(msg)
 }
 
-func (s sink) enabled(level hclog.Level) bool {
+func (s *sink) enabled(level hclog.Level) bool {
 	at := severity(level)
 	return at >= s.log.GetLevel() && at >= zerolog.GlobalLevel()
 }

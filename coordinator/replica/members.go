@@ -88,7 +88,8 @@ func (r *Replica) Add(ctx context.Context, id, address string) error {
 }
 
 // Remove takes a member out of the group for ever: its id is not used again. A
-// leader that removes itself stops with ErrRemoved.
+// leader that removes itself stops with ErrRemoved; a follower may not hear of
+// its removal and has to be stopped.
 func (r *Replica) Remove(ctx context.Context, id string) error {
 	members := r.members()
 	at := slices.IndexFunc(members, func(m Member) bool { return m.ID == id })
@@ -98,7 +99,11 @@ func (r *Replica) Remove(ctx context.Context, id string) error {
 	case members[at].Voter && r.voters() == 1:
 		return fmt.Errorf("remove replica %s: it is the last voter", id)
 	}
-	if err := r.change(ctx, func() raft.Future { return r.raft.RemoveServer(raft.ServerID(id), 0, 0) }); err != nil {
+	err := r.change(ctx, func() raft.Future { return r.raft.RemoveServer(raft.ServerID(id), 0, 0) })
+	if id == r.cfg.ID && errors.Is(err, ErrRemoved) {
+		return nil // it stopped before the answer came
+	}
+	if err != nil {
 		return fmt.Errorf("remove replica %s: %w", id, err)
 	}
 	r.warnAboutVoters()
@@ -178,7 +183,7 @@ func (r *Replica) ask(ctx context.Context, term uint64, id, address string) (las
 	err = r.await(ctx, func() raft.Future {
 		var answer raft.AppendEntriesResponse
 		err := r.trans.AppendEntries(raft.ServerID(id), raft.ServerAddress(address),
-			&raft.AppendEntriesRequest{RPCHeader: header, Term: term, Leader: header.Addr}, &answer)
+			&raft.AppendEntriesRequest{RPCHeader: header, Term: term}, &answer)
 		got <- answer
 		return settled{err}
 	})

@@ -138,7 +138,7 @@ func (r *Replica) found() error {
 	case r.cfg.Join:
 		r.log.Info().Msg("waiting to be added to the group")
 	case len(r.cfg.Peers) == 0:
-		return fmt.Errorf("there is no state yet: list the voters of the new group (peers), or join an existing one (join)")
+		return errors.New("there is no state yet: list the voters of the new group (peers), or join an existing one (join)")
 	default:
 		err := raft.BootstrapCluster(r.cfg.raft(nil), r.stores.logs, r.stores.stable, r.stores.snapshots, r.trans, r.cfg.bootstrap())
 		if err != nil {

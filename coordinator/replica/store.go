@@ -34,15 +34,22 @@ func openStores(cfg Config, found func(error)) (*stores, error) {
 	if err != nil {
 		return nil, err
 	}
-	var s *stores
-	err = guarded(func() error {
-		s, err = diskStores(cfg, used, found)
-		return err
-	})
+	snapshots, err := raft.NewFileSnapshotStoreWithLogger(cfg.Dir, snapshotsKept, newRaftLogger(cfg.Log))
+	if err != nil {
+		return nil, fmt.Errorf("open snapshots: %w", err)
+	}
+	s := &stores{
+		snapshots: snapshots, fresh: !used,
+		ready: func() error { return writeFormat(cfg.Dir, format{Format: dirFormat, ID: cfg.ID, Ready: true}) },
+	}
+	err = guarded(func() error { return s.openDisk(filepath.Join(cfg.Dir, storeFile), found) })
 	if errors.Is(err, ErrDamaged) {
 		return nil, damaged(cfg.Dir, err)
 	}
-	return s, err
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // Private
@@ -59,32 +66,24 @@ func memoryStores(cfg Config, found func(error)) (*stores, error) {
 	}, nil
 }
 
-func diskStores(cfg Config, used bool, found func(error)) (*stores, error) {
-	path := filepath.Join(cfg.Dir, storeFile)
-	if used {
+// openDisk opens the store of a replica, or makes that of a new one.
+func (s *stores) openDisk(path string, found func(error)) error {
+	if !s.fresh {
 		if err := verifyPages(path); err != nil {
-			return nil, err
+			return err
 		}
 	} else if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("remove what a first start has left: %w", err) // it crashed before anything was in it
+		return fmt.Errorf("remove what a first start has left: %w", err) // it crashed before anything was in it
 	}
 	bolt, err := raftboltdb.New(raftboltdb.Options{Path: path, BoltOptions: &bbolt.Options{Timeout: lockWait}})
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
+		return fmt.Errorf("open %s: %w", path, err)
 	}
-	snapshots, err := raft.NewFileSnapshotStoreWithLogger(cfg.Dir, snapshotsKept, newRaftLogger(cfg.Log))
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open snapshots: %w", err), bolt.Close())
-	}
-	s := &stores{
-		logs: checkedLogs{LogStore: bolt, found: found}, stable: checkedStable{StableStore: bolt, found: found},
-		snapshots: snapshots, close: bolt.Close, fresh: !used,
-		ready: func() error { return writeFormat(cfg.Dir, format{Format: dirFormat, ID: cfg.ID, Ready: true}) },
-	}
+	s.logs, s.stable, s.close = checkedLogs{LogStore: bolt, found: found}, checkedStable{StableStore: bolt, found: found}, bolt.Close
 	if err := s.verify(); err != nil {
-		return nil, errors.Join(err, bolt.Close())
+		return errors.Join(err, bolt.Close())
 	}
-	return s, nil
+	return nil
 }
 
 // verify reads the votes, the log and the newest snapshot, and wants the log to

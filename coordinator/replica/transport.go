@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,6 +21,9 @@ const (
 	peerTimeout      = 2 * time.Second
 	handshakeTimeout = 10 * time.Second
 	peerConnections  = 3
+	// maxConnections bounds the connections from peers, each of which costs a
+	// buffer of 256 KiB before it has proved who it is.
+	maxConnections = 64
 )
 
 // stream carries Raft over TCP, in TLS if there is a configuration for it.
@@ -29,6 +33,25 @@ type stream struct {
 	tls       *tls.Config // nil: plain text
 	// hosts tells whose certificates may connect; none: any of the authority.
 	hosts atomic.Pointer[func() []string]
+
+	// open holds every connection: Raft's transport leaves those that peers have
+	// opened, and nobody would answer on them after the end.
+	open     sync.Map // *link to nothing
+	accepted atomic.Int32
+	closed   atomic.Bool
+}
+
+// link is a connection that the stream can close.
+type link struct {
+	net.Conn
+	once   sync.Once
+	forget func(*link)
+}
+
+// Close closes the connection.
+func (l *link) Close() error {
+	l.once.Do(func() { l.forget(l) })
+	return l.Conn.Close()
 }
 
 // address is a host and port that peers resolve, so that a name stays a name.
@@ -88,12 +111,70 @@ func (s *stream) Addr() net.Addr { return s.advertise }
 // Accept returns the next connection from a peer. Its handshake is done by the
 // first read, so a slow peer holds up nobody else.
 func (s *stream) Accept() (net.Conn, error) {
-	conn, err := s.Listener.Accept()
-	if err != nil || s.tls == nil {
-		return conn, err
+	for {
+		conn, err := s.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if s.accepted.Add(1) <= maxConnections {
+			return s.secure(s.keep(conn, func() { s.accepted.Add(-1) }))
+		}
+		s.accepted.Add(-1)
+		_ = conn.Close() // nothing was said on it
+	}
+}
+
+// Dial connects to a peer, whose certificate must be valid for its host.
+func (s *stream) Dial(peer raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	var conn net.Conn
+	var err error
+	if s.tls == nil {
+		conn, err = new(net.Dialer).DialContext(ctx, "tcp", string(peer))
+	} else {
+		conn, err = (&tls.Dialer{Config: s.tls}).DialContext(ctx, "tcp", string(peer))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.keep(conn, func() {}), nil
+}
+
+// Close ends the listener and every connection.
+func (s *stream) Close() error {
+	s.closed.Store(true)
+	err := s.Listener.Close()
+	s.open.Range(func(conn, _ any) bool {
+		_ = conn.(*link).Close() // the peer sees it closed either way
+		return true
+	})
+	return err
+}
+
+// Private
+
+// keep remembers a connection until it is closed.
+func (s *stream) keep(conn net.Conn, gone func()) *link {
+	l := &link{Conn: conn, forget: func(l *link) {
+		s.open.Delete(l)
+		gone()
+	}}
+	s.open.Store(l, nil)
+	if s.closed.Load() {
+		_ = l.Close() // whoever got it sees it closed
+	}
+	return l
+}
+
+// secure makes a peer prove who it is, in bounded time.
+func (s *stream) secure(conn *link) (net.Conn, error) {
+	if s.tls == nil {
+		return conn, nil
 	}
 	if err := conn.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
-		return nil, errors.Join(err, conn.Close())
+		_ = conn.Close()
+		return conn, nil //nolint:nilerr // the connection is broken, not the listener: reading it says so
 	}
 	secure := s.tls.Clone()
 	secure.VerifyConnection = func(state tls.ConnectionState) error {
@@ -104,18 +185,6 @@ func (s *stream) Accept() (net.Conn, error) {
 	}
 	return tls.Server(conn, secure), nil
 }
-
-// Dial connects to a peer, whose certificate must be valid for its host.
-func (s *stream) Dial(peer raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	if s.tls == nil {
-		return new(net.Dialer).DialContext(ctx, "tcp", string(peer))
-	}
-	return (&tls.Dialer{Config: s.tls}).DialContext(ctx, "tcp", string(peer))
-}
-
-// Private
 
 // admit accepts the certificate of a member's host.
 func (s *stream) admit(cert *x509.Certificate) error {

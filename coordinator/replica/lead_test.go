@@ -1,0 +1,277 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hashicorp/raft"
+	"github.com/rs/zerolog"
+)
+
+// bubble is a group in memory, for virtual time.
+type bubble struct {
+	t     *testing.T
+	trans []*raft.InmemTransport
+	all   []*Replica
+}
+
+func newBubble(t *testing.T, n int) *bubble {
+	t.Helper()
+	b := &bubble{t: t}
+	var peers []Peer
+	for i := range n {
+		id := fmt.Sprintf("c%d", i+1)
+		_, tr := raft.NewInmemTransportWithTimeout(raft.ServerAddress(id), time.Second)
+		b.trans = append(b.trans, tr)
+		peers = append(peers, Peer{ID: id, Address: id})
+	}
+	for i, p := range peers {
+		b.connect(i)
+		store := raft.NewInmemStore()
+		r, err := Open(t.Context(), Config{
+			ID: p.ID, Peers: peers, Transport: b.trans[i], Logs: store, Stable: store, Snapshots: raft.NewInmemSnapshotStore(), Log: zerolog.Nop(),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.all = append(b.all, r)
+	}
+	return b
+}
+
+func (b *bubble) connect(i int) {
+	for j := range b.trans {
+		if i != j {
+			b.trans[i].Connect(b.trans[j].LocalAddr(), b.trans[j])
+			b.trans[j].Connect(b.trans[i].LocalAddr(), b.trans[i])
+		}
+	}
+}
+
+func (b *bubble) cut(i int) {
+	b.trans[i].DisconnectAll()
+	for j := range b.trans {
+		if i != j {
+			b.trans[j].Disconnect(b.trans[i].LocalAddr())
+		}
+	}
+}
+
+func (b *bubble) close() {
+	for _, r := range b.all {
+		if err := r.end(b.t.Context()); err != nil {
+			b.t.Error(err)
+		}
+	}
+	time.Sleep(time.Minute) // what waits with a timeout in the transports ends
+}
+
+// leader returns the replica whose leadership a majority confirms.
+func (b *bubble) leader() int {
+	b.t.Helper()
+	for range 1000 {
+		for i, r := range b.all {
+			if r.Err() == nil && r.Verify(b.t.Context()) == nil {
+				return i
+			}
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	b.t.Fatal("nobody leads")
+	return 0
+}
+
+func TestDeposedLeaderIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, 3)
+		defer b.close()
+		old := b.leader()
+		if _, err := b.all[old].Propose(t.Context(), submit("checkout", "k1")); err != nil {
+			t.Fatal(err)
+		}
+		b.cut(old)
+		// It has not noticed yet; the entry may or may not have got through.
+		if _, err := b.all[old].Propose(t.Context(), submit("lost", "k2")); !errors.Is(err, ErrUnknown) {
+			t.Errorf("error = %v, want ErrUnknown", err)
+		}
+		if _, err := b.all[old].Propose(t.Context(), submit("lost", "k2")); !errors.Is(err, ErrNotLeader) {
+			t.Errorf("error = %v, want ErrNotLeader", err)
+		}
+		if err := b.all[old].Verify(t.Context()); !errors.Is(err, ErrNotLeader) {
+			t.Errorf("error = %v, want ErrNotLeader", err)
+		}
+		next := b.leader()
+		if _, err := b.all[next].Propose(t.Context(), submit("search", "k3")); err != nil {
+			t.Fatal(err)
+		}
+		b.connect(old)
+		time.Sleep(10 * time.Second)
+		want := stateBytes(t, b.all[next].State())
+		for _, r := range b.all {
+			if got := stateBytes(t, r.State()); got != want {
+				t.Errorf("%s has another state:\n%s\n%s", r.cfg.ID, want, got)
+			}
+		}
+		if b.all[next].State().Services["lost"] != nil {
+			t.Error("an entry of the deposed leader was committed")
+		}
+	})
+}
+
+func TestProposeEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, 3)
+		defer b.close()
+		at := b.leader()
+		b.cut(at)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if _, err := b.all[at].Propose(ctx, submit("lost", "k1")); !errors.Is(err, ErrUnknown) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("error = %v, want ErrUnknown for a deadline", err)
+		}
+		if _, err := b.all[at].Propose(ctx, submit("lost", "k1")); errors.Is(err, ErrUnknown) || err == nil {
+			t.Errorf("error = %v: nothing was proposed", err)
+		}
+	})
+}
+
+// Over many changes of leadership: one f at a time on each replica, its context
+// ends with its term, terms rise, and its state holds all that was committed.
+func TestLeadContract(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, 3)
+		defer b.close()
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 3)
+		var committed, runs atomic.Int64
+		for _, r := range b.all {
+			var inside atomic.Int32
+			var lastTerm uint64
+			go func() {
+				ended <- r.Lead(ctx, func(ctx context.Context, term uint64) error {
+					if inside.Add(1) != 1 {
+						t.Errorf("%s: two terms overlap", r.cfg.ID)
+					}
+					defer inside.Add(-1)
+					if term <= lastTerm {
+						t.Errorf("%s: term %d after %d", r.cfg.ID, term, lastTerm)
+					}
+					lastTerm = term
+					runs.Add(1)
+					if n := int64(len(r.State().Services)); n < committed.Load() {
+						t.Errorf("%s leads in term %d with %d services, %d are committed", r.cfg.ID, term, n, committed.Load())
+					}
+					<-ctx.Done()
+					time.Sleep(2 * time.Second) // cleaning up takes its time
+					return ctx.Err()
+				})
+			}()
+		}
+		for i := range 20 {
+			at := b.leader()
+			if _, err := b.all[at].Propose(ctx, submit(fmt.Sprintf("s%d", i), fmt.Sprintf("k%d", i))); err != nil {
+				t.Fatal(err)
+			}
+			committed.Add(1)
+			time.Sleep(time.Second)
+			if i%2 == 0 {
+				if err := b.all[at].Transfer(ctx, ""); err != nil {
+					t.Fatal(err)
+				}
+				continue
+			}
+			b.cut(at)
+			time.Sleep(time.Second)
+			b.connect(at)
+			time.Sleep(5 * time.Second)
+		}
+		cancel()
+		for range b.all {
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		}
+		if runs.Load() < 20 {
+			t.Errorf("led %d times in 20 changes", runs.Load())
+		}
+	})
+}
+
+func TestLeadReturnsWhatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, 1)
+		defer b.close()
+		broken := errors.New("broken")
+		if err := b.all[0].Lead(t.Context(), func(context.Context, uint64) error { return broken }); !errors.Is(err, broken) {
+			t.Errorf("error = %v", err)
+		}
+		calls := 0
+		go func() {
+			time.Sleep(time.Minute)
+			b.all[0].stop(ErrDamaged)
+		}()
+		err := b.all[0].Lead(t.Context(), func(context.Context, uint64) error {
+			calls++
+			second := b.all[0].Lead(t.Context(), nil)
+			if second == nil {
+				t.Error("two ran at once")
+			}
+			return nil
+		})
+		if !errors.Is(err, ErrDamaged) || calls != 1 {
+			t.Errorf("error = %v after %d calls", err, calls)
+		}
+	})
+}
+
+func TestNoChangeIsMissed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, 1)
+		defer b.close()
+		r := b.all[b.leader()]
+		seen := make(chan int)
+		go func() {
+			for {
+				changed := r.Changed()
+				n := len(r.State().Services)
+				if n == 50 {
+					seen <- n
+					return
+				}
+				<-changed
+			}
+		}()
+		for i := range 50 {
+			if _, err := r.Propose(t.Context(), submit(fmt.Sprintf("s%d", i), fmt.Sprintf("k%d", i))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		<-seen
+	})
+}
+
+// An entry of a newer release reaches a replica through the log.
+func TestReplicaStopsAtANewerEntry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, 1)
+		defer b.close()
+		r := b.all[b.leader()]
+		f := r.raft.Apply([]byte(`{"v":1,"type":"mirror","stamp":{},"command":{}}`), 0)
+		<-r.Done()
+		if err := r.Err(); !errors.Is(err, ErrNotUnderstood) {
+			t.Errorf("stopped with %v", err)
+		}
+		_ = f.Error()
+		if _, err := r.Propose(t.Context(), submit("checkout", "k1")); !errors.Is(err, ErrNotUnderstood) {
+			t.Errorf("error = %v", err)
+		}
+		if _, err := r.Cluster(); err == nil {
+			t.Error("a stopped replica described the group")
+		}
+	})
+}

@@ -1,0 +1,254 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"github.com/rs/zerolog"
+
+	"github.com/serin-rollouts/serin/internal/identity"
+	"github.com/serin-rollouts/serin/internal/identity/identitytest"
+)
+
+func TestGroupSurvivesItsLeader(t *testing.T) {
+	g := newGroup(t, 3)
+	g.startAll()
+	first := g.leader()
+	entries := first.Entries()
+	if result := g.propose(submit("checkout", "k1")); result.Rollout != "checkout-1" || result.Refused != nil {
+		t.Fatalf("result = %+v", result)
+	}
+	if got := first.Entries(); got != entries+1 {
+		t.Errorf("one command made %d entries", got-entries)
+	}
+	if result := g.propose(submit("checkout", "k1")); !result.Repeat {
+		t.Errorf("a repeated trigger was not recognised: %+v", result)
+	}
+	g.settled()
+
+	follower := g.follower()
+	var refused *NotLeaderError
+	if _, err := follower.Propose(t.Context(), submit("search", "k2")); !errors.As(err, &refused) || refused.ID != first.cfg.ID {
+		t.Errorf("a follower's answer = %v, want one that names %s", err, first.cfg.ID)
+	}
+	if err := follower.Verify(t.Context()); !errors.Is(err, ErrNotLeader) {
+		t.Errorf("a follower's verification = %v", err)
+	}
+
+	g.crash(first.cfg.ID)
+	if second := g.leader(); second == first {
+		t.Fatal("the crashed replica leads")
+	}
+	g.propose(submit("search", "k3"))
+	g.start(first.cfg.ID)
+	g.propose(submit("cart", "k4"))
+	g.settled()
+	if n := len(g.running[first.cfg.ID].State().Services); n != 3 {
+		t.Errorf("the restarted replica has %d services, want 3", n)
+	}
+	if _, err := first.Propose(t.Context(), submit("late", "k5")); !errors.Is(err, ErrClosed) {
+		t.Errorf("a closed replica's answer = %v", err)
+	}
+}
+
+func TestEverythingIsThereAfterARestart(t *testing.T) {
+	g := newGroup(t, 3)
+	g.startAll()
+	for i := range 20 {
+		g.propose(submit(fmt.Sprintf("s%d", i), fmt.Sprintf("k%d", i)))
+	}
+	before := g.settled()
+	if err := g.leader().raft.Snapshot().Error(); err != nil {
+		t.Fatal(err)
+	}
+	for id := range g.configs {
+		g.crash(id)
+	}
+	g.startAll()
+	g.leader()
+	if after := g.settled(); after != before {
+		t.Errorf("the state is another one after a restart:\n%s\n%s", before, after)
+	}
+}
+
+func TestLateJoinerCatchesUpFromASnapshot(t *testing.T) {
+	g := newGroup(t, 1)
+	g.startAll()
+	leader := g.leader()
+	for i := range 40 {
+		g.propose(submit(fmt.Sprintf("s%d", i), fmt.Sprintf("k%d", i)))
+	}
+	reload := leader.raft.ReloadableConfig()
+	reload.TrailingLogs = 1
+	if err := leader.raft.ReloadConfig(reload); err != nil {
+		t.Fatal(err)
+	}
+	if err := leader.raft.Snapshot().Error(); err != nil {
+		t.Fatal(err)
+	}
+	if first, err := leader.stores.logs.FirstIndex(); err != nil || first < 30 {
+		t.Fatalf("the log begins at %d (%v): it was not cut", first, err)
+	}
+	for _, id := range []string{"c2", "c3"} {
+		joiner := g.config(Peer{ID: id, Address: freeAddress(t)}, nil)
+		joiner.Join = true
+		g.configs[id] = joiner
+		g.start(id)
+		if err := leader.Add(t.Context(), id, joiner.Listen); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g.settled()
+	c, err := leader.Cluster()
+	if err != nil || len(c.Members) != 3 || !c.Members[1].Voter || !c.Members[2].Voter || c.Role != "leader" || c.Leader != "c1" {
+		t.Errorf("cluster = %+v, %v", c, err)
+	}
+	g.crash("c1") // two of three go on
+	g.propose(submit("after", "k-after"))
+	g.crash("c2") // a joiner opens its directory again by itself
+	g.start("c2", "c1")
+	g.propose(submit("again", "k-again"))
+	g.settled()
+}
+
+func TestMemberThatDoesNotAnswerGetsNoVote(t *testing.T) {
+	g := newGroup(t, 1)
+	g.startAll()
+	leader := g.leader()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*catchUpPoll)
+	defer cancel()
+	if err := leader.Add(ctx, "c2", freeAddress(t)); err == nil {
+		t.Fatal("a replica that is not there was added")
+	}
+	if c, err := leader.Cluster(); err != nil || len(c.Members) != 2 || c.Members[1].Voter {
+		t.Fatalf("cluster = %+v, %v", c, err)
+	}
+	g.propose(submit("checkout", "k1")) // the group of one goes on
+	if err := leader.Remove(t.Context(), "c2"); err != nil {
+		t.Fatal(err)
+	}
+	if err := leader.Remove(t.Context(), "c1"); err == nil {
+		t.Error("the last voter was removed")
+	}
+	if err := leader.Remove(t.Context(), "c9"); err == nil {
+		t.Error("a stranger was removed")
+	}
+}
+
+func TestTransferAndRemove(t *testing.T) {
+	g := newGroup(t, 3)
+	g.startAll()
+	target := g.follower()
+	if err := g.leader().Transfer(t.Context(), target.cfg.ID); err != nil {
+		t.Fatal(err)
+	}
+	if leader := g.leader(); leader != target {
+		t.Errorf("%s leads, want %s", leader.cfg.ID, target.cfg.ID)
+	}
+	if err := target.Transfer(t.Context(), "c9"); err == nil {
+		t.Error("leadership was handed to a stranger")
+	}
+	follower := g.follower()
+	if err := follower.Remove(t.Context(), target.cfg.ID); !errors.Is(err, ErrNotLeader) {
+		t.Errorf("a follower removed somebody: %v", err)
+	}
+	if err := target.Remove(t.Context(), target.cfg.ID); err != nil {
+		t.Fatal(err)
+	}
+	<-target.Done()
+	if err := target.Err(); !errors.Is(err, ErrRemoved) {
+		t.Errorf("the removed leader stopped with %v", err)
+	}
+	g.crash(target.cfg.ID)
+	g.propose(submit("checkout", "k1"))
+	if c, err := g.leader().Cluster(); err != nil || len(c.Members) != 2 {
+		t.Errorf("cluster = %+v, %v", c, err)
+	}
+}
+
+func TestCloseHandsLeadershipOver(t *testing.T) {
+	g := newGroup(t, 3)
+	g.startAll()
+	leader := g.leader()
+	follower := g.follower()
+	g.propose(submit("checkout", "k1"))
+	g.settled()
+	if err := leader.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := leader.Close(t.Context()); err != nil {
+		t.Errorf("closing twice: %v", err)
+	}
+	delete(g.running, leader.cfg.ID)
+	eventually(t, "another leader", func() bool { id, _ := follower.Leader(); return id != "" && id != leader.cfg.ID })
+}
+
+func TestLinksAreMutuallyAuthenticated(t *testing.T) {
+	ours, theirs := identitytest.New(t), identitytest.New(t)
+	g := newGroup(t, 3)
+	secure := func(id string, files identity.Files) {
+		cfg := g.configs[id]
+		cfg.TLS = files
+		g.configs[id] = cfg
+	}
+	secure("c1", ours.Leaf(t, "c1"))
+	secure("c2", ours.Leaf(t, "c2"))
+	secure("c3", theirs.Leaf(t, "c3"))
+	for id, cfg := range g.configs { // refused handshakes are logged, as they should
+		cfg.Log = zerolog.Nop()
+		g.configs[id] = cfg
+	}
+	g.startAll()
+	g.propose(submit("checkout", "k1"))
+	if n := len(g.running["c3"].State().Services); n != 0 {
+		t.Errorf("a replica of another authority has %d services", n)
+	}
+	if leader, _ := g.running["c3"].Leader(); leader != "" {
+		t.Errorf("a replica of another authority follows %s", leader)
+	}
+	// Of the right authority, but an agent's: valid for no member's host.
+	g.crash("c3")
+	secure("c3", ours.Leaf(t, "web-1", "web-1.example.com"))
+	g.start("c3")
+	g.propose(submit("search", "k2"))
+	if n := len(g.running["c3"].State().Services); n != 0 {
+		t.Errorf("a replica with an agent's certificate has %d services", n)
+	}
+	g.crash("c3")
+	secure("c3", ours.Leaf(t, "c3"))
+	g.start("c3")
+	g.settled()
+	if n := len(g.running["c3"].State().Services); n != 2 {
+		t.Errorf("the replica has %d services, want 2", n)
+	}
+}
+
+func TestConfigRefusals(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "c1")
+	good := Config{ID: "c1", Listen: "127.0.0.1:0", Dir: dir, Peers: []Peer{{ID: "c1", Address: "127.0.0.1:1"}}, Log: zerolog.Nop()}
+	for want, change := range map[string]func(*Config){
+		"replica id is missing":      func(c *Config) { c.ID = "" },
+		"directory is missing":       func(c *Config) { c.Dir = "" },
+		"listen address is missing":  func(c *Config) { c.Listen = "" },
+		"leave one of them out":      func(c *Config) { c.Join = true },
+		"not among the peers":        func(c *Config) { c.ID = "c9" },
+		"not host:port":              func(c *Config) { c.Peers = append(c.Peers, Peer{ID: "c2", Address: "nowhere"}) },
+		"only once":                  func(c *Config) { c.Peers = append(c.Peers, Peer{ID: "c2", Address: "127.0.0.1:1"}) },
+		"list the voters":            func(c *Config) { c.Peers = nil },
+		"missing cert and key":       func(c *Config) { c.TLS.CA = "ca.pem" },
+		"name the address that they": func(c *Config) { c.Peers, c.Join, c.Listen = nil, true, "0.0.0.0:0" },
+		"three stores":               func(c *Config) { c.Logs = checkedLogs{} },
+		"LeaderLeaseTimeout":         func(c *Config) { c.Lease = 2 * DefaultHeartbeat },
+	} {
+		cfg := good
+		change(&cfg)
+		r, err := Open(t.Context(), cfg)
+		wantError(t, err, want)
+		if err == nil {
+			t.Error(r.end(t.Context()))
+		}
+	}
+}
