@@ -12,8 +12,7 @@ import (
 //
 //sumtype:decl
 type Op interface {
-	// Raises says that the operation needs a licence.
-	Raises() bool
+	raises() bool
 	// String says it in words, for people and transcripts.
 	String() string
 }
@@ -106,56 +105,29 @@ type Ask struct{ For Op }
 // Settled says that the host is as it should be.
 type Settled struct{}
 
-// Raises implements Op.
-func (Pull) Raises() bool { return false }
+// Raises says that an operation needs a licence: it raises a weight, starts what
+// does not serve yet, or takes away what lives.
+func Raises(op Op) bool { return op.raises() }
 
-// Raises implements Op.
-func (o Create) Raises() bool { return o.Raise }
+// Private
 
-// Raises implements Op.
-func (o Start) Raises() bool { return o.Raise }
-
-// Raises implements Op.
-func (Prove) Raises() bool { return false }
-
-// Raises implements Op: an attached slot has weight 0.
-func (Attach) Raises() bool { return false }
-
-// Raises implements Op.
-func (o Weights) Raises() bool { return o.Raise }
-
-// Raises implements Op.
-func (o Share) Raises() bool { return o.Raise }
-
-// Raises implements Op.
-func (Promote) Raises() bool { return true }
-
-// Raises implements Op.
-func (Drain) Raises() bool { return false }
-
-// Raises implements Op.
-func (o Detach) Raises() bool { return o.Raise }
-
-// Raises implements Op: it takes away a container that lives.
-func (Stop) Raises() bool { return true }
-
-// Raises implements Op: what does not run serves nobody.
-func (Remove) Raises() bool { return false }
-
-// Raises implements Op.
-func (EnsureFrontend) Raises() bool { return false }
-
-// Raises implements Op.
-func (RemoveFrontend) Raises() bool { return true }
-
-// Raises implements Op.
-func (Wait) Raises() bool { return false }
-
-// Raises implements Op: asking is free.
-func (Ask) Raises() bool { return false }
-
-// Raises implements Op.
-func (Settled) Raises() bool { return false }
+func (Pull) raises() bool           { return false }
+func (o Create) raises() bool       { return o.Raise }
+func (o Start) raises() bool        { return o.Raise }
+func (Prove) raises() bool          { return false }
+func (Attach) raises() bool         { return false }
+func (o Weights) raises() bool      { return o.Raise }
+func (o Share) raises() bool        { return o.Raise }
+func (Promote) raises() bool        { return true }
+func (Drain) raises() bool          { return false }
+func (o Detach) raises() bool       { return o.Raise }
+func (Stop) raises() bool           { return true }
+func (Remove) raises() bool         { return false }
+func (EnsureFrontend) raises() bool { return false }
+func (RemoveFrontend) raises() bool { return true }
+func (Wait) raises() bool           { return false }
+func (Ask) raises() bool            { return false }
+func (Settled) raises() bool        { return false }
 
 func (o Pull) String() string   { return "pull " + o.Image }
 func (o Create) String() string { return "create " + o.Revision.ID + " for " + o.Slot }

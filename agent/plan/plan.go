@@ -8,7 +8,7 @@ import (
 // arguments it says the same.
 func Next(a rollout.Assignment, h Host) Op {
 	op := newPlanner(a, h).next()
-	if op.Raises() && !h.MayRaise {
+	if Raises(op) && !h.MayRaise {
 		return Ask{For: op}
 	}
 	return op
@@ -87,7 +87,7 @@ func (p *planner) limit() int {
 // gives the address of a container that is gone to the next one at once.
 func (p *planner) strays() Op {
 	for _, s := range p.h.Slots {
-		if _, lives := p.behind(s); s.Open && !lives {
+		if s.Open && !p.lives(s) {
 			return Detach{Slot: s.Name}
 		}
 	}

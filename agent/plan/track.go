@@ -109,7 +109,7 @@ func (p *planner) homes(rev *rollout.Revision) []Bank {
 func (p *planner) weaker() Bank {
 	weight := map[Bank]int{}
 	for _, s := range p.h.Slots {
-		if _, lives := p.behind(s); s.Open && lives {
+		if p.lives(s) {
 			weight[BankOf(s.Name)] += s.Weight
 		}
 	}
@@ -139,21 +139,17 @@ func (p *planner) container(rev, slot string) *Container {
 	return found
 }
 
-// behind returns the live container that a slot points to.
-func (p *planner) behind(s Slot) (Container, bool) {
-	for _, c := range p.h.Containers {
-		if c.Slot == s.Name && c.State == Running && c.Addr == s.Addr {
-			return c, true
-		}
-	}
-	return Container{}, false
+// lives reports whether a slot is open and points to a live container.
+func (p *planner) lives(s Slot) bool {
+	return s.Open && slices.ContainsFunc(p.h.Containers, func(c Container) bool {
+		return c.Slot == s.Name && c.State == Running && c.Addr == s.Addr
+	})
 }
 
 // serves reports whether a bank takes traffic that the split does not.
 func (p *planner) serves(bank Bank) bool {
 	return slices.ContainsFunc(p.h.Slots, func(s Slot) bool {
-		_, lives := p.behind(s)
-		return BankOf(s.Name) == bank && s.Open && s.Weight > 0 && lives
+		return BankOf(s.Name) == bank && s.Weight > 0 && p.lives(s)
 	})
 }
 
@@ -167,8 +163,7 @@ func (p *planner) weighted(bank Bank) bool {
 // bankLives reports whether a bank has an open slot with a live container.
 func (p *planner) bankLives(bank Bank) bool {
 	return slices.ContainsFunc(p.h.Slots, func(s Slot) bool {
-		_, lives := p.behind(s)
-		return BankOf(s.Name) == bank && s.Open && lives
+		return BankOf(s.Name) == bank && p.lives(s)
 	})
 }
 

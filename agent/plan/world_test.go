@@ -111,18 +111,15 @@ func (w *world) die(id string) {
 	c.RetryAt = w.now + 2*time.Second
 }
 
-// do carries out the first parts of an operation; it reports whether that was
-// all of it.
-func (w *world) do(op plan.Op, parts int) bool {
-	steps := w.steps(op)
-	for i, step := range steps {
+// do carries out the first parts of an operation.
+func (w *world) do(op plan.Op, parts int) {
+	for i, step := range w.steps(op) {
 		if i == parts {
-			return false
+			return
 		}
 		step()
 	}
 	w.now += 10 * time.Millisecond
-	return true
 }
 
 func (w *world) steps(op plan.Op) []func() {

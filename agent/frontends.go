@@ -1,0 +1,96 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/serin-rollouts/serin/agent/haproxy"
+)
+
+// frontends is the set of services that HAProxy takes traffic for. HAProxy is
+// given the whole set at once.
+type frontends struct {
+	proxy proxy
+
+	mu     sync.Mutex
+	wanted map[string]haproxy.Service
+	done   map[string]haproxy.Service // as HAProxy has it
+}
+
+// want adds a service to the set without telling HAProxy yet: so that the
+// first that does does not drop the others.
+func (f *frontends) want(s haproxy.Service) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.wanted[s.Name] = s
+}
+
+// present tells whether HAProxy has the service as it shall be, or, for one
+// that is to go, whether it has it at all.
+func (f *frontends) present(name string, s haproxy.Service, snap haproxy.Snapshot) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, shown := snap.Backends[name]
+	if s.Listen == "" && s.Backend == "" {
+		return shown
+	}
+	return shown && f.done[name] == s
+}
+
+// ensure has HAProxy take the service's traffic. Another service that cannot
+// be set up does not stand in its way.
+func (f *frontends) ensure(ctx context.Context, s haproxy.Service) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.wanted[s.Name] = s
+	return f.apply(ctx, s.Name)
+}
+
+// remove has HAProxy forget the service.
+func (f *frontends) remove(ctx context.Context, name string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.wanted, name)
+	return f.apply(ctx, name)
+}
+
+// Private
+
+func (f *frontends) apply(ctx context.Context, concerned string) error {
+	try := maps.Clone(f.wanted)
+	for {
+		set := make([]haproxy.Service, 0, len(try))
+		for _, name := range slices.Sorted(maps.Keys(try)) {
+			set = append(set, try[name])
+		}
+		err := f.proxy.Ensure(ctx, set)
+		if err == nil {
+			f.done = try
+			return nil
+		}
+		culprit := blame(err)
+		if _, in := try[culprit]; culprit == concerned || !in || f.done[culprit] == try[culprit] {
+			return fmt.Errorf("set up %d frontends: %w", len(set), err)
+		}
+		if old, had := f.done[culprit]; had {
+			try[culprit] = old
+		} else {
+			delete(try, culprit)
+		}
+	}
+}
+
+// blame names the service because of which a set was refused.
+func blame(err error) string {
+	if port, ok := errors.AsType[*haproxy.PortError](err); ok {
+		return port.Service
+	}
+	if missing, ok := errors.AsType[*haproxy.MissingError](err); ok {
+		return missing.Service
+	}
+	return ""
+}

@@ -1,0 +1,116 @@
+package agent
+
+import (
+	"time"
+
+	"github.com/serin-rollouts/serin/agent/docker"
+)
+
+const (
+	// A container that dies is started again at once, then after growing
+	// pauses; one that ran for steadyRun starts over.
+	firstRetry = time.Second
+	lastRetry  = 30 * time.Second
+	steadyRun  = time.Minute
+)
+
+// memory is what one goroutine remembers of the host between looks. All of it
+// may be forgotten: after a restart of the agent it is proved, waited for or
+// counted anew.
+type memory struct {
+	proven     map[string]time.Time     // container -> its start, as Docker says
+	runsSince  map[string]time.Duration // container -> when we first saw it run
+	starts     map[string]start         // container
+	counted    map[string]bool          // deaths, by container and time
+	attachedAt map[string]time.Duration // slot -> when we attached it
+	quietSince map[string]time.Duration // slot
+	zeroSince  map[string]time.Duration // slot
+	images     map[string]bool
+	revisions  map[string]string // of containers, as last seen
+	failures   int               // of operations, in a row
+}
+
+type start struct {
+	tries int
+	at    time.Duration
+}
+
+func newMemory() memory {
+	return memory{
+		proven: map[string]time.Time{}, runsSince: map[string]time.Duration{}, starts: map[string]start{},
+		counted: map[string]bool{}, attachedAt: map[string]time.Duration{}, quietSince: map[string]time.Duration{},
+		zeroSince: map[string]time.Duration{}, images: map[string]bool{}, revisions: map[string]string{},
+	}
+}
+
+// isReady tells whether a running container was proved ready since its start.
+func (m *memory) isReady(c docker.Container) bool {
+	at, ok := m.proven[c.ID]
+	return ok && at.Equal(c.StartedAt)
+}
+
+// started notes a start by us.
+func (m *memory) started(id string, now time.Duration) {
+	s := m.starts[id]
+	if now-s.at > steadyRun {
+		s.tries = 0
+	}
+	m.starts[id] = start{tries: s.tries + 1, at: now}
+	delete(m.proven, id)
+	delete(m.runsSince, id)
+}
+
+// retryAt is when a container that does not run may be started again.
+func (m *memory) retryAt(id string) time.Duration {
+	s := m.starts[id]
+	if s.tries < 2 {
+		return 0
+	}
+	return s.at + min(lastRetry, firstRetry<<min(s.tries-2, 10))
+}
+
+// quiet follows a slot that gets no new requests: since when that is, and
+// whether two looks apart found none open.
+func (m *memory) quiet(slot string, quiet, none bool, now time.Duration) (since time.Duration, idle bool) {
+	if !quiet {
+		delete(m.quietSince, slot)
+		delete(m.zeroSince, slot)
+		return 0, false
+	}
+	if _, ok := m.quietSince[slot]; !ok {
+		m.quietSince[slot] = now
+	}
+	if !none {
+		delete(m.zeroSince, slot)
+		return m.quietSince[slot], false
+	}
+	zero, ok := m.zeroSince[slot]
+	if !ok {
+		m.zeroSince[slot] = now
+		zero = now
+	}
+	return m.quietSince[slot], now-zero >= idleApart
+}
+
+// forget drops what concerns containers that are gone; it returns those that
+// are here.
+func (m *memory) forget(found []docker.Container) map[string]bool {
+	here := make(map[string]bool, len(found))
+	clear(m.revisions)
+	for _, c := range found {
+		here[c.ID] = true
+		m.revisions[c.ID] = c.Labels[labelRevision]
+	}
+	keep(m.proven, here)
+	keep(m.runsSince, here)
+	keep(m.starts, here)
+	return here
+}
+
+func keep[V any](table map[string]V, here map[string]bool) {
+	for id := range table {
+		if !here[id] {
+			delete(table, id)
+		}
+	}
+}

@@ -1,0 +1,166 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/serin-rollouts/serin/agent/docker"
+	"github.com/serin-rollouts/serin/agent/haproxy"
+	"github.com/serin-rollouts/serin/agent/plan"
+	"github.com/serin-rollouts/serin/internal/rollout"
+)
+
+// reflexes does what cannot wait until converge is done with its operation: it
+// lowers the canary, and closes slots whose containers are dead. It asks
+// neither Docker nor a coordinator.
+func (s *service) reflexes(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.urgent:
+		}
+		if err := s.react(ctx); err != nil && ctx.Err() == nil {
+			s.log.Error().Err(err).Msg("reflex not carried out; the next look repeats it")
+		}
+		kick(s.wake)
+	}
+}
+
+// onEvent takes what Docker tells of one of our containers.
+func (s *service) onEvent(e docker.Event) {
+	if e.Action == "die" || e.Action == "oom" {
+		s.onDeath(e)
+	}
+	kick(s.wake)
+}
+
+// Private
+
+// onDeath has the reflex close the slot of a container that died, if the slot
+// is still that container's, and zero the canary if it was one.
+func (s *service) onDeath(e docker.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	slot := e.Labels[labelSlot]
+	c, open := s.seen.units[slot]
+	if !open || c.ID != e.ID || s.stopping[e.ID] {
+		return
+	}
+	s.log.Warn().Str("slot", slot).Str("event", e.Action).Int("exit", e.ExitCode).Msg("container died")
+	if s.errand.detach == nil {
+		s.errand.detach = map[string]bool{}
+	}
+	s.errand.detach[slot] = true
+	s.turn++
+	if s.seen.split.Share > 0 && plan.BankOf(slot) == s.seen.split.Bank {
+		s.lowerLocked(true)
+	}
+	kick(s.urgent)
+}
+
+// react does the errand at hand.
+func (s *service) react(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, proxyTimeout)
+	defer cancel()
+	s.mu.Lock()
+	todo, split, covered, limit := s.errand, s.seen.split, s.seen.covered, s.allowedLocked()
+	s.errand = errand{}
+	s.mu.Unlock()
+	var errs []error
+	if todo.blind {
+		limit = 0
+	}
+	// Where nobody else could take the traffic, converge decides (plan.lower).
+	if todo.lower && (covered || todo.blind) && limit < split.Share {
+		errs = append(errs, s.lowerTo(ctx, split, limit))
+	}
+	for _, slot := range slices.Sorted(maps.Keys(todo.detach)) {
+		if err := s.agent.out.proxy.Detach(ctx, s.name, slot, false); err != nil {
+			errs = append(errs, fmt.Errorf("close slot %s: %w", slot, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// lowerTo lowers the share. If a raise was under way, it may have come last:
+// then once more.
+func (s *service) lowerTo(ctx context.Context, split plan.Split, limit int) error {
+	began := time.Now()
+	err := s.lowerOnce(ctx, split, limit)
+	raced := !s.gate.TryLock()
+	if raced {
+		s.gate.Lock()
+	}
+	s.gate.Unlock()
+	if raced {
+		err = s.lowerOnce(ctx, split, limit)
+	}
+	if err != nil {
+		return fmt.Errorf("lower the canary to %s: %w", rollout.Percent(limit), err)
+	}
+	s.mu.Lock()
+	s.status.weight, s.seen.split.Share = limit, limit
+	s.mu.Unlock()
+	s.log.Warn().Int("weight", limit).Dur("took", time.Since(began)).Msg("canary lowered")
+	s.agent.reportNow()
+	return nil
+}
+
+func (s *service) lowerOnce(ctx context.Context, split plan.Split, limit int) error {
+	if limit == 0 {
+		return s.agent.out.splitter.Zero(ctx, s.name)
+	}
+	return s.agent.out.splitter.SetSplit(ctx, s.name, haproxy.Split{
+		Share: limit, Salt: split.Salt, Bank: string(split.Bank), Replicas: split.Replicas,
+	})
+}
+
+// countDeaths counts canary containers that ended by themselves, each end
+// once. Where everything of the service is down it was not the canary: Docker
+// or the host was started anew.
+func (s *service) countDeaths(ctx context.Context, found []docker.Container, a rollout.Assignment) {
+	for _, c := range found {
+		ended := c.State == docker.StateExited || c.State == docker.StateDead
+		if a.Canary == nil || c.Labels[labelRevision] != a.Canary.ID || !ended || c.FinishedAt.IsZero() {
+			continue
+		}
+		key := c.ID + c.FinishedAt.UTC().Format(time.RFC3339Nano)
+		if s.memory.counted[key] {
+			continue
+		}
+		s.memory.counted[key] = true
+		if stableStands(found, a) {
+			s.died(c, describeEnd(c)+s.logTail(ctx, c.ID))
+		}
+	}
+}
+
+func (s *service) died(c docker.Container, how string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping[c.ID] {
+		return
+	}
+	s.status.deaths++
+	s.status.death = how
+	s.log.Warn().Str("slot", c.Labels[labelSlot]).Str("death", how).Int("deaths", s.status.deaths).Msg("canary died")
+	s.agent.reportNow()
+}
+
+func stableStands(found []docker.Container, a rollout.Assignment) bool {
+	return a.Stable == nil || slices.ContainsFunc(found, func(c docker.Container) bool {
+		return c.Labels[labelRevision] == a.Stable.ID && c.State == docker.StateRunning
+	})
+}
+
+func describeEnd(c docker.Container) string {
+	if c.OOMKilled {
+		return c.Labels[labelSlot] + " ran out of memory"
+	}
+	return fmt.Sprintf("%s exited with %d", c.Labels[labelSlot], c.ExitCode)
+}

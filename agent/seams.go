@@ -1,0 +1,60 @@
+package agent
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/serin-rollouts/serin/agent/docker"
+	"github.com/serin-rollouts/serin/agent/haproxy"
+)
+
+// engine is Docker's containers.
+type engine interface {
+	List(ctx context.Context, labels map[string]string) ([]docker.Container, error)
+	Create(ctx context.Context, spec docker.Spec) (string, error)
+	Start(ctx context.Context, id string) error
+	Stop(ctx context.Context, id string, grace time.Duration) error
+	Remove(ctx context.Context, id string) error
+}
+
+// library is Docker's images, and what its containers say.
+type library interface {
+	HasImage(ctx context.Context, ref string) (bool, error)
+	Pull(ctx context.Context, ref string) error
+	Resolve(ctx context.Context, ref string) (docker.Image, error)
+	Logs(ctx context.Context, id string, lines int) ([]string, error)
+	Watch(ctx context.Context, labels map[string]string, since time.Time, f func(docker.Event)) error
+}
+
+// proxy is HAProxy's slots.
+type proxy interface {
+	Ensure(ctx context.Context, services []haproxy.Service) error
+	Observe(ctx context.Context) (haproxy.Snapshot, error)
+	Attach(ctx context.Context, service, slot string, addr netip.AddrPort) error
+	Detach(ctx context.Context, service, slot string, cutSessions bool) error
+	SetWeights(ctx context.Context, service string, weights map[string]int) error
+}
+
+// splitter is who gets which share.
+type splitter interface {
+	SetSplit(ctx context.Context, service string, split haproxy.Split) error
+	Promote(ctx context.Context, service, bank string) error
+	Zero(ctx context.Context, service string) error
+}
+
+// publisher is where reports go.
+type publisher interface {
+	Publish(subject string, data []byte) error
+}
+
+// outside is everything that an agent touches.
+type outside struct {
+	engine   engine
+	library  library
+	proxy    proxy
+	splitter splitter
+	bus      publisher
+
+	dockerVersion string
+}
