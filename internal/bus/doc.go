@@ -22,6 +22,11 @@
 // through ConsumeTriggers; both copies carry the same Nats-Msg-Id if the
 // sender set one, so that the second can be recognised.
 //
+// A plain publish is kept if the stream has a leader at that moment; in the
+// seconds after a server of the bus died it may have none (4 to 8 s were
+// measured), and the message is lost without a word. Whoever needs to know
+// sends a request and repeats it, with the same Nats-Msg-Id, until answered.
+//
 // # The outbox
 //
 // Invariants of SERIN_EVENTS, kept by PublishEvent together with the stream:

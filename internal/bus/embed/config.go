@@ -38,6 +38,10 @@ const (
 	handshakeTimeout = 10 * time.Second
 	pingInterval     = 10 * time.Second
 	pingsLost        = 2
+
+	// reportEvery thins out "peer not reachable", which comes each second and
+	// once per connection of a pool.
+	reportEvery = 60
 )
 
 // Config says where the server listens and keeps its data.
@@ -109,6 +113,8 @@ func (c Config) options() (*server.Options, error) {
 		JetStream:              true,
 		StoreDir:               c.Dir,
 		SyncAlways:             true, // the default flushes every two minutes
+		ConnectErrorReports:    reportEvery,
+		ReconnectErrorReports:  reportEvery,
 	}
 	if c.InProcessOnly {
 		return opts, nil
