@@ -260,7 +260,7 @@ func (b *balancer) change(ctx context.Context, service string, plan func(*entry)
 	var last error
 	for try := range tries {
 		if try > 0 {
-			if err := pause(ctx, 10*time.Millisecond); err != nil {
+			if err := pause(ctx); err != nil {
 				return errors.Join(last, err)
 			}
 		}
@@ -319,8 +319,9 @@ func (b *balancer) do(ctx context.Context, service string, c change) error {
 	return refused
 }
 
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
+// pause waits a moment between two looks.
+func pause(ctx context.Context) error {
+	t := time.NewTimer(pollEvery)
 	defer t.Stop()
 	select {
 	case <-ctx.Done():

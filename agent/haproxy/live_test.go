@@ -41,7 +41,7 @@ func drained(t *testing.T, b balancer, name string) {
 	t.Helper()
 	idle := 0
 	eventually(t, name+" to drain", func() bool {
-		if slot(t, b, "web", name).Sessions > 0 {
+		if slot(t, b, name).Sessions > 0 {
 			idle = 0
 		} else {
 			idle++
@@ -138,7 +138,7 @@ func TestCrashOfTheCanaryFailsNoGet(t *testing.T) {
 	must(t, v.SetSplit(t.Context(), "web", haproxy.Split{Share: 1000, Salt: "r", Bank: "b", Replicas: 1}))
 	l.more(t, 200)
 	canary.kill()
-	eventually(t, "errors on the canary's slot", func() bool { return slot(t, v, "web", "b1").Errors() > 0 })
+	eventually(t, "errors on the canary's slot", func() bool { return slot(t, v, "b1").Errors() > 0 })
 	l.more(t, 200)
 	must(t, v.Zero(t.Context(), "web"))
 	must(t, v.Detach(t.Context(), "web", "b1", true))
@@ -319,7 +319,7 @@ func TestLogLinesCoverTheRequests(t *testing.T) {
 	l.more(t, 300)
 	l.none(t)
 	eventually(t, "a line per request", func() bool { return v.Coverage().Lines["web"] == int64(l.total()) })
-	if got := observe(t, v).Backends["web"]; got.Totals.Requests != int64(l.total()) || got.Slots[0].Attempts() < got.Totals.Requests {
+	if got := observe(t, v).Backends["web"]; got.Requests != int64(l.total()) || got.Slots[0].Attempts() < got.Requests {
 		t.Errorf("%d requests, HAProxy counts %+v", l.total(), got.Totals)
 	}
 	mu.Lock()

@@ -213,7 +213,7 @@ func (m *Managed) lookAtBoth(ctx context.Context) (live, processes, error) {
 			}
 			return l, p, nil
 		}
-		if err := pause(ctx, pollEvery); err != nil {
+		if err := pause(ctx); err != nil {
 			return l, p, err
 		}
 	}

@@ -59,7 +59,7 @@ func awaitPid(ctx context.Context, pidfile string) (int, error) {
 				return pid, nil
 			}
 		}
-		if perr := pause(ctx, pollEvery); perr != nil {
+		if perr := pause(ctx); perr != nil {
 			return 0, fmt.Errorf("launch: wait for the pidfile: %w", errors.Join(perr, err))
 		}
 	}
@@ -201,7 +201,7 @@ func (m *Managed) await(ctx context.Context, fingerprint string) error {
 				return errors.New("the new worker did not start")
 			}
 		}
-		if err := pause(ctx, pollEvery); err != nil {
+		if err := pause(ctx); err != nil {
 			return fmt.Errorf("wait for the new worker: %w", err)
 		}
 	}
@@ -233,7 +233,7 @@ func (m *Managed) Stop(ctx context.Context) error {
 			m.cfg.Log.Info().Ints("pids", pids).Msg("HAProxy stopped")
 			return nil
 		}
-		if err := pause(ctx, pollEvery); err != nil {
+		if err := pause(ctx); err != nil {
 			return fmt.Errorf("stop HAProxy: %w", err)
 		}
 	}

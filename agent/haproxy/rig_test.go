@@ -24,15 +24,27 @@ import (
 
 // balancer is what both kinds of HAProxy have in common.
 type balancer interface {
+	steering
+	traffic
+	lifecycle
+}
+
+type steering interface {
 	Ensure(ctx context.Context, services []haproxy.Service) error
 	Observe(ctx context.Context) (haproxy.Snapshot, error)
 	Attach(ctx context.Context, service, slot string, addr netip.AddrPort) error
 	Detach(ctx context.Context, service, slot string, cutSessions bool) error
+}
+
+type traffic interface {
 	SetWeights(ctx context.Context, service string, weights map[string]int) error
 	SetSplit(ctx context.Context, service string, split haproxy.Split) error
 	Promote(ctx context.Context, service, bank string) error
 	Zero(ctx context.Context, service string) error
 	MinStep(service string) int
+}
+
+type lifecycle interface {
 	Stop(ctx context.Context) error
 	Close() error
 }
@@ -224,7 +236,7 @@ func (c *container) answer(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusInternalServerError)
 		return
 	}
-	fmt.Fprintf(w, "%s %d %s", c.name, len(body), strings.Repeat("x", 512))
+	_, _ = fmt.Fprintf(w, "%s %d %s", c.name, len(body), strings.Repeat("x", 512))
 }
 
 func must(t *testing.T, err error) {
@@ -241,12 +253,12 @@ func observe(t *testing.T, b balancer) haproxy.Snapshot {
 	return snap
 }
 
-func slot(t *testing.T, b balancer, service, name string) haproxy.Slot {
+func slot(t *testing.T, b balancer, name string) haproxy.Slot {
 	t.Helper()
-	backend := observe(t, b).Backends[service]
+	backend := observe(t, b).Backends["web"]
 	s, ok := backend.Slot(name)
 	if !ok {
-		t.Fatalf("no slot %s/%s", service, name)
+		t.Fatalf("no slot web/%s", name)
 	}
 	return s
 }

@@ -51,7 +51,7 @@ type Slot struct {
 }
 
 // Attached tells whether the slot has an address and is not in maintenance.
-func (s *Slot) Attached() bool { return s.Addr.IsValid() && s.State != Maint }
+func (s Slot) Attached() bool { return s.Addr.IsValid() && s.State != Maint }
 
 // Counters are HAProxy's own since its worker started (Snapshot.Pid and Uptime
 // tell when that was); they stay with the slot when its container changes.

@@ -26,20 +26,23 @@ type subject struct {
 func TestSuite(t *testing.T) {
 	t.Parallel()
 	invented := [2]netip.AddrPort{netip.MustParseAddrPort("172.17.0.2:8080"), netip.MustParseAddrPort("172.17.0.3:8080")}
-	real := func(t *testing.T) [2]netip.AddrPort {
+	genuine := func(t *testing.T) [2]netip.AddrPort {
 		t.Helper()
 		return [2]netip.AddrPort{startContainer(t, "127.0.0.2", "a").addr, startContainer(t, "127.0.0.3", "b").addr}
 	}
 	open := map[string]func(t *testing.T) subject{
 		"fake/managed/sticky": func(t *testing.T) subject {
+			t.Helper()
 			m := openManaged(t, fakeConfig(t, haproxytest.New()))
 			return subject{m, haproxy.Service{Name: "web", Listen: ":8443", Sticky: true}, invented}
 		},
 		"fake/managed/weights": func(t *testing.T) subject {
+			t.Helper()
 			m := openManaged(t, fakeConfig(t, haproxytest.New()))
 			return subject{m, haproxy.Service{Name: "web", Listen: ":8443"}, invented}
 		},
 		"fake/existing": func(t *testing.T) subject {
+			t.Helper()
 			cfg := fakeConfig(t, haproxytest.NewExisting(8, "shop_be"))
 			cfg.Socket = "/run/haproxy/admin.sock"
 			x, err := haproxy.OpenExisting(t.Context(), cfg)
@@ -47,20 +50,23 @@ func TestSuite(t *testing.T) {
 			return subject{x, haproxy.Service{Name: "web", Backend: "shop_be"}, invented}
 		},
 		"real/managed/sticky": func(t *testing.T) subject {
+			t.Helper()
 			needHAProxy(t)
 			m := openManaged(t, haproxy.Config{Dir: shortDir(t), LogAddr: "unix"})
-			return subject{m, haproxy.Service{Name: "web", Listen: freeAddr(t), Sticky: true, HealthPath: "/healthz"}, real(t)}
+			return subject{m, haproxy.Service{Name: "web", Listen: freeAddr(t), Sticky: true, HealthPath: "/healthz"}, genuine(t)}
 		},
 		"real/managed/weights": func(t *testing.T) subject {
+			t.Helper()
 			needHAProxy(t)
 			m := openManaged(t, haproxy.Config{Dir: shortDir(t)})
-			return subject{m, haproxy.Service{Name: "web", Listen: freeAddr(t), StrictPost: true, Timeout: time.Second}, real(t)}
+			return subject{m, haproxy.Service{Name: "web", Listen: freeAddr(t), StrictPost: true, Timeout: time.Second}, genuine(t)}
 		},
 		"real/existing": func(t *testing.T) subject {
+			t.Helper()
 			socket, _ := startExisting(t, 4)
 			x, err := haproxy.OpenExisting(t.Context(), haproxy.Config{Socket: socket, Slots: 4, Log: zerolog.Nop()})
 			must(t, err)
-			return subject{x, haproxy.Service{Name: "web", Backend: "shop_be"}, real(t)}
+			return subject{x, haproxy.Service{Name: "web", Backend: "shop_be"}, genuine(t)}
 		},
 	}
 	for name, f := range open {
@@ -103,7 +109,7 @@ func (s subject) attach(t *testing.T) {
 	must(t, s.SetWeights(t.Context(), "web", map[string]int{"a1": 100}))
 	must(t, s.Attach(t.Context(), "web", "a1", s.addrs[0])) // idempotent: keeps its weight
 	must(t, s.Attach(t.Context(), "web", "b1", s.addrs[1]))
-	a, b := slot(t, s, "web", "a1"), slot(t, s, "web", "b1")
+	a, b := slot(t, s, "a1"), slot(t, s, "b1")
 	if a.Addr != s.addrs[0] || a.Weight != 100 || a.State != haproxy.Ready || !a.Up {
 		t.Errorf("a1: %+v", a)
 	}
@@ -162,7 +168,7 @@ func (s subject) detach(t *testing.T) {
 	t.Helper()
 	must(t, s.Detach(t.Context(), "web", "a1", true))
 	must(t, s.Detach(t.Context(), "web", "a1", false))
-	if a := slot(t, s, "web", "a1"); a.Attached() || a.Addr.IsValid() || a.State != haproxy.Maint {
+	if a := slot(t, s, "a1"); a.Attached() || a.Addr.IsValid() || a.State != haproxy.Maint {
 		t.Errorf("after Detach: %+v", a)
 	}
 	must(t, s.Attach(t.Context(), "web", "a1", s.addrs[0])) // the slot is free again

@@ -40,6 +40,7 @@ type HAProxy struct {
 	reject   error
 	refused  map[string]bool // addresses that do not accept
 	busy     map[string]bool // ports that somebody else has
+	apps     map[string]*behaviour
 	faults   []fault
 	commands []string
 
@@ -60,7 +61,7 @@ const (
 func New() *HAProxy {
 	return &HAProxy{
 		version: "2.6.12-1+deb12u4", nextPid: 1000,
-		refused: map[string]bool{}, busy: map[string]bool{}, listeners: map[string]*listener{},
+		refused: map[string]bool{}, busy: map[string]bool{}, apps: map[string]*behaviour{}, listeners: map[string]*listener{},
 	}
 }
 

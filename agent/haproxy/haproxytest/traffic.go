@@ -19,6 +19,9 @@ type Traffic struct {
 	StableErrors, CanaryErrors int
 	// What the log says of their time; 1000 if 0.
 	StableMicros, CanaryMicros int64
+	// CanaryBank tells which bank is the canary ("a" or "b") where only weights
+	// tell the tracks apart; "" takes the one with less weight.
+	CanaryBank string
 }
 
 // Served is what the users got.
@@ -64,6 +67,19 @@ func (h *HAProxy) Refuse(addr netip.AddrPort, refuse bool) {
 	}
 }
 
+// App is how the container at one address behaves.
+type App struct {
+	Errors int   // basis points of its answers that are 500
+	Micros int64 // what the log says of its time, unless Traffic says otherwise
+}
+
+// Behave gives the container at an address its behaviour, whichever slot it is in.
+func (h *HAProxy) Behave(addr netip.AddrPort, app App) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.apps[addr.Addr().String()+" "+strconv.Itoa(int(addr.Port()))] = &behaviour{App: app}
+}
+
 // SetSessions sets how many connections are open in a slot.
 func (h *HAProxy) SetSessions(service, slot string, n int) {
 	h.mu.Lock()
@@ -74,6 +90,12 @@ func (h *HAProxy) SetSessions(service, slot string, n int) {
 }
 
 // Private
+
+type behaviour struct {
+	App
+
+	debt int
+}
 
 // markRefused is there for servers that start anew: HAProxy holds them for up
 // until their address has refused often enough.
@@ -187,7 +209,7 @@ func (r *run) connect(s *server) bool {
 }
 
 func (r *run) answered(s *server, want string) {
-	canary := want == s.name || (!r.b.sticky && r.lighter() == s.name[:1])
+	canary := want == s.name || (!r.b.sticky && cmp.Or(r.t.CanaryBank, r.lighter()) == s.name[:1])
 	seen, errs, us := &r.stables, r.t.StableErrors, r.t.StableMicros
 	if canary {
 		seen, errs, us = &r.canaries, r.t.CanaryErrors, r.t.CanaryMicros
@@ -197,7 +219,15 @@ func (r *run) answered(s *server, want string) {
 	}
 	*seen++
 	status := 200
-	if *seen <= errs {
+	app := r.h.apps[s.addr()]
+	if app != nil {
+		us = cmp.Or(us, app.Micros)
+		app.debt += app.Errors
+	}
+	if fails := app != nil && app.debt >= 10000; fails || *seen <= errs {
+		if fails {
+			app.debt -= 10000
+		}
 		status = 500
 		s.err5xx++
 		r.b.err5xx++
