@@ -101,7 +101,9 @@ func (b *bench) subscribe(subject string, f func(bus.Msg)) {
 
 // config is what start gives to Run.
 func (b *bench) config() Config {
-	dial := func(ctx context.Context, network, addr string) (net.Conn, error) { return b.docker.Dial(ctx, network, addr) }
+	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+		return b.docker.Dial(ctx, network, addr)
+	}
 	return Config{
 		Host: host, Labels: map[string]string{"role": "web"}, DataDir: b.dir + "/d", Version: "test",
 		Bus:    bus.Config{InProcess: b.server, Log: zerolog.Nop()},
@@ -297,4 +299,3 @@ func (b *bench) names() map[string]string {
 	}
 	return all
 }
-

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+
+	"github.com/rs/zerolog"
+
+	"github.com/serin-rollouts/serin/agent"
+	"github.com/serin-rollouts/serin/agent/docker"
+	"github.com/serin-rollouts/serin/agent/haproxy"
+	"github.com/serin-rollouts/serin/internal/bus"
+	"github.com/serin-rollouts/serin/internal/identity"
+)
+
+// settings is the configuration file.
+type settings struct {
+	Host     string            `yaml:"host" doc:"name of this host, unique in the fleet; it never changes"`
+	Labels   map[string]string `yaml:"labels" doc:"what rollouts select hosts by"`
+	Data     string            `yaml:"data" doc:"directory for the accepted assignments, and for HAProxy's files"`
+	NATS     natsSettings      `yaml:"nats"`
+	TLS      tlsSettings       `yaml:"tls"`
+	Docker   string            `yaml:"docker" doc:"address of the Docker Engine"`
+	Registry string            `yaml:"registry_config" doc:"file like Docker's config.json, with credentials for registries"`
+	HAProxy  haproxySettings   `yaml:"haproxy"`
+	Log      logSettings       `yaml:"log"`
+}
+
+type natsSettings struct {
+	URLs  []string `yaml:"urls" doc:"NATS servers: the coordinator's, or your own"`
+	Creds string   `yaml:"creds" doc:"credentials file for servers of your own"`
+}
+
+type tlsSettings struct {
+	CA   string `yaml:"ca" doc:"PEM file of the authority that every peer's certificate comes from"`
+	Cert string `yaml:"cert" doc:"PEM file of this process's certificate"`
+	Key  string `yaml:"key" doc:"PEM file of its key"`
+}
+
+type haproxySettings struct {
+	Mode   string `yaml:"mode" doc:"managed: the agent runs HAProxy; existing: it steers yours"`
+	Dir    string `yaml:"dir" doc:"directory for HAProxy's files; default: haproxy in data"`
+	Binary string `yaml:"binary" doc:"HAProxy's executable, for managed"`
+	Socket string `yaml:"socket" doc:"admin socket of your HAProxy, for existing"`
+}
+
+type logSettings struct {
+	Level string `yaml:"level" doc:"debug, info, warn or error"`
+}
+
+// Private
+
+func defaults() settings {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "" // it has to be named then
+	}
+	return settings{
+		Host:    host,
+		Data:    "/var/lib/serin-agent",
+		NATS:    natsSettings{URLs: []string{"nats://127.0.0.1:4222"}},
+		Docker:  docker.DefaultHost,
+		HAProxy: haproxySettings{Mode: string(agent.Managed), Binary: "haproxy"},
+		Log:     logSettings{Level: "info"},
+	}
+}
+
+func (s settings) config(log zerolog.Logger) agent.Config {
+	dir := s.HAProxy.Dir
+	if dir == "" {
+		dir = filepath.Join(s.Data, "haproxy")
+	}
+	return agent.Config{
+		Host: s.Host, Labels: s.Labels, Version: buildVersion(), DataDir: s.Data, Log: log,
+		Bus: bus.Config{
+			URLs: s.NATS.URLs, Creds: s.NATS.Creds, Log: log.With().Str("component", "bus").Logger(),
+			TLS: identity.Files{CA: s.TLS.CA, Cert: s.TLS.Cert, Key: s.TLS.Key},
+		},
+		Docker: docker.Config{Host: s.Docker, RegistryConfig: s.Registry, Log: log.With().Str("component", "docker").Logger()},
+		Mode:   agent.Mode(s.HAProxy.Mode),
+		HAProxy: haproxy.Config{
+			Dir: dir, Binary: s.HAProxy.Binary, Socket: s.HAProxy.Socket,
+			Log: log.With().Str("component", "haproxy").Logger(),
+		},
+	}
+}
