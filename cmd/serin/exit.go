@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/serin-rollouts/serin/cmd/serin/client"
+	"github.com/serin-rollouts/serin/internal/api"
+	"github.com/serin-rollouts/serin/internal/bus"
+	"github.com/serin-rollouts/serin/internal/rollout"
+	"github.com/serin-rollouts/serin/internal/specfile"
+)
+
+// The exit codes. Scripts depend on them.
+const (
+	exitOK          = 0
+	exitUnexpected  = 1
+	exitUsage       = 2 // or an invalid file
+	exitRolledBack  = 3 // by a gate or a failure
+	exitAborted     = 4 // by a person
+	exitTimeout     = 5 // --timeout reached, the rollout goes on
+	exitPaused      = 6 // waits for approval
+	exitRefused     = 7 // conflict, stale, not possible now
+	exitNoLeader    = 8 // no coordinator, no leader, not permitted
+	exitChanges     = 9 // plan --exit-code: there is something to do
+	exitInterrupted = 130
+)
+
+const exitHelp = `Exit codes:
+  0  promoted, or the condition is met
+  1  unexpected error
+  2  wrong usage, or an invalid file
+  3  rolled back by a gate or a failure
+  4  aborted by a person
+  5  --timeout reached, the rollout goes on
+  6  paused, waits for approval (wait --for done)
+  7  refused: conflict, stale, not possible now
+  8  no coordinator, no leader, or not permitted
+  130  interrupted; a rollout goes on
+`
+
+// exit is an error that has its own code. Its text may be empty: all has been
+// said then.
+type exit struct {
+	code int
+	text string
+}
+
+// Error renders the text.
+func (e *exit) Error() string { return e.text }
+
+func exitf(code int, format string, args ...any) error {
+	return &exit{code: code, text: fmt.Sprintf(format, args...)}
+}
+
+// usagef is a mistake in the command line.
+func usagef(format string, args ...any) error { return exitf(exitUsage, format, args...) }
+
+// Private
+
+// finish says what went wrong, with what to type next, and returns the code.
+func (a *app) finish(command *cobra.Command, err error) int {
+	if err == nil {
+		return exitOK
+	}
+	if !a.started { // cobra did not get as far as the command: its words or flags are wrong
+		a.complain("%v", err)
+		a.complain("`%s --help` shows how it is used", command.CommandPath())
+		return exitUsage
+	}
+	code := codeOf(err)
+	refusal, refused := errors.AsType[*rollout.Refusal](err)
+	if refused && a.structured() {
+		if err := a.print(api.Refused(refusal), nil, nil); err != nil {
+			a.complain("%v", err)
+		}
+	}
+	if text := err.Error(); text != "" {
+		a.complain("%s", text)
+	}
+	if refused {
+		if next := nextStep(refusal); next != "" {
+			a.complain("%s", next)
+		}
+	}
+	return code
+}
+
+func codeOf(err error) int {
+	if e, ok := errors.AsType[*exit](err); ok {
+		return e.code
+	}
+	if r, ok := errors.AsType[*rollout.Refusal](err); ok {
+		return codeOfRefusal(r.Code)
+	}
+	if _, ok := errors.AsType[*client.Unreachable](err); ok {
+		return exitNoLeader
+	}
+	if _, ok := errors.AsType[*specfile.Error](err); ok {
+		return exitUsage
+	}
+	switch {
+	case errors.Is(err, context.Canceled):
+		return exitInterrupted
+	case errors.Is(err, bus.ErrNoStream), errors.Is(err, bus.ErrNoJetStream), errors.Is(err, bus.ErrNotConnected):
+		return exitNoLeader
+	case errors.Is(err, bus.ErrToken):
+		return exitUsage
+	}
+	return exitUnexpected
+}
+
+func codeOfRefusal(code rollout.Code) int {
+	switch code {
+	case rollout.CodeInvalid:
+		return exitUsage
+	case rollout.CodeBusy:
+		return exitNoLeader
+	case rollout.CodeConflict, rollout.CodeStale, rollout.CodeUnknown, rollout.CodePhase, rollout.CodeImage:
+	}
+	return exitRefused
+}
+
+// nextStep says what to type after a refusal.
+func nextStep(r *rollout.Refusal) string {
+	switch r.Code {
+	case rollout.CodeConflict:
+		return fmt.Sprintf("next: `serin watch %s`, `serin abort %s`, or start with --replace", r.Rollout, r.Rollout)
+	case rollout.CodeStale:
+		return "next: `serin status`, and decide anew"
+	case rollout.CodeUnknown:
+		return "next: `serin status` lists the services"
+	case rollout.CodePhase:
+		if r.Rollout != "" {
+			return "next: `serin explain " + r.Rollout + "`"
+		}
+	case rollout.CodeImage:
+		return "next: check the name of the image, and that the hosts may pull it"
+	case rollout.CodeBusy:
+		return "next: `serin cluster status` and `serin hosts`"
+	case rollout.CodeInvalid:
+		return "next: correct it; `serin check FILE` needs no coordinator"
+	}
+	return ""
+}

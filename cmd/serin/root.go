@@ -1,0 +1,117 @@
+package main
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// Groups of commands in the help.
+const (
+	groupRoll = "roll"
+	groupLook = "look"
+	groupMake = "make"
+)
+
+const rootExample = `  serin init                           # writes rollout.yaml
+  serin plan rollout.yaml              # what would happen
+  serin start rollout.yaml             # starts, follows, exits with the verdict
+  serin watch checkout
+  serin explain checkout               # why it waits, went on or went back
+  serin rollback checkout`
+
+// newRoot builds the command tree.
+func newRoot(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "serin",
+		Short: "Roll container versions out over Docker hosts, and take bad ones back",
+		Long: "Roll container versions out over Docker hosts, and take bad ones back.\n\n" +
+			"SERVICE means its running or last rollout; rollouts are called checkout-7.\n\n" + exitHelp,
+		Example:           rootExample,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		Args:              cobra.NoArgs,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(*cobra.Command, []string) error { return a.start() },
+	}
+	a.globalFlags(root)
+	root.AddGroup(
+		&cobra.Group{ID: groupRoll, Title: "Roll out:"},
+		&cobra.Group{ID: groupLook, Title: "Look:"},
+		&cobra.Group{ID: groupMake, Title: "Prepare and run:"},
+	)
+	add := func(group string, commands ...*cobra.Command) {
+		for _, c := range commands {
+			c.GroupID = group
+			root.AddCommand(c)
+		}
+	}
+	add(groupRoll, newStart(a), newWatch(a), newWait(a), newPromote(a), newPause(a), newResume(a), newAbort(a), newRollback(a))
+	add(groupLook, newStatus(a), newExplain(a), newEvents(a), newHistory(a), newHosts(a))
+	add(groupMake, newInit(a), newCheck(a), newPlan(a), newCluster(a), newVersion(a))
+	root.SetHelpCommandGroupID(groupMake)
+	root.SetCompletionCommandGroupID(groupMake)
+	return root
+}
+
+// Private
+
+func (a *app) globalFlags(root *cobra.Command) {
+	f := root.PersistentFlags()
+	f.SortFlags = false
+	f.StringVarP(&a.output, "output", "o", "table", "table, wide, json, yaml or name")
+	f.StringVar(&a.server, "server", "", "`URLs` of the bus, comma-separated (env SERIN_SERVER; "+defaultServer+")")
+	f.StringVar(&a.creds, "creds", "", "NATS credentials `file` (env SERIN_CREDS)")
+	f.StringVar(&a.tlsCA, "tls-ca", "", "`file` with the authorities of the bus (env SERIN_TLS_CA)")
+	f.StringVar(&a.tlsCert, "tls-cert", "", "`file` with your certificate (env SERIN_TLS_CERT)")
+	f.StringVar(&a.tlsKey, "tls-key", "", "`file` with its key (env SERIN_TLS_KEY)")
+	f.DurationVar(&a.timeout, "timeout", 0, "end after this time; if not given, 10s for an answer, and no end for following")
+	f.BoolVarP(&a.quiet, "quiet", "q", false, "no remarks, only results")
+	f.BoolVarP(&a.verbose, "verbose", "v", false, "the connection's story on standard error")
+	f.BoolVar(&a.noColor, "no-color", false, "no colour (also NO_COLOR; CLICOLOR_FORCE for the contrary)")
+	f.BoolVar(&a.noInput, "no-input", false, "never ask")
+	f.BoolVarP(&a.yes, "yes", "y", false, "do not ask whether it is meant")
+	fixed := []string{"table", "wide", "json", "yaml", "name"}
+	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(fixed, cobra.ShellCompDirectiveNoFileComp)) // the flag exists
+}
+
+// start runs before every command, when words and flags are in order.
+func (a *app) start() error {
+	a.started = true
+	if !slices.Contains([]string{"table", "wide", "json", "yaml", "name"}, a.output) {
+		return usagef("-o %s: use table, wide, json, yaml or name", a.output)
+	}
+	if a.timeout < 0 {
+		return usagef("--timeout %s: is negative", a.timeout)
+	}
+	return nil
+}
+
+// changing adds the flags of every command that changes something.
+func (a *app) changing(cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().BoolVar(&a.dryRun, "dry-run", false, "say what would be done, and do nothing")
+	cmd.Flags().StringVar(&a.reason, "reason", "", "why, for the record")
+	cmd.Flags().StringVar(&a.person, "by", "", "who asks, for the record (env SERIN_BY; else the user's name)")
+	return cmd
+}
+
+// oneOf is the argument check of commands that take one name.
+func oneOf(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return usagef("%s takes one %s, not %d arguments", cmd.CommandPath(), what, len(args))
+		}
+		return nil
+	}
+}
+
+// atMostOne is the argument check of commands that take a name or none.
+func atMostOne(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return usagef("%s takes at most one %s, not %s", cmd.CommandPath(), what, strings.Join(args, " "))
+		}
+		return nil
+	}
+}

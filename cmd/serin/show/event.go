@@ -1,0 +1,136 @@
+package show
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/serin-rollouts/serin/internal/analysis"
+	"github.com/serin-rollouts/serin/internal/api"
+	"github.com/serin-rollouts/serin/internal/rollout"
+)
+
+// Event renders an event as one line:
+//
+//	23:55:02 checkout-7 step 3/6  10% on 3 of 12 hosts  5xx 0.41% vs 0.39%
+func (o Options) Event(e rollout.Event) string {
+	subject := e.Rollout
+	if subject == "" {
+		subject = e.Service
+	}
+	line := o.clock(e.Wall) + " " + subject + " " + o.eventText(e)
+	if o.Wide {
+		line = fmt.Sprintf("%6d %s  by %s", e.Seq, line, e.By)
+	}
+	return line
+}
+
+// Status renders where a rollout stands as one line, without a time.
+func (o Options) Status(s api.RolloutStatus) string {
+	var parts []string
+	switch {
+	case s.Phase.Final():
+		parts = append(parts, o.Palette.phase(s.Phase, outcomeWords(s)))
+	case s.Phase == rollout.Progressing, s.Phase == rollout.Paused:
+		parts = append(parts, o.Palette.phase(s.Phase, fmt.Sprintf("step %d/%d", s.Step, s.Steps)))
+		parts = append(parts, reach(s))
+	default:
+		parts = append(parts, o.Palette.phase(s.Phase, strings.ToLower(phaseWords(s.Phase))))
+	}
+	if v := s.Verdict; v != nil && v.Canary.Requests > 0 {
+		parts = append(parts, rates(v.Canary.Errors, v.Canary.Requests, v.Stable.Errors, v.Stable.Requests))
+	}
+	if s.Waiting != "" {
+		parts = append(parts, firstLine(s.Waiting))
+	}
+	return s.ID + " " + strings.Join(parts, "  ")
+}
+
+// Private
+
+func (o Options) clock(unixMilli int64) string {
+	return time.UnixMilli(unixMilli).In(o.Now.Location()).Format(time.TimeOnly)
+}
+
+func (o Options) eventText(e rollout.Event) string {
+	switch e.Kind {
+	case rollout.KindStep:
+		head := fmt.Sprintf("step %d/%d", e.Step, e.Steps)
+		text := o.Palette.paint(cyan, head) + "  " + share(e.Weight, e.From == "") + fmt.Sprintf("on %d of %d hosts", e.Hosts, e.Fleet)
+		return text + eventRates(e.Verdict)
+	case rollout.KindSucceeded:
+		return o.Palette.paint(green, "promoted") + ": " + e.Text
+	case rollout.KindRolledBack, rollout.KindAborted, rollout.KindRollingBack, rollout.KindRefused:
+		text := firstLine(e.Text)
+		if e.Kind == rollout.KindRefused {
+			text = "refused: " + text
+		}
+		return o.Palette.paint(red, text) + took(e)
+	case rollout.KindPaused:
+		return o.Palette.paint(yellow, firstLine(e.Text)) + eventRates(e.Verdict)
+	case rollout.KindSubmitted, rollout.KindApproved, rollout.KindResumed, rollout.KindPromoting:
+	}
+	return firstLine(e.Text)
+}
+
+// took says how long it was from the verdict to weight 0 everywhere.
+func took(e rollout.Event) string {
+	if e.ZeroMillis <= 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (no traffic on it after %s)", span(milli(e.ZeroMillis)))
+}
+
+func eventRates(v *analysis.Verdict) string {
+	if v == nil || v.Canary.Requests == 0 {
+		return ""
+	}
+	return "  " + rates(v.Canary.Errors, v.Canary.Requests, v.Stable.Errors, v.Stable.Requests)
+}
+
+func rates(canaryErrors, canaryRequests, stableErrors, stableRequests int64) string {
+	return "5xx " + rate(canaryErrors, canaryRequests) + " vs " + rate(stableErrors, stableRequests)
+}
+
+// share renders a weight with a blank behind it; an install has none to split.
+func share(weight int, install bool) string {
+	if install {
+		return ""
+	}
+	return rollout.Percent(weight) + " "
+}
+
+func reach(s api.RolloutStatus) string {
+	return share(s.Weight, s.From == "") + fmt.Sprintf("on %d of %d hosts", s.Reached, s.Fleet)
+}
+
+func phaseWords(p rollout.Phase) string {
+	switch p {
+	case rollout.RollingBack:
+		return "Rolling back"
+	case rollout.RolledBack:
+		return "Rolled back"
+	case rollout.Succeeded:
+		return "Promoted"
+	case rollout.Preparing, rollout.Progressing, rollout.Paused, rollout.Promoting, rollout.Aborted:
+	}
+	return string(p)
+}
+
+// outcomeWords says how a rollout ended: "rolled back at step 3 of 6: ...".
+func outcomeWords(s api.RolloutStatus) string {
+	words := strings.ToLower(phaseWords(s.Phase))
+	if s.Phase == rollout.Succeeded {
+		return words + ": " + s.To + " is stable"
+	}
+	words += fmt.Sprintf(" at step %d of %d", s.Step, s.Steps)
+	if s.Text != "" {
+		words += ": " + firstLine(s.Text)
+	}
+	return words
+}
+
+func firstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return line
+}

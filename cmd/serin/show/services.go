@@ -1,0 +1,200 @@
+package show
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/serin-rollouts/serin/internal/api"
+	"github.com/serin-rollouts/serin/internal/rollout"
+)
+
+// Services writes one row for each service.
+func (o Options) Services(out io.Writer, services []api.ServiceStatus) error {
+	header := []string{"SERVICE", "STABLE", "ROLLOUT", o.Palette.paint(plain, "STATE"), "TO", "STEP", "TRAFFIC", "WAITING"}
+	if o.Wide {
+		header = append(header, "HOSTS", "EPOCH", "NEXT", "IMAGE")
+	}
+	t := newTable(out, header...)
+	for _, s := range services {
+		row := append([]string{s.Service, versionOf(s.Stable)}, o.rolloutCells(s.Rollout)...)
+		if o.Wide {
+			row = append(row, strconv.Itoa(s.Hosts), strconv.FormatUint(s.Epoch, 10), s.Next, imageOf(s))
+		}
+		t.row(row...)
+	}
+	return t.end()
+}
+
+// History writes one row for each rollout.
+func (o Options) History(out io.Writer, h api.History) error {
+	header := []string{"ROLLOUT", o.Palette.paint(plain, "STATE"), "FROM", "TO", "STEP", "STARTED", "TOOK", "BY", "WHY"}
+	if o.Wide {
+		header = append(header, "IMAGE", "REASON")
+	}
+	t := newTable(out, header...)
+	for _, r := range h.Rollouts {
+		took := ""
+		if r.Ended > 0 {
+			took = span(milli(r.Ended - r.Started))
+		}
+		row := []string{
+			r.ID, o.Palette.phase(r.Phase, phaseWords(r.Phase)), r.From, r.To, step(r),
+			o.at(r.Started), took, r.By, why(r),
+		}
+		if o.Wide {
+			row = append(row, r.Image, r.Reason)
+		}
+		t.row(row...)
+	}
+	return t.end()
+}
+
+// Hosts writes one row for each host.
+func (o Options) Hosts(out io.Writer, hosts []api.HostStatus) error {
+	header := []string{"HOST", o.Palette.paint(plain, "STATE"), "SEEN", "AGENT", "SERVICES"}
+	if o.Wide {
+		header = append(header, "DOCKER", "HAPROXY", "SKEW", "LABELS")
+	}
+	t := newTable(out, header...)
+	for _, h := range hosts {
+		state := o.Palette.paint(green, "live")
+		if !h.Live {
+			state = o.Palette.paint(red, "silent")
+		}
+		names := make([]string, 0, len(h.Services))
+		for _, s := range h.Services {
+			names = append(names, s.Service+hostMark(s))
+		}
+		row := []string{h.Host, state, span(milli(h.SeenMS)) + " ago", h.Version, strings.Join(names, " ")}
+		if o.Wide {
+			row = append(row, h.Docker, h.HAProxy, span(milli(h.SkewMS)), labels(h.Labels))
+		}
+		t.row(row...)
+	}
+	return t.end()
+}
+
+// Host writes all that one host says of its services.
+func (o Options) Host(out io.Writer, h api.HostStatus) error {
+	if err := o.Hosts(out, []api.HostStatus{h}); err != nil {
+		return err
+	}
+	if len(h.Services) == 0 {
+		return nil
+	}
+	if _, err := fmt.Fprintln(out); err != nil {
+		return fmt.Errorf("write host: %w", err)
+	}
+	t := newTable(out, "SERVICE", "STABLE", "CANARY", "WEIGHT", "DEATHS", "DOING", "PROBLEM")
+	for _, s := range h.Services {
+		t.row(s.Service, track(s.Stable, s.StableReady), track(s.Canary, s.CanaryReady),
+			rollout.Percent(s.Weight), strconv.Itoa(s.Deaths), s.Doing, firstLine(s.Problem))
+	}
+	return t.end()
+}
+
+// Cluster writes the coordinator's replicas.
+func (o Options) Cluster(out io.Writer, c api.ClusterStatus) error {
+	t := newTable(out, "REPLICA", "ADDRESS", o.Palette.paint(plain, "ROLE"))
+	for _, m := range c.Members {
+		role := o.Palette.paint(plain, "joining")
+		switch {
+		case m.Leader:
+			role = o.Palette.paint(green, "leader")
+		case m.Voter:
+			role = o.Palette.paint(plain, "voter")
+		}
+		t.row(m.ID, m.Addr, role)
+	}
+	if err := t.end(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(out, "\nterm %d, entry %d applied, %d events (%d not yet on the stream), %d hosts live\n",
+		c.Term, c.Applied, c.Events, c.Outbox, c.Hosts)
+	if err != nil {
+		return fmt.Errorf("write cluster: %w", err)
+	}
+	return nil
+}
+
+// Private
+
+// rolloutCells are ROLLOUT, STATE, TO, STEP, TRAFFIC and WAITING.
+func (o Options) rolloutCells(r *api.RolloutStatus) []string {
+	if r == nil {
+		return []string{"", o.Palette.paint(plain, "-"), "", "", "", ""}
+	}
+	state, waiting := phaseWords(r.Phase), r.Waiting
+	if waitsForYou(*r) {
+		waiting = "for you: serin promote " + r.ID
+	}
+	traffic := ""
+	if !r.Phase.Final() {
+		traffic = reach(*r)
+	}
+	return []string{r.ID, o.Palette.phase(r.Phase, state), r.To, step(*r), traffic, firstLine(waiting)}
+}
+
+// waitsForYou reports whether nothing but a person's word is missing.
+func waitsForYou(r api.RolloutStatus) bool { return r.NeedsApproval && r.Phase == rollout.Paused }
+
+func step(r api.RolloutStatus) string {
+	if r.Phase == rollout.Succeeded || r.Steps == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d/%d", r.Step, r.Steps)
+}
+
+func why(r api.RolloutStatus) string {
+	if r.Text != "" {
+		return firstLine(r.Text)
+	}
+	return string(r.Cause)
+}
+
+func versionOf(r *api.Revision) string {
+	if r == nil {
+		return ""
+	}
+	return r.Version
+}
+
+func imageOf(s api.ServiceStatus) string {
+	switch {
+	case s.Running && s.Rollout != nil:
+		return s.Rollout.Image
+	case s.Stable != nil:
+		return s.Stable.Image
+	}
+	return ""
+}
+
+// hostMark says with one sign that a service on a host is not at rest.
+func hostMark(s api.HostService) string {
+	switch {
+	case s.Problem != "":
+		return "!"
+	case s.Canary != "":
+		return "+"
+	case !s.Settled || s.Behind:
+		return "~"
+	}
+	return ""
+}
+
+func track(revision string, ready int) string {
+	if revision == "" {
+		return ""
+	}
+	return fmt.Sprintf("%s (%d ready)", revision, ready)
+}
+
+func labels(m map[string]string) string {
+	pairs := make([]string, 0, len(m))
+	for _, k := range sortedKeys(m) {
+		pairs = append(pairs, k+"="+m[k])
+	}
+	return strings.Join(pairs, ",")
+}
