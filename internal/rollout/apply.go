@@ -82,7 +82,11 @@ func (a *applier) onActive(t Target, transition func(*Service, *Rollout) *Refusa
 }
 
 func (a *applier) submit(c Submit) {
-	if a.repeated(c.Key) {
+	if a.repeated(c.Key) || a.crowded() {
+		return
+	}
+	if len(c.Spec.Steps) == 0 || len(c.Hosts) == 0 {
+		a.refuse(c.Key, c.Spec.Service, &Refusal{Code: CodeInvalid, Field: "steps", Message: "a rollout needs steps and hosts"})
 		return
 	}
 	svc := a.state.Services[c.Spec.Service]
@@ -101,9 +105,21 @@ func (a *applier) submit(c Submit) {
 		a.refuse(c.Key, svc.Name, refusal)
 	case svc.Active.Phase == Promoting:
 		a.refuse(c.Key, svc.Name, refusef(CodePhase, svc.Active.ID, "%s is being promoted; trigger again when it has ended", svc.Active.ID))
+	case svc.Next != nil:
+		a.refuse(c.Key, svc.Name, refusef(CodeConflict, svc.Active.ID, "another rollout waits already to take the place of %s; trigger again when it has started", svc.Active.ID))
 	default:
 		a.replace(svc, c)
 	}
+}
+
+// crowded refuses, without a record, what would add events that no stream has
+// taken for long: the trigger may come again. Running rollouts go on.
+func (a *applier) crowded() bool {
+	if len(a.state.Outbox) < maxOutbox {
+		return false
+	}
+	a.result.Refused = refusef(CodeBusy, "", "%d events wait for the event stream; trigger again when it is back", len(a.state.Outbox))
+	return true
 }
 
 // replace takes the running rollout back and keeps the new one until then.
@@ -137,7 +153,7 @@ func (a *applier) start(svc *Service, c Submit) {
 }
 
 func (a *applier) refuseTrigger(c Refuse) {
-	if !a.repeated(c.Key) {
+	if !a.repeated(c.Key) && !a.crowded() {
 		a.refuse(c.Key, c.Service, &c.Refusal)
 	}
 }

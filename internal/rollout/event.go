@@ -82,9 +82,6 @@ func (a *applier) append(e Event) {
 		e.By = a.stamp.By
 	}
 	s.Outbox = append(s.Outbox, e)
-	if over := len(s.Outbox) - maxOutbox; over > 0 {
-		s.Outbox = s.Outbox[over:]
-	}
 	a.result.Events = append(a.result.Events, e)
 }
 

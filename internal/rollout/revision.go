@@ -42,7 +42,7 @@ func (r Revision) Version() string {
 // be the same on every replica and for every release that knows these fields.
 func (r Revision) canonical() string {
 	var b strings.Builder
-	field := func(key string, value any) { fmt.Fprintf(&b, "%s=%q\n", key, fmt.Sprint(value)) }
+	field := func(key string, value any) { fmt.Fprintf(&b, "%q=%q\n", key, fmt.Sprint(value)) }
 	c := r.Container
 	field("image", r.Image)
 	field("replicas", r.Replicas)
@@ -58,8 +58,10 @@ func (r Revision) canonical() string {
 	field("network", c.Network)
 	field("memory", c.Memory)
 	field("cpu_milli", c.CPUMilli)
-	field("stop_grace", c.StopGrace)
-	field("drain_limit", c.DrainLimit)
-	field("health", c.Health)
+	field("stop_grace_ms", c.StopGrace.Milliseconds())
+	field("drain_limit_ms", c.DrainLimit.Milliseconds())
+	field("health.kind", c.Health.Kind)
+	field("health.path", c.Health.Path)
+	field("health.timeout_ms", c.Health.Timeout.Milliseconds())
 	return b.String()
 }

@@ -10,7 +10,7 @@ import (
 const (
 	maxHistory  = 20    // finished rollouts per service
 	maxOutcomes = 1_024 // triggers whose repetition is recognised
-	maxOutbox   = 4_096 // events that no stream has confirmed
+	maxOutbox   = 4_096 // unconfirmed events above which no trigger is taken
 )
 
 // State is everything that the replicas agree on. Only Apply changes it; a

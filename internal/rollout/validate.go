@@ -2,6 +2,8 @@ package rollout
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -19,7 +21,13 @@ func (p *Problem) Error() string { return p.Field + ": " + p.Message }
 // MaxReplicas is how many containers of one track fit into a host's slots.
 const MaxReplicas = 8
 
-const maxDeadline = 7 * 24 * time.Hour
+// Bounds of what a spec may carry: all of it travels to every host.
+const (
+	maxDeadline = 7 * 24 * time.Hour
+	maxText     = 1_024 // bytes of a reference, path or address
+	maxName     = 128   // bytes of a user, network or variable's name
+	maxItems    = 256   // words of a command, variables, steps, host names
+)
 
 // Validate checks a defaulted spec. It returns the first mistake, nil if none.
 func (s Spec) Validate() *Problem {
@@ -62,8 +70,8 @@ func (s Spec) validateNames() *Problem {
 		return problem("service", "%q is not usable as a name; use 1 to 63 of a-z, 0-9, - and _", s.Service)
 	case s.Image == "":
 		return problem("image", "is missing; name the image to roll out, for example `image: registry.example.com/%s:1.0.0`", s.Service)
-	case strings.ContainsAny(s.Image, " \t\r\n"):
-		return problem("image", "%q contains white space", s.Image)
+	case len(s.Image) > maxText || strings.ContainsAny(s.Image, " \t\r\n"):
+		return problem("image", "%q contains white space or is too long", clip(s.Image))
 	case s.Replicas < 1 || s.Replicas > MaxReplicas:
 		return problem("replicas", "is %d; use 1 to %d containers per host", s.Replicas, MaxReplicas)
 	case len(s.Hosts.Names) > 0 && len(s.Hosts.Labels) > 0:
@@ -77,14 +85,23 @@ func (s Spec) validateFrontend() *Problem {
 	switch {
 	case f.Listen != "" && f.Backend != "":
 		return problem("backend", "stands beside listen; use listen for a HAProxy that the agent runs, backend for your own")
-	case f.Listen != "" && !validListen(f.Listen):
+	case len(f.Listen) > maxText || f.Listen != "" && !validListen(f.Listen):
 		return problem("listen", "%q is not an address; write it as \":8080\" or \"127.0.0.1:8080\"", f.Listen)
-	case f.Backend != "" && !validBackend(f.Backend):
+	case len(f.Backend) > maxText || !validBackend(f.Backend):
 		return problem("backend", "%q is not a HAProxy proxy name", f.Backend)
 	case f.Routing != Sticky && f.Routing != Weighted:
 		return problem("routing", "is %q; use sticky or weights", f.Routing)
 	}
 	return nil
+}
+
+// clip keeps error texts short.
+func clip(s string) string {
+	const most = 80
+	if len(s) > most {
+		return s[:most] + "…"
+	}
+	return s
 }
 
 func validListen(s string) bool {
@@ -125,12 +142,51 @@ func (s Spec) validateContainer() *Problem {
 		return problem("container.memory", "is negative")
 	case c.CPUMilli < 0:
 		return problem("container.cpus", "is negative")
-	case c.Health.Kind == HTTPHealth && !strings.HasPrefix(c.Health.Path, "/"):
-		return problem("container.health.path", "%q does not begin with /", c.Health.Path)
-	case strings.ContainsAny(c.Health.Path, " \r\n\t;\"'\\"):
-		return problem("container.health.path", "%q contains a character that no path has unencoded", c.Health.Path)
-	case c.Health.Timeout < 0 || c.StopGrace < 0 || c.DrainLimit < 0:
-		return problem("container", "has a negative duration")
+	case len(c.EnvFile) > maxText || c.EnvFile != "" && !strings.HasPrefix(c.EnvFile, "/"):
+		return problem("container.env_file", "%q is no absolute path on the host", clip(c.EnvFile))
+	case len(c.User) > maxName:
+		return problem("container.user", "is longer than %d bytes", maxName)
+	case len(c.Network) > maxName:
+		return problem("container.network", "is longer than %d bytes", maxName)
+	case len(c.Command) > maxItems:
+		return problem("container.command", "has %d words; %d are the most", len(c.Command), maxItems)
+	}
+	if p := c.validateEnv(); p != nil {
+		return p
+	}
+	return c.validateTimes()
+}
+
+func (c Container) validateEnv() *Problem {
+	if len(c.Env) > maxItems {
+		return problem("container.env", "has %d variables; %d are the most, use env_file for more", len(c.Env), maxItems)
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.Env)) {
+		if name == "" || len(name) > maxName || strings.ContainsAny(name, "= \t\r\n\x00") {
+			return problem("container.env", "%q is no name of a variable", clip(name))
+		}
+		if strings.ContainsRune(c.Env[name], 0) {
+			return problem("container.env."+name, "contains a zero byte")
+		}
+	}
+	return nil
+}
+
+func (c Container) validateTimes() *Problem {
+	h := c.Health
+	switch {
+	case h.Kind != HTTPHealth && h.Kind != TCPHealth && h.Kind != DockerHealth:
+		return problem("container.health.kind", "is %q; use http, tcp or docker", h.Kind)
+	case h.Kind == HTTPHealth && !strings.HasPrefix(h.Path, "/"):
+		return problem("container.health.path", "%q does not begin with /", clip(h.Path))
+	case len(h.Path) > maxText || strings.ContainsAny(h.Path, " \r\n\t;\"'\\"):
+		return problem("container.health.path", "%q is too long, or contains a character that no path has unencoded", clip(h.Path))
+	case h.Timeout < time.Millisecond || h.Timeout > maxDeadline:
+		return problem("container.health.timeout", "is %s; use 1ms to %s", h.Timeout, maxDeadline)
+	case c.StopGrace < 0 || c.StopGrace > maxDeadline:
+		return problem("container.stop_grace", "is %s; use 0s to %s", c.StopGrace, maxDeadline)
+	case c.DrainLimit < 0 || c.DrainLimit > maxDeadline:
+		return problem("container.drain_limit", "is %s; use 0s to %s", c.DrainLimit, maxDeadline)
 	}
 	return nil
 }
@@ -150,6 +206,9 @@ func (s Spec) validateEnums() *Problem {
 }
 
 func (s Spec) validateSteps() *Problem {
+	if len(s.Steps) > maxItems {
+		return problem("steps", "are %d; %d are the most", len(s.Steps), maxItems)
+	}
 	var before Step
 	var holds time.Duration
 	for i, step := range s.Steps {
