@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"github.com/distribution/reference"
+	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/image"
 )
 
@@ -84,6 +85,28 @@ func (e *Engine) Pull(ctx context.Context, ref string) error {
 			"`docker load` it on this host, or push it to a registry and name it by tag", ref, ErrPull, ErrNotFound)
 	}
 	return e.pull(ctx, named)
+}
+
+// RemoveImages removes this host's images of one repository, all tags and
+// digests; an image that a container still uses is an error. None is fine.
+func (e *Engine) RemoveImages(ctx context.Context, repository string) error {
+	var found []image.Summary
+	err := e.call(ctx, e.cfg.CallTimeout, "list images of "+repository, func(ctx context.Context, s *session) error {
+		var err error
+		found, err = s.ImageList(ctx, image.ListOptions{Filters: filters.NewArgs(filters.Arg("reference", repository))})
+		return err
+	})
+	errs := []error{err}
+	for _, img := range found {
+		err := e.call(ctx, slowFactor*e.cfg.CallTimeout, "remove image "+img.ID, func(ctx context.Context, s *session) error {
+			_, err := s.ImageRemove(ctx, img.ID, image.RemoveOptions{PruneChildren: true})
+			return err
+		})
+		if !errors.Is(err, ErrNotFound) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Private

@@ -52,6 +52,25 @@ func TestResolveAndPull(t *testing.T) {
 	})
 }
 
+func TestRemoveImages(t *testing.T) {
+	w := realWorld(t)
+	ctx := t.Context()
+	ref, digest := w.push(t)
+	repository := strings.TrimSuffix(ref, ":v1")
+	pinned := repository + "@" + digest
+	if err := w.Pull(ctx, pinned); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := w.RemoveImages(ctx, repository); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if has, err := w.HasImage(ctx, pinned); has || err != nil {
+		t.Errorf("after the removal: %v, %v", has, err)
+	}
+}
+
 func TestResolveLocal(t *testing.T) {
 	inEachWorld(t, func(w *world) {
 		t := w.T
