@@ -89,14 +89,14 @@ func (p parts) connect(ctx context.Context, open *teardown) (*bus.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		open.push("nats server", func(context.Context) error { return server.Shutdown() })
+		open.push("nats server", unbounded(server.Shutdown))
 		cfg.InProcess = server
 	}
 	conn, err := bus.Connect(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
-	open.push("bus", func(context.Context) error { return conn.Close() })
+	open.push("bus", unbounded(conn.Close))
 	return conn, nil
 }
 

@@ -163,7 +163,7 @@ func (w *watch) noteZero(name string, k int, h wire.ServiceHealth, now time.Dura
 		return
 	}
 	w.zeroed[name] = true
-	if len(w.zeroed) == r.Wave() && r.PhaseAt >= w.took {
+	if len(w.zeroed) == r.Wave() && r.PhaseAt > w.took {
 		w.zeroMillis = (now - r.PhaseAt).Milliseconds()
 	}
 }

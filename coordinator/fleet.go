@@ -60,7 +60,7 @@ func (f *fleet) hear(h wire.Health, now time.Duration) (*host, bool) {
 	}
 	known.health, known.seen = h, now
 	if h.Wall != 0 {
-		known.skew = time.UnixMilli(h.Wall).Sub(time.Now())
+		known.skew = time.Until(time.UnixMilli(h.Wall))
 	}
 	return known, true
 }

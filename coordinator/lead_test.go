@@ -84,11 +84,7 @@ func (b *bench) request(subject string, body any) []byte {
 	b.t.Helper()
 	data, ok := body.(string)
 	if !ok {
-		encoded, err := json.Marshal(body)
-		if err != nil {
-			b.t.Fatal(err)
-		}
-		data = string(encoded)
+		data = string(encodeJSON(b.t, body))
 	}
 	ctx, stop := context.WithTimeout(b.ctx, time.Minute)
 	defer stop()
@@ -97,6 +93,15 @@ func (b *bench) request(subject string, body any) []byte {
 		b.t.Fatalf("request %s: %v", subject, err)
 	}
 	return m.Data
+}
+
+func encodeJSON(t *testing.T, v any) []byte {
+	t.Helper()
+	data, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
 }
 
 func (b *bench) reply(subject string, body any) api.Reply {
@@ -151,11 +156,9 @@ func specText(image, more string) json.RawMessage {
 
 const gated = `,"gates":{"errors":{"max_increase":"1%"}},"steps":[{"hosts":1,"weight":"20%"},{"hosts":"100%","weight":"50%","hold":"20s"},{"hosts":"100%","weight":"100%","hold":"10s"}]`
 
-func (b *bench) install() string {
+func (b *bench) install() {
 	b.t.Helper()
-	id := b.must(api.Trigger{ID: "install", Spec: specText("shop/checkout:1", gated)})
-	b.until(id, rollout.Succeeded)
-	return id
+	b.until(b.must(api.Trigger{ID: "install", Spec: specText("shop/checkout:1", gated)}), rollout.Succeeded)
 }
 
 func TestInstallThenCanaryPasses(t *testing.T) {

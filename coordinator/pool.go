@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"maps"
 	"strconv"
 
 	"github.com/serin-rollouts/serin/internal/analysis"
@@ -67,13 +68,9 @@ func (p *pool) add(name string, k int, inWave bool, h wire.ServiceHealth) {
 
 // report renders the pseudo-host for the judge.
 func (p *pool) report(instances int) analysis.Report {
-	stable := make(map[string]analysis.Counts, len(p.stable))
-	for bucket, c := range p.stable {
-		stable[bucket] = c
-	}
 	return analysis.Report{
 		Host: pooled, Incarnation: strconv.Itoa(p.life),
-		Canary: p.canary, Stable: stable, CanaryInstances: instances,
+		Canary: p.canary, Stable: maps.Clone(p.stable), CanaryInstances: instances,
 	}
 }
 

@@ -3,7 +3,7 @@ package coordinator
 import (
 	"context"
 	"encoding/json"
-	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -13,7 +13,7 @@ import (
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
-const ungated = `,"steps":[{"hosts":1,"weight":"20%"},{"hosts":"100%","weight":"100%"}]`
+const ungated = `,"gates":{"errors":"off"},"steps":[{"hosts":1,"weight":"20%"},{"hosts":"100%","weight":"100%"}]`
 
 func TestFiveIdenticalTriggersStartOneRollout(t *testing.T) {
 	for _, id := range []string{"", "build-77"} {
@@ -235,7 +235,7 @@ func TestDeposedLeaderRaisesNothing(t *testing.T) {
 func TestEntriesDoNotGrowWithHosts(t *testing.T) {
 	lengths := map[int]int{}
 	for _, n := range []int{3, 50} {
-		t.Run(fmt.Sprint(n), func(t *testing.T) {
+		t.Run(strconv.Itoa(n), func(t *testing.T) {
 			inBubble(t, n, func(b *bench) {
 				b.install()
 				before := len(b.group.log())

@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"context"
+	"maps"
 
 	"github.com/serin-rollouts/serin/coordinator/control"
 	"github.com/serin-rollouts/serin/internal/api"
@@ -51,10 +52,7 @@ func (l *leader) view() control.View {
 	v := control.View{Now: now, Evidence: l.evidence(now), Dropped: l.inbox.dropped.Load()}
 	for name, w := range l.watches {
 		e := v.Evidence[name]
-		e.Hosts = make(map[string]rollout.HostEvidence, len(w.hosts))
-		for host, h := range w.hosts {
-			e.Hosts[host] = h
-		}
+		e.Hosts = maps.Clone(w.hosts)
 		v.Evidence[name] = e
 	}
 	for _, h := range l.fleet.hosts {

@@ -112,7 +112,7 @@ func (in *intake) request(ctx context.Context, m bus.Msg) {
 func (in *intake) answer(ctx context.Context, m bus.Msg) (api.Reply, error) {
 	service, err := bus.ParseTrigger(m.Subject)
 	if err != nil {
-		return api.Refused(&rollout.Refusal{Code: rollout.CodeInvalid, Field: "service", Message: err.Error()}), nil
+		return told(invalid("service", err.Error()))
 	}
 	t, problem := api.ParseTrigger(m.Data)
 	id := t.ID
@@ -227,7 +227,7 @@ func (in *intake) decide(ctx context.Context, key, service string, t api.Trigger
 // command makes a submission of a trigger, or the record of its refusal.
 func (in *intake) command(ctx context.Context, key, service string, t api.Trigger, problem *rollout.Problem) (rollout.Command, error) {
 	if problem != nil {
-		return rollout.Refuse{Key: key, Service: service, Refusal: *problem.Refused()}, nil
+		return record(key, service, problem.Refused())
 	}
 	p, refusal, err := in.leader.prepare(ctx, service, t)
 	if err != nil {
@@ -237,12 +237,20 @@ func (in *intake) command(ctx context.Context, key, service string, t api.Trigge
 		refusal = p.unchanged()
 	}
 	if refusal != nil {
-		return rollout.Refuse{Key: key, Service: service, Refusal: *refusal}, nil
+		return record(key, service, refusal)
 	}
 	return rollout.Submit{
 		Key: key, Spec: p.spec, To: p.to, Hosts: p.hosts, By: t.By, Reason: t.Reason, Replace: t.Replace,
 	}, nil
 }
+
+// record makes the record of a refusal.
+func record(key, service string, r *rollout.Refusal) (rollout.Command, error) {
+	return rollout.Refuse{Key: key, Service: service, Refusal: *r}, nil
+}
+
+// told is a refusal that needs no record: there is no service to record it of.
+func told(r *rollout.Refusal) (api.Reply, error) { return api.Refused(r), nil }
 
 func replyOf(result rollout.Result) api.Reply {
 	if result.Refused != nil {

@@ -1,0 +1,179 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/serin-rollouts/serin/internal/api"
+	"github.com/serin-rollouts/serin/internal/bus"
+	"github.com/serin-rollouts/serin/internal/bus/embed"
+	"github.com/serin-rollouts/serin/internal/rollout"
+)
+
+// Three coordinators with Raft over TCP on one bus: the leader is told to stop
+// in the middle of a rollout, and another takes it to its end.
+func TestRunHandsOver(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs in real time")
+	}
+	dir := t.TempDir()
+	server, err := embed.Start(t.Context(), embed.Config{
+		Name: "bus", Listen: "127.0.0.1:0", Dir: filepath.Join(dir, "nats"), Log: zerolog.Nop(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := server.Shutdown(); err != nil {
+			t.Error(err)
+		}
+	}()
+	replicas := startReplicas(t, dir, server.URL())
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	conn := dial(t, server.URL())
+	for i := range 3 {
+		startAgent(ctx, t, dial(t, server.URL()), fmt.Sprintf("web-%d", i+1))
+	}
+	steps := `,"gates":{"errors":"off"},"steps":[{"hosts":1,"weight":"10%","hold":"1s"},{"hosts":"100%","weight":"100%"}]`
+	triggerUntil(t, conn, api.Trigger{ID: "1", Spec: specText("shop/checkout:1", steps)})
+	ended(t, conn, "checkout-1")
+	triggerUntil(t, conn, api.Trigger{ID: "2", Image: "shop/checkout:2"})
+	leader := clusterOf(t, conn).Leader
+	replicas[leader].stop()
+	if err := <-replicas[leader].ended; err != nil {
+		t.Fatalf("%s ended with %v", leader, err)
+	}
+	if r := ended(t, conn, "checkout-2"); r.Phase != rollout.Succeeded {
+		t.Errorf("ended %s: %s", r.Phase, r.Text)
+	}
+	if next := clusterOf(t, conn).Leader; next == leader {
+		t.Errorf("%s still leads", leader)
+	}
+	for id, r := range replicas {
+		r.stop()
+		if err := <-r.ended; err != nil && id != leader {
+			t.Errorf("%s ended with %v", id, err)
+		}
+	}
+}
+
+// running is a coordinator that runs.
+type running struct {
+	stop  context.CancelFunc
+	ended chan error
+}
+
+func startReplicas(t *testing.T, dir, url string) map[string]running {
+	t.Helper()
+	var peers []string
+	for i := range 3 {
+		peers = append(peers, fmt.Sprintf("c%d=%s", i+1, freeAddress(t)))
+	}
+	replicas := map[string]running{}
+	for i, peer := range peers {
+		id := fmt.Sprintf("c%d", i+1)
+		ctx, stop := context.WithCancel(t.Context())
+		r := running{stop: stop, ended: make(chan error, 2)}
+		cfg := Config{
+			ID: id, Data: filepath.Join(dir, id), Log: testLog(),
+			NATS: NATS{URLs: []string{url}},
+			Raft: Raft{Listen: peer[len(id)+1:], Peers: peers},
+		}
+		go func() {
+			r.ended <- Run(ctx, cfg)
+			close(r.ended)
+		}()
+		t.Cleanup(stop)
+		replicas[id] = r
+	}
+	return replicas
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	var lc net.ListenConfig
+	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+func dial(t *testing.T, url string) *bus.Conn {
+	t.Helper()
+	c, err := bus.Connect(t.Context(), bus.Config{Name: t.Name(), URLs: []string{url}, Log: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// patience is generous: test machines are slow and shared.
+const patience = 90 * time.Second
+
+// keepAsking repeats a request until somebody answers with what f takes.
+func keepAsking(t *testing.T, conn *bus.Conn, subject string, body []byte, f func([]byte) bool) {
+	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), patience)
+	defer stop()
+	var last []byte
+	for ctx.Err() == nil {
+		bounded, done := context.WithTimeout(ctx, 10*time.Second)
+		m, err := conn.Request(bounded, subject, body)
+		done()
+		if err == nil && f(m.Data) {
+			return
+		}
+		if err == nil {
+			last = m.Data
+		}
+		if err != nil && !errors.Is(err, bus.ErrNoResponders) && !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatal(err)
+		}
+		pause(ctx, 100*time.Millisecond)
+	}
+	t.Fatalf("no such answer on %s within %s; the last was %s", subject, patience, last)
+}
+
+func triggerUntil(t *testing.T, conn *bus.Conn, trigger api.Trigger) {
+	t.Helper()
+	keepAsking(t, conn, bus.TriggerSubject(checkout), encodeJSON(t, trigger), func(data []byte) bool {
+		r, err := api.DecodeReply(data)
+		if err != nil || !r.OK {
+			t.Fatalf("trigger: %v, %+v", err, r)
+		}
+		return true
+	})
+}
+
+func ended(t *testing.T, conn *bus.Conn, id string) api.RolloutDetail {
+	t.Helper()
+	var d api.RolloutDetail
+	keepAsking(t, conn, bus.GetSubject(api.GetRollout, id), nil, func(data []byte) bool {
+		var err error
+		d, err = api.DecodeAnswer[api.RolloutDetail](data)
+		return err == nil && d.Phase.Final()
+	})
+	return d
+}
+
+func clusterOf(t *testing.T, conn *bus.Conn) api.ClusterStatus {
+	t.Helper()
+	var status api.ClusterStatus
+	keepAsking(t, conn, bus.GetSubject(api.GetCluster, ""), nil, func(data []byte) bool {
+		var err error
+		status, err = api.DecodeAnswer[api.ClusterStatus](data)
+		return err == nil
+	})
+	return status
+}
