@@ -77,8 +77,8 @@ func (a *app) with(ctx context.Context, f func(*client.Client) error) error {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err := c.Close(); err != nil && a.verbose { //nolint:contextcheck // it has a limit of its own, also after Ctrl-C
+	defer func() { //nolint:contextcheck // closing has a limit of its own, also after Ctrl-C
+		if err := c.Close(); err != nil && a.verbose {
 			a.complain("%v", err)
 		}
 	}()

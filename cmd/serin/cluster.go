@@ -51,9 +51,9 @@ func newClusterStatus(a *app) *cobra.Command {
 }
 
 func newClusterAdd(a *app) *cobra.Command {
-	return a.changing(&cobra.Command{
+	return a.changingCluster(&cobra.Command{
 		Use:     "add ID HOST:PORT",
-		Short:   "Let a replica take part; it has to run, with --raft-join or the like, and be reachable",
+		Short:   "Let a replica take part; it runs already, with raft.join set",
 		Example: "  serin cluster add c3 10.0.0.3:7311",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 2 {
@@ -71,7 +71,7 @@ func newClusterAdd(a *app) *cobra.Command {
 }
 
 func newClusterRemove(a *app) *cobra.Command {
-	return a.changing(&cobra.Command{
+	return a.changingCluster(&cobra.Command{
 		Use:     "remove ID",
 		Short:   "Take a replica out, for good",
 		Long:    "Take a replica out, for good. Then stop it and delete its data.",
@@ -87,7 +87,7 @@ func newClusterRemove(a *app) *cobra.Command {
 }
 
 func newClusterTransfer(a *app) *cobra.Command {
-	return a.changing(&cobra.Command{
+	return a.changingCluster(&cobra.Command{
 		Use:     "transfer [ID]",
 		Short:   "Hand the leadership over, to one replica or to whoever is best",
 		Example: "  serin cluster transfer        # before the leader's machine restarts",
@@ -100,6 +100,13 @@ func newClusterTransfer(a *app) *cobra.Command {
 			return a.changeCluster(cmd.Context(), api.Transfer, m, "leads from now on")
 		},
 	})
+}
+
+// changingCluster adds the flags of the commands that change the cluster.
+func (a *app) changingCluster(cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().BoolVar(&a.dryRun, "dry-run", false, "say what would be done, and do nothing")
+	cmd.Flags().StringVar(&a.person, "by", "", "who asks, for the record (env SERIN_BY; else the user's name)")
+	return cmd
 }
 
 func (a *app) changeCluster(ctx context.Context, action string, m api.Member, done string) error {

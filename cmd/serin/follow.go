@@ -152,30 +152,45 @@ func (f *following) read(ctx context.Context, news chan<- heard) error {
 	return nil
 }
 
-// poll asks again and again where the rollout stands.
+// poll asks again and again where the rollout stands. The events that are
+// stored already go first: they are what came before.
 func (f *following) poll(ctx context.Context, news chan<- heard) error {
 	quick := f.client.Within(pollWait)
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
+	if f.service != "" && !tick(ctx, ticker) {
+		return nil
+	}
 	for {
 		n, err := f.ask(ctx, quick)
-		if err != nil || ctx.Err() != nil {
+		if ctx.Err() != nil {
+			return nil // the end
+		}
+		if err != nil {
 			return err
 		}
 		if send(ctx, news, n) != nil {
 			return nil // the end
 		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
+		if !tick(ctx, ticker) {
 			return nil
 		}
 	}
 }
 
+// tick returns false if ctx ends before the next tick.
+func tick(ctx context.Context, ticker *time.Ticker) bool {
+	select {
+	case <-ticker.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
 func (f *following) ask(ctx context.Context, quick *client.Client) (heard, error) {
 	d, err := client.Get[api.RolloutDetail](ctx, quick, api.GetRollout, f.id)
-	if err == nil || ctx.Err() != nil {
+	if err == nil {
 		return heard{detail: &d}, nil
 	}
 	if _, ok := errors.AsType[*client.Unreachable](err); ok {

@@ -19,7 +19,8 @@ const rootExample = `  serin init                           # writes rollout.yam
   serin start rollout.yaml             # starts, follows, exits with the verdict
   serin watch checkout
   serin explain checkout               # why it waits, went on or went back
-  serin rollback checkout`
+  serin rollback checkout
+  serin demo                           # all of it on this machine, with real Docker and HAProxy`
 
 // newRoot builds the command tree.
 func newRoot(a *app) *cobra.Command {
@@ -49,7 +50,7 @@ func newRoot(a *app) *cobra.Command {
 	}
 	add(groupRoll, newStart(a), newWatch(a), newWait(a), newPromote(a), newPause(a), newResume(a), newAbort(a), newRollback(a))
 	add(groupLook, newStatus(a), newExplain(a), newEvents(a), newHistory(a), newHosts(a))
-	add(groupMake, newInit(a), newCheck(a), newPlan(a), newCluster(a), newVersion(a))
+	add(groupMake, newInit(a), newCheck(a), newPlan(a), newDemo(a), newCluster(a), newVersion(a))
 	root.SetHelpCommandGroupID(groupMake)
 	root.SetCompletionCommandGroupID(groupMake)
 	return root

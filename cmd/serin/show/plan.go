@@ -100,11 +100,15 @@ func evidence(e rollout.Event) []string {
 
 // path writes the steps of a rollout.
 func (o Options) path(out io.Writer, steps []api.StepStatus) error {
-	t := newTable(out, "STEP", "HOSTS", "WEIGHT", "OF ALL", "HOLD", "")
+	t := newTable(out, "STEP", "HOSTS", "WEIGHT", "OF ALL", "HOLD", "THEN")
 	for i, s := range steps {
-		note := "then as soon as the evidence allows"
+		next := "on"
+		if i == len(steps)-1 {
+			next = "promoted"
+		}
+		note := next + " as soon as the evidence allows"
 		if s.Approve {
-			note = "then a person has to promote"
+			note = next + " when a person promotes it"
 		}
 		hold := ""
 		if s.Hold > 0 {

@@ -23,7 +23,7 @@ type table struct{ w *tabwriter.Writer }
 func newTable(out io.Writer, header ...string) table {
 	const gap = 3
 	t := table{tabwriter.NewWriter(out, 0, 0, gap, ' ', 0)}
-	t.row(header...)
+	t.line(header)
 	return t
 }
 
@@ -33,6 +33,10 @@ func (t table) row(cells ...string) {
 			cells[i] = "-"
 		}
 	}
+	t.line(cells)
+}
+
+func (t table) line(cells []string) {
 	_, _ = fmt.Fprintln(t.w, strings.Join(cells, "\t")) // an error stays until end
 }
 
@@ -64,7 +68,7 @@ func span(d time.Duration) string {
 		return "-" + span(-d)
 	case d < 10*time.Second:
 		return d.Round(100 * time.Millisecond).String()
-	case d < 2*time.Minute:
+	case d < 2*time.Minute && d != time.Minute:
 		return fmt.Sprintf("%ds", int(d.Round(time.Second).Seconds()))
 	case d < time.Hour:
 		return fmt.Sprintf("%dm", int(d.Round(time.Minute).Minutes()))

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	"github.com/spf13/cobra"
+
+	"github.com/serin-rollouts/serin/internal/demo"
+	"github.com/serin-rollouts/serin/internal/demoimage"
+)
+
+func newDemo(a *app) *cobra.Command {
+	o := demo.Options{Out: a.out, Err: a.err}
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Show a good and a bad rollout on this machine, with real Docker and HAProxy",
+		Long: "Show the main job on this machine, with real parts: coordinator replicas, agents with a HAProxy\n" +
+			"each, real containers, and load. A good version is rolled out, then a bad one, which goes back.\n" +
+			"Everything that it makes is removed at the end. It needs Docker, HAProxy, and serin-coordinator\n" +
+			"and serin-agent beside this program.",
+		Example: "  serin demo\n  serin demo --report report.json\n  serin demo --hosts 5 --keep",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.Validate(); err != nil {
+				return usagef("%v", err)
+			}
+			o.Live = a.terminal(a.out)
+			return demo.Run(cmd.Context(), o)
+		},
+	}
+	const three = 3
+	f := cmd.Flags()
+	f.StringVar(&o.Report, "report", "", "write what came out as JSON to this `file`")
+	f.BoolVar(&o.Keep, "keep", false, "leave the fleet running at the end, to play with")
+	f.IntVar(&o.Hosts, "hosts", three, "how many agents")
+	f.IntVar(&o.Replicas, "replicas", three, "how many replicas of the coordinator: 1, 3 or 5")
+	cmd.AddCommand(newDemoApp(), newDemoRegistry(), newDemoSweep(a))
+	return cmd
+}
+
+// Private
+
+// The parts of the demo that run as processes of their own.
+
+func newDemoApp() *cobra.Command {
+	var version string
+	var errorPercent float64
+	cmd := &cobra.Command{
+		Use:    "app",
+		Short:  "The small web app that the demo rolls out",
+		Hidden: true,
+		Args:   cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return demo.App(cmd.Context(), version, errorPercent)
+		},
+	}
+	cmd.Flags().StringVar(&version, "version", "", "what it says that it is")
+	cmd.Flags().Float64Var(&errorPercent, "error-percent", 0, "how many of its answers are errors")
+	return cmd
+}
+
+func newDemoRegistry() *cobra.Command {
+	var listen, dir string
+	cmd := &cobra.Command{
+		Use:    "registry",
+		Short:  "The image registry that the demo's hosts pull from",
+		Hidden: true,
+		Args:   cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return serveRegistry(cmd.Context(), listen, dir)
+		},
+	}
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:0", "its address, on loopback")
+	cmd.Flags().StringVar(&dir, "dir", "", "where it keeps layers; in memory if empty")
+	return cmd
+}
+
+func serveRegistry(ctx context.Context, listen, dir string) error {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", listen)
+	if err != nil {
+		return fmt.Errorf("open registry: %w", err)
+	}
+	return demoimage.Serve(ctx, listener, dir)
+}
+
+func newDemoSweep(a *app) *cobra.Command {
+	var dir, images string
+	var hosts []string
+	cmd := &cobra.Command{
+		Use:    "sweep",
+		Short:  "Remove all of a demo once standard input ends",
+		Hidden: true,
+		Args:   cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return demo.Sweep(cmd.Context(), a.in, dir, hosts, images)
+		},
+	}
+	cmd.Flags().StringVar(&dir, "dir", "", "the demo's directory")
+	cmd.Flags().StringVar(&images, "images", "", "the repository of the demo's images")
+	cmd.Flags().StringArrayVar(&hosts, "host", nil, "a host of the demo")
+	return cmd
+}
