@@ -30,6 +30,7 @@ type ledger interface {
 
 const (
 	self       = "serin"                // who decides where nobody is named
+	restFrom   = time.Millisecond       // a pass of the loop that takes longer is followed by a rest
 	retryAfter = 200 * time.Millisecond // a proposal that failed while we lead
 )
 
@@ -97,7 +98,8 @@ func (l *leader) lead(ctx context.Context) error {
 	l.work.group = group
 	intake := newIntake(l)
 	for _, part := range []func(context.Context) error{
-		l.work.seal, l.loop, l.publish, l.answers.run, l.beat, newJournal(l).run, intake.run, l.serve, l.streams,
+		l.work.seal, l.loop, l.publish, l.answers.run, l.beat, newJournal(l).run, l.streams,
+		l.keep("triggers", intake.run), l.keep("operators' API", l.serve),
 	} {
 		group.Go(func() error { return part(ctx) })
 	}
@@ -110,25 +112,37 @@ func (l *leader) loop(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for ctx.Err() == nil {
+		began := time.Now()
 		changed := l.ledger.Changed()
 		s := l.ledger.State()
 		l.sync(s)
-		timer.Reset(max(0, l.decide(ctx, s)-l.clock.now()))
+		wait, ready := max(0, l.decide(ctx, s)-l.clock.now()), l.inbox.ready
+		if took := time.Since(began); took > restFrom {
+			// A large fleet: let reports gather for as long as a look at it takes.
+			wait, ready = min(wait, took), nil
+		}
+		timer.Reset(wait)
 		select {
 		case <-ctx.Done():
 		case <-changed:
-		case <-l.inbox.ready:
-			for _, h := range l.inbox.take() {
-				l.hear(s, h)
-			}
+		case <-ready:
+			l.hearAll(s)
 		case f := <-l.calls:
 			f()
 		case service := <-l.proposed:
 			delete(l.pending, service)
 		case <-timer.C:
+			l.hearAll(s)
 		}
 	}
 	return nil
+}
+
+// hearAll takes in what has arrived.
+func (l *leader) hearAll(s *rollout.State) {
+	for _, h := range l.inbox.take() {
+		l.hear(s, h)
+	}
 }
 
 // sync brings the watches in line with the state.
@@ -293,6 +307,20 @@ func (l *leader) do(ctx context.Context, f func()) error {
 	}
 	<-done
 	return nil
+}
+
+// keep runs a part again if it fails while the term goes on: the bus may be
+// away for a while.
+func (l *leader) keep(name string, part func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		for ctx.Err() == nil {
+			if err := part(ctx); err != nil && ctx.Err() == nil {
+				l.log.Warn().Err(err).Str("part", name).Msg("interrupted, trying on")
+			}
+			pause(ctx, time.Second)
+		}
+		return nil
+	}
 }
 
 // spawn runs f beside the term's other work, unless the term is over.

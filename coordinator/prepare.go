@@ -18,6 +18,7 @@ import (
 const (
 	resolveTimeout = 15 * time.Second
 	resolveHosts   = 3
+	longestService = 50 // a rollout's id, which is longer, has to fit into a subject
 )
 
 // prepared is a trigger after everything that can be said about it without
@@ -93,6 +94,9 @@ func specOf(svc *rollout.Service, service string, t api.Trigger) (rollout.Spec, 
 	}
 	if refusal != nil {
 		return spec, refusal
+	}
+	if len(service) > longestService {
+		return spec, invalid("service", fmt.Sprintf("has %d characters; use %d at most, so that its rollouts have names too", len(service), longestService))
 	}
 	if spec.Service != service {
 		return spec, invalid("service", fmt.Sprintf("is %q, but the trigger came for %q", spec.Service, service))

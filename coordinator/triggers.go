@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,6 +21,7 @@ const (
 	answerTimeout  = 20 * time.Second // for the stream to hand out a request's copy
 	claimWithin    = 2 * time.Second  // of an outcome by the request that it belongs to
 	maxRequests    = 256              // that are being worked on
+	longestRefusal = 2 << 10          // bytes of text in the log
 )
 
 // errUndecided means that it is not known what became of a trigger. It is in
@@ -246,7 +248,11 @@ func (in *intake) command(ctx context.Context, key, service string, t api.Trigge
 
 // record makes the record of a refusal.
 func record(key, service string, r *rollout.Refusal) (rollout.Command, error) {
-	return rollout.Refuse{Key: key, Service: service, Refusal: *r}, nil
+	cut := *r
+	if len(cut.Message) > longestRefusal {
+		cut.Message = strings.ToValidUTF8(cut.Message[:longestRefusal], "") + "..."
+	}
+	return rollout.Refuse{Key: key, Service: service, Refusal: cut}, nil
 }
 
 // told is a refusal that needs no record: there is no service to record it of.

@@ -1,0 +1,198 @@
+package coordinator
+
+import (
+	"testing"
+	"time"
+
+	"github.com/serin-rollouts/serin/internal/analysis"
+	"github.com/serin-rollouts/serin/internal/bus"
+	"github.com/serin-rollouts/serin/internal/rollout"
+	"github.com/serin-rollouts/serin/internal/wire"
+)
+
+// atFirstStep returns a service with a rollout on three hosts, at its first step
+// in epoch 5.
+func atFirstStep(steps ...rollout.Step) *rollout.Service {
+	from := rollout.Revision{ID: "old"}
+	spec := rollout.Spec{Service: checkout, Steps: steps}
+	spec.Gates.Errors = &rollout.ErrorsGate{MaxIncrease: 100, Alpha: rollout.DefaultAlpha}
+	return &rollout.Service{
+		Name: checkout, Epoch: 5, Stable: &from,
+		Active: &rollout.Rollout{
+			ID: "checkout-1", Service: checkout, Spec: spec, From: &from, To: rollout.Revision{ID: "new"},
+			Hosts: []string{"a", "b", "c"}, Phase: rollout.Progressing, StepAt: time.Second,
+		},
+	}
+}
+
+func twoHosts() rollout.Step {
+	return rollout.Step{Hosts: rollout.HostCount{Count: 2}, Weight: 1000, Hold: time.Minute}
+}
+
+// then returns the service after a transition in the given epoch.
+func then(svc *rollout.Service, epoch uint64, change func(*rollout.Rollout)) *rollout.Service {
+	next, active := *svc, *svc.Active
+	change(&active)
+	next.Epoch, next.Active = epoch, &active
+	return &next
+}
+
+func TestSettledWhenTheWholeWaveIsInTheCurrentEpoch(t *testing.T) {
+	w := newWatch(atFirstStep(twoHosts()), 0, time.Second)
+	hear := func(host string, epoch uint64, settled bool, at time.Duration, want time.Duration) {
+		t.Helper()
+		w.hear(host, wire.ServiceHealth{Service: checkout, Epoch: epoch, Settled: settled, Incarnation: "1"}, at)
+		if got := w.evidence(at).SettledAt; got != want {
+			t.Errorf("after %s at %s: settled at %s, want %s", host, at, got, want)
+		}
+	}
+	hear("a", 5, true, 2*time.Second, -1)
+	hear("c", 5, true, 3*time.Second, -1) // not of the wave
+	hear("b", 4, true, 4*time.Second, -1) // settled in what was before
+	hear("b", 5, false, 5*time.Second, -1)
+	hear("b", 5, true, 6*time.Second, 6*time.Second)
+	hear("b", 5, false, 7*time.Second, 6*time.Second) // Decide asks the hosts themselves, too
+}
+
+func TestApprovalDoesNotBeginTheHoldAgain(t *testing.T) {
+	svc := atFirstStep(twoHosts())
+	w := newWatch(svc, 0, time.Second)
+	for _, host := range []string{"a", "b"} {
+		w.hear(host, wire.ServiceHealth{Epoch: 5, Settled: true, Incarnation: "1"}, 2*time.Second)
+	}
+	approved := then(svc, 6, func(r *rollout.Rollout) { r.Approved = true })
+	w.sync(approved, 3*time.Second)
+	if got := w.evidence(3 * time.Second).SettledAt; got != 2*time.Second {
+		t.Errorf("after the approval the hold counts from %s, want 2s", got)
+	}
+	resumed := then(approved, 8, func(r *rollout.Rollout) { r.StepAt = 9 * time.Second })
+	w.sync(resumed, 9*time.Second)
+	if got := w.evidence(9 * time.Second).SettledAt; got != -1 {
+		t.Errorf("after pause and resume the hold counts from %s, want from when it is settled again", got)
+	}
+}
+
+func TestZeroMillisCountsToTheLastHostOfTheWave(t *testing.T) {
+	for name, c := range map[string]struct {
+		took time.Duration // of the leader that watches
+		want int64
+	}{"own decision": {0, 250}, "predecessor's": {10 * time.Second, -1}} {
+		svc := atFirstStep(twoHosts())
+		w := newWatch(svc, c.took, time.Second)
+		w.sync(then(svc, 7, func(r *rollout.Rollout) { r.Phase, r.PhaseAt = rollout.RollingBack, 10*time.Second }), 10*time.Second)
+		for _, report := range []struct {
+			host   string
+			epoch  uint64
+			weight int
+			after  time.Duration
+		}{{"a", 5, 0, 50}, {"a", 7, 0, 100}, {"b", 7, 1000, 150}, {"b", 7, 0, 250}, {"a", 7, 0, 400}} {
+			if report.after <= 250 && w.evidence(0).ZeroMillis != -1 {
+				t.Errorf("%s: known before the last host reported", name)
+			}
+			at := 10*time.Second + report.after*time.Millisecond
+			w.hear(report.host, wire.ServiceHealth{Epoch: report.epoch, Weight: report.weight}, at)
+		}
+		if got := w.evidence(0).ZeroMillis; got != c.want {
+			t.Errorf("%s: %d ms, want %d", name, got, c.want)
+		}
+	}
+}
+
+func TestBaselineGrowsWithWhatStableServed(t *testing.T) {
+	svc := atFirstStep(twoHosts())
+	svc.Active.Baseline = rollout.Baseline{Requests: 1000, Errors: 3}
+	w := newWatch(svc, 0, 0)
+	for i := range int64(20) {
+		w.hear("a", wire.ServiceHealth{
+			Epoch: 5, Incarnation: "1", CanaryInstances: 1,
+			CanaryCounts: analysis.Counts{Requests: 10 * i},
+			StableCounts: map[string]analysis.Counts{"a1": {Requests: 90 * i, Errors: i}},
+		}, time.Duration(i)*time.Second)
+	}
+	if got := w.evidence(20 * time.Second).Baseline; got.Requests < 1000+90*10 || got.Errors <= 3 {
+		t.Errorf("baseline %+v", got)
+	}
+}
+
+func TestPoolSumsBothSides(t *testing.T) {
+	p := newPool()
+	report := func(host string, k int, inWave bool, life string, canary, stable int64) {
+		p.add(host, k, inWave, wire.ServiceHealth{
+			Incarnation: life, CanaryCounts: analysis.Counts{Requests: canary},
+			StableCounts: map[string]analysis.Counts{"a1": {Requests: stable}},
+		})
+	}
+	report("a", 0, true, "1", 100, 7) // where counting begins
+	report("b", 1, false, "1", 0, 50)
+	report("a", 0, true, "1", 130, 9)
+	report("b", 1, false, "1", 0, 90)
+	report("a", 0, true, "2", 5, 0) // its counters began again
+	got := p.report(2)
+	if got.Canary.Requests != 35 || got.Stable["host-1"].Requests != 40 || got.CanaryInstances != 2 {
+		t.Errorf("pooled: %+v", got)
+	}
+	before := got.Incarnation
+	p.restart()
+	report("a", 0, true, "2", 25, 0)
+	if got := p.report(2); got.Canary.Requests != 20 || got.Incarnation == before {
+		t.Errorf("after a restart: %+v", got)
+	}
+}
+
+func TestFleetKeepsTheLatestReport(t *testing.T) {
+	f := newFleet()
+	report := func(started string, sequence uint64) bool {
+		_, ok := f.hear(wire.Health{Host: "a", Started: started, Sequence: sequence, Labels: map[string]string{"role": "web"}}, time.Second)
+		return ok
+	}
+	for i, c := range []struct {
+		started  string
+		sequence uint64
+		want     bool
+	}{{"1", 5, true}, {"1", 4, false}, {"1", 6, true}, {"2", 1, true}} {
+		if got := report(c.started, c.sequence); got != c.want {
+			t.Errorf("report %d: taken %t", i, got)
+		}
+	}
+	web := rollout.Selector{Labels: map[string]string{"role": "web"}}
+	if got := f.live(web, 10*time.Second); len(got) != 1 {
+		t.Errorf("live: %v", got)
+	}
+	if got := f.live(web, 10*time.Second+liveFor); len(got) != 0 {
+		t.Errorf("live after a long silence: %v", got)
+	}
+}
+
+func TestInboxTakesTheHostItsSubjectNames(t *testing.T) {
+	b := newInbox()
+	for subject, host := range map[string]string{"web-01_example_com": "web-01.example.com", "web-02": "web-01.example.com"} {
+		data, err := wire.EncodeHealth(wire.Health{Host: host, Started: "1", Sequence: 1, Nonce: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.receive(bus.Msg{Subject: bus.HealthSubject(subject), Data: data})
+	}
+	b.receive(bus.Msg{Subject: bus.HealthSubject("web-03"), Data: []byte("nonsense")})
+	if taken := b.take(); len(taken) != 1 || b.dropped.Load() != 2 {
+		t.Errorf("%d taken, %d dropped", len(taken), b.dropped.Load())
+	}
+}
+
+func TestKeys(t *testing.T) {
+	at := time.Unix(7, 9)
+	for got, want := range map[string]string{
+		keyOfID("checkout", "ci#9"):                         "id:checkout:ci#9",
+		keyOfPlace(bus.Trigger{StreamSeq: 17, At: at}):      "stream:17@7000000009",
+		keyOfID("checkout", string(make([]byte, 200)))[:12]: "id:checkout:",
+	} {
+		if got != want {
+			t.Errorf("key %q, want %q", got, want)
+		}
+	}
+	if contentHash("a", []byte("bc")) == contentHash("ab", []byte("c")) {
+		t.Error("service and content run together")
+	}
+	if len(keyOfID("checkout", string(make([]byte, 200)))) > 100 {
+		t.Error("a long id makes a long key")
+	}
+}
