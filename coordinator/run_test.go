@@ -17,8 +17,8 @@ import (
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
-// Three coordinators with Raft over TCP on one bus: the leader is told to stop
-// in the middle of a rollout, and another takes it to its end.
+// Three coordinators with Raft over TCP on a bus of the user's own: the leader
+// is told to stop in the middle of a rollout, and another takes it to its end.
 func TestRunHandsOver(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs in real time")
@@ -35,12 +35,32 @@ func TestRunHandsOver(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	replicas := startReplicas(t, dir, server.URL())
+	handOver(t, dir, func(int) NATS { return NATS{URLs: []string{server.URL()}} }, server.URL())
+}
+
+// The same with the servers embedded: with the leader a third of the bus goes.
+func TestRunHandsOverWithItsBus(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs in real time")
+	}
+	var listen, cluster, urls []string
+	for range 3 {
+		listen, cluster = append(listen, freeAddress(t)), append(cluster, freeAddress(t))
+		urls = append(urls, "nats://"+listen[len(listen)-1])
+	}
+	handOver(t, t.TempDir(), func(i int) NATS {
+		return NATS{Embed: true, Listen: listen[i], Cluster: cluster[i], Routes: cluster}
+	}, urls...)
+}
+
+func handOver(t *testing.T, dir string, nats func(int) NATS, urls ...string) {
+	t.Helper()
+	replicas := startReplicas(t, dir, nats)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	conn := dial(t, server.URL())
+	conn := dial(t, urls)
 	for i := range 3 {
-		startAgent(ctx, t, dial(t, server.URL()), fmt.Sprintf("web-%d", i+1))
+		startAgent(ctx, t, dial(t, urls), fmt.Sprintf("web-%d", i+1))
 	}
 	steps := `,"gates":{"errors":"off"},"steps":[{"hosts":1,"weight":"10%","hold":"1s"},{"hosts":"100%","weight":"100%"}]`
 	triggerUntil(t, conn, api.Trigger{ID: "1", Spec: specText("shop/checkout:1", steps)})
@@ -57,6 +77,7 @@ func TestRunHandsOver(t *testing.T) {
 	if next := clusterOf(t, conn).Leader; next == leader {
 		t.Errorf("%s still leads", leader)
 	}
+	stop()
 	for id, r := range replicas {
 		r.stop()
 		if err := <-r.ended; err != nil && id != leader {
@@ -71,7 +92,7 @@ type running struct {
 	ended chan error
 }
 
-func startReplicas(t *testing.T, dir, url string) map[string]running {
+func startReplicas(t *testing.T, dir string, nats func(int) NATS) map[string]running {
 	t.Helper()
 	var peers []string
 	for i := range 3 {
@@ -84,7 +105,7 @@ func startReplicas(t *testing.T, dir, url string) map[string]running {
 		r := running{stop: stop, ended: make(chan error, 2)}
 		cfg := Config{
 			ID: id, Data: filepath.Join(dir, id), Log: testLog(),
-			NATS: NATS{URLs: []string{url}},
+			NATS: nats(i),
 			Raft: Raft{Listen: peer[len(id)+1:], Peers: peers},
 		}
 		go func() {
@@ -108,9 +129,9 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
-func dial(t *testing.T, url string) *bus.Conn {
+func dial(t *testing.T, urls []string) *bus.Conn {
 	t.Helper()
-	c, err := bus.Connect(t.Context(), bus.Config{Name: t.Name(), URLs: []string{url}, Log: zerolog.Nop()})
+	c, err := bus.Connect(t.Context(), bus.Config{Name: t.Name(), URLs: urls, Log: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,7 +158,8 @@ func keepAsking(t *testing.T, conn *bus.Conn, subject string, body []byte, f fun
 		if err == nil {
 			last = m.Data
 		}
-		if err != nil && !errors.Is(err, bus.ErrNoResponders) && !errors.Is(err, context.DeadlineExceeded) {
+		away := errors.Is(err, bus.ErrNoResponders) || errors.Is(err, bus.ErrNotConnected) || errors.Is(err, context.DeadlineExceeded)
+		if err != nil && !away {
 			t.Fatal(err)
 		}
 		pause(ctx, 100*time.Millisecond)

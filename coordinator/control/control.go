@@ -109,7 +109,7 @@ func (s *server) command(ctx context.Context, m bus.Msg) ([]byte, error) {
 	defer stop()
 	verb, object, err := bus.ParseCommand(m.Subject)
 	if err != nil {
-		return encode(refusef(rollout.CodeInvalid, "", "%v", err))
+		return encode(refusef(rollout.CodeInvalid, "%v", err))
 	}
 	switch verb {
 	case api.PlanVerb:
@@ -138,7 +138,7 @@ func (s *server) get(ctx context.Context, m bus.Msg) ([]byte, error) {
 	defer stop()
 	what, id, err := bus.ParseGet(m.Subject)
 	if err != nil {
-		return encode(refusef(rollout.CodeInvalid, "", "%v", err))
+		return encode(refusef(rollout.CodeInvalid, "%v", err))
 	}
 	if err := s.Leader.Verify(ctx); err != nil {
 		return s.silent(ctx, m, err)
@@ -175,8 +175,8 @@ func answer[T any](data T) ([]byte, error) {
 	return encode(api.Answer[T]{Reply: api.Reply{OK: true}, Data: data})
 }
 
-func refusef(code rollout.Code, rolloutID, format string, args ...any) api.Reply {
-	return api.Refused(refusal(code, rolloutID, format, args...))
+func refusef(code rollout.Code, format string, args ...any) api.Reply {
+	return api.Refused(refusal(code, "", format, args...))
 }
 
 func refusal(code rollout.Code, rolloutID, format string, args ...any) *rollout.Refusal {

@@ -19,7 +19,7 @@ func (s *server) plan(ctx context.Context, service string, data []byte) ([]byte,
 	}
 	p, refusal, err := s.Leader.Plan(ctx, service, t)
 	if err != nil {
-		return encode(refusef(rollout.CodeBusy, "", "%v", err))
+		return encode(refusef(rollout.CodeBusy, "%v", err))
 	}
 	if refusal != nil {
 		return encode(api.Refused(refusal))
@@ -46,10 +46,10 @@ func (s *server) member(ctx context.Context, action string, data []byte) ([]byte
 	case action == api.Transfer:
 		err = s.Cluster.Transfer(ctx, m.ID)
 	default:
-		return encode(refusef(rollout.CodeInvalid, "", "no action %q; known are add, remove, transfer", action))
+		return encode(refusef(rollout.CodeInvalid, "no action %q; known are add, remove, transfer", action))
 	}
 	if err != nil {
-		return encode(refusef(rollout.CodeBusy, "", "%v", err))
+		return encode(refusef(rollout.CodeBusy, "%v", err))
 	}
 	s.Log.Info().Str("action", action).Str("member", m.ID).Str("by", m.By).Msg("cluster changed")
 	return encode(api.Reply{OK: true})

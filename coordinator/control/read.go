@@ -35,7 +35,7 @@ func (s *server) read(ctx context.Context, what, id string, v View) ([]byte, err
 	case api.GetService, api.GetHistory:
 		svc := state.Services[id]
 		if svc == nil {
-			return encode(refusef(rollout.CodeUnknown, "", "no service %q", id))
+			return encode(refusef(rollout.CodeUnknown, "no service %q", id))
 		}
 		if what == api.GetHistory {
 			return answer(history(svc, state, v))
@@ -44,8 +44,7 @@ func (s *server) read(ctx context.Context, what, id string, v View) ([]byte, err
 	case api.GetRollout, api.GetExplain:
 		return s.readRollout(ctx, state, what, id, v)
 	}
-	return encode(refusef(rollout.CodeInvalid, "",
-		"nothing to get called %q; known are services, service, rollout, explain, history, hosts, host, cluster", what))
+	return encode(refusef(rollout.CodeInvalid, "nothing to get called %q; known are services, service, rollout, explain, history, hosts, host, cluster", what))
 }
 
 // Private
@@ -56,13 +55,13 @@ func (s *server) readHost(state *rollout.State, id string, v View) ([]byte, erro
 			return answer(hostStatus(state, h))
 		}
 	}
-	return encode(refusef(rollout.CodeUnknown, "", "no host %q has reported", id))
+	return encode(refusef(rollout.CodeUnknown, "no host %q has reported", id))
 }
 
 func (s *server) readCluster(state *rollout.State, v View) ([]byte, error) {
 	status, err := s.Cluster.Status()
 	if err != nil {
-		return encode(refusef(rollout.CodeBusy, "", "%v", err))
+		return encode(refusef(rollout.CodeBusy, "%v", err))
 	}
 	status.Leader, status.Term, status.Applied = s.ID, s.Term, state.Index
 	status.Events, status.Outbox, status.Dropped = state.EventSeq, len(state.Outbox), v.Dropped
@@ -83,7 +82,7 @@ func (s *server) readRollout(ctx context.Context, state *rollout.State, what, id
 		r, ok = svc.Latest()
 	}
 	if !ok {
-		return encode(refusef(rollout.CodeUnknown, "", "no rollout or service %q", id))
+		return encode(refusef(rollout.CodeUnknown, "no rollout or service %q", id))
 	}
 	d := detail(state, r, v)
 	if what == api.GetExplain {

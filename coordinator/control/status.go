@@ -121,11 +121,12 @@ func path(spec rollout.Spec, fleet, now int) []api.StepStatus {
 // detail renders everything about a rollout but its decisions.
 func detail(s *rollout.State, r rollout.Rollout, v View) api.RolloutDetail {
 	now := r.Step
-	switch {
-	case r.Phase == rollout.Preparing:
+	switch r.Phase {
+	case rollout.Preparing:
 		now = -1
-	case r.Phase == rollout.Promoting, r.Phase == rollout.Succeeded:
+	case rollout.Promoting, rollout.Succeeded:
 		now = len(r.Spec.Steps)
+	case rollout.Progressing, rollout.Paused, rollout.RollingBack, rollout.RolledBack, rollout.Aborted:
 	}
 	d := api.RolloutDetail{RolloutStatus: rolloutStatus(s, r, v), Path: path(r.Spec, len(r.Hosts), now)}
 	svc := s.Services[r.Service]

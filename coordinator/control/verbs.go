@@ -46,15 +46,15 @@ func (s *server) verb(ctx context.Context, verb, service string, c api.Command) 
 
 // anyway proposes until the command meets the epoch that it names: it means
 // the same wherever the rollout stands.
-func (s *server) anyway(ctx context.Context, service string, c api.Command, make func(rollout.Target) rollout.Command) (rollout.Result, error) {
+func (s *server) anyway(ctx context.Context, service string, c api.Command, command func(rollout.Target) rollout.Command) (rollout.Result, error) {
 	var result rollout.Result
 	for range staleTries {
 		svc, refusal := active(s.Leader.State(), service, c)
 		if refusal != nil {
-			return rollout.Result{Refused: refusal}, nil
+			return declined(refusal)
 		}
 		var err error
-		result, err = s.Leader.Propose(ctx, c.By, make(targetOf(svc)))
+		result, err = s.Leader.Propose(ctx, c.By, command(targetOf(svc)))
 		if err != nil || result.Refused == nil || result.Refused.Code != rollout.CodeStale {
 			return result, err
 		}
@@ -71,11 +71,11 @@ func (s *server) once(ctx context.Context, service string, c api.Command, choose
 	}
 	svc, refusal := active(s.Leader.State(), service, c)
 	if refusal != nil {
-		return rollout.Result{Refused: refusal}, nil
+		return declined(refusal)
 	}
 	command, refusal := choose(svc, view, c)
 	if refusal != nil {
-		return rollout.Result{Refused: refusal}, nil
+		return declined(refusal)
 	}
 	return s.Leader.Propose(ctx, c.By, command)
 }
@@ -130,7 +130,7 @@ func (s *server) rollback(ctx context.Context, service string, c api.Command) (r
 	}
 	good, refusal := earlier(svc, c.To)
 	if refusal != nil {
-		return rollout.Result{Refused: refusal}, nil
+		return declined(refusal)
 	}
 	view, err := s.Leader.View(ctx)
 	if err != nil {
@@ -139,7 +139,7 @@ func (s *server) rollback(ctx context.Context, service string, c api.Command) (r
 	spec := direct(good.Spec)
 	hosts := view.live(spec.Hosts)
 	if problem := spec.CheckHosts(hosts); problem != nil {
-		return rollout.Result{Refused: problem.Refused()}, nil
+		return declined(problem.Refused())
 	}
 	return s.Leader.Propose(ctx, c.By, rollout.Submit{
 		Key: key, Spec: spec, To: good.To, Hosts: hosts, By: c.By,
@@ -221,5 +221,8 @@ func reason(c api.Command) string {
 }
 
 func refused(code rollout.Code, id, format string, args ...any) (rollout.Result, error) {
-	return rollout.Result{Refused: refusal(code, id, format, args...)}, nil
+	return declined(refusal(code, id, format, args...))
 }
+
+// declined is a result, not an error: it is what was asked for.
+func declined(r *rollout.Refusal) (rollout.Result, error) { return rollout.Result{Refused: r}, nil }

@@ -3,6 +3,7 @@ package event_test
 import (
 	"encoding/json"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -96,8 +97,8 @@ func TestEveryFieldOfAVerdictTravels(t *testing.T) {
 }
 
 func fill(v reflect.Value) {
-	for i := range v.NumField() {
-		switch f := v.Field(i); f.Kind() {
+	for _, f := range v.Fields() {
+		switch f.Kind() {
 		case reflect.Struct:
 			fill(f)
 		case reflect.String:
@@ -118,10 +119,7 @@ func TestDecodeRefusesWhatIsForeign(t *testing.T) {
 		t.Fatal(err)
 	}
 	change := func(key string, value any) []byte {
-		changed := map[string]any{}
-		for k, v := range object {
-			changed[k] = v
-		}
+		changed := maps.Clone(object)
 		changed[key] = value
 		data, err := json.Marshal(changed)
 		if err != nil {

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestRunSaysWhatIsWrong(t *testing.T) {
+	for name, c := range map[string]struct {
+		args []string
+		code int
+		want string // in what it says
+	}{
+		"version":        {[]string{"--version"}, 0, ""},
+		"print":          {[]string{"--print-config", "--id", "c1"}, 0, "id: c1"},
+		"unknown flag":   {[]string{"--nonsense"}, exitUsage, "nonsense"},
+		"log level":      {[]string{"--id", "c1", "--log-level", "loud"}, exitUsage, "--log-level"},
+		"id":             {[]string{"--id", "C 1"}, exitUsage, "id"},
+		"two buses":      {[]string{"--id", "c1", "--nats-urls", "nats://x:1", "--nats-routes", "x:2"}, exitUsage, "nats.routes"},
+		"lease":          {[]string{"--id", "c1", "--lease", "1ms"}, exitUsage, "lease"},
+		"peers":          {[]string{"--id", "c1", "--raft-peers", "c1"}, exitUsage, "raft.peers"},
+		"half an id":     {[]string{"--id", "c1", "--tls-ca", "ca.pem"}, exitUsage, "tls"},
+		"data is a file": {[]string{"--id", "c1", "--data", "main.go", "--nats-listen", "127.0.0.1:0"}, exitFailed, "main.go"},
+	} {
+		var stdout, stderr bytes.Buffer
+		code := run(t.Context(), c.args, &stdout, &stderr)
+		if said := stdout.String() + stderr.String(); code != c.code || !strings.Contains(said, c.want) {
+			t.Errorf("%s: exit %d, want %d; said %q, want %q in it", name, code, c.code, said, c.want)
+		}
+	}
+}
+
+// A coordinator alone starts from nothing but an id, and ends when told to.
+func TestRunAlone(t *testing.T) {
+	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
+	defer stop()
+	out, in := net.Pipe()
+	defer func() { _ = out.Close() }()
+	done := make(chan int, 1)
+	go func() {
+		args := []string{
+			"--id", "c1", "--data", filepath.Join(t.TempDir(), "data"),
+			"--nats-listen", "127.0.0.1:0", "--raft-listen", "127.0.0.1:" + freePort(t),
+		}
+		done <- run(ctx, args, in, in)
+		_ = in.Close()
+	}()
+	var said strings.Builder
+	buffer := make([]byte, 4096)
+	for {
+		n, err := out.Read(buffer)
+		said.Write(buffer[:n])
+		if strings.Contains(said.String(), `"message":"leading"`) {
+			stop()
+		}
+		if err != nil {
+			break
+		}
+	}
+	if code := <-done; code != 0 || !strings.Contains(said.String(), `"message":"leading"`) {
+		t.Errorf("exit %d after\n%s", code, said.String())
+	}
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	var lc net.ListenConfig
+	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}

@@ -1,0 +1,135 @@
+package control
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/serin-rollouts/serin/internal/analysis"
+	"github.com/serin-rollouts/serin/internal/api"
+	"github.com/serin-rollouts/serin/internal/rollout"
+)
+
+func revisionOf(id string) rollout.Revision {
+	return rollout.Revision{ID: id, Name: "shop/checkout:" + strings.TrimPrefix(id, "rev-")}
+}
+
+// past makes a service with that history of revisions; those with a ! were
+// rolled back.
+func past(ids ...string) *rollout.Service {
+	svc := &rollout.Service{Name: "checkout"}
+	for i, id := range ids {
+		r := rollout.Rollout{ID: "checkout-" + string(rune('1'+i)), Phase: rollout.Succeeded}
+		if bad, ok := strings.CutSuffix(id, "!"); ok {
+			id, r.Phase = bad, rollout.RolledBack
+		}
+		r.To = revisionOf("rev-" + id)
+		svc.History = append(svc.History, r)
+		if r.Phase == rollout.Succeeded {
+			stable := r.To
+			svc.Stable = &stable
+		}
+	}
+	return svc
+}
+
+func TestEarlierIsTheLastGoodRevision(t *testing.T) {
+	for _, c := range []struct {
+		history []string
+		to      string
+		want    string // rollout; empty: refused
+	}{
+		{[]string{"1"}, "", ""},
+		{[]string{"1", "2"}, "", "checkout-1"},
+		{[]string{"1", "2", "3!"}, "", "checkout-1"},
+		{[]string{"1", "2", "1"}, "", ""}, // back from 2 already: 2 is not before 1
+		{[]string{"1", "2", "3", "2"}, "", "checkout-1"},
+		{[]string{"1", "2", "1", "3"}, "", "checkout-3"},
+		{[]string{"1", "2", "3"}, "1", "checkout-1"},
+		{[]string{"1", "2", "3"}, "checkout-2", "checkout-2"},
+		{[]string{"1", "2", "3"}, "rev-1", "checkout-1"},
+		{[]string{"1", "2!", "3"}, "2", ""},
+		{[]string{"1", "2"}, "2", ""},
+	} {
+		r, refusal := earlier(past(c.history...), c.to)
+		if got := r.ID; got != c.want || (refusal == nil) != (c.want != "") {
+			t.Errorf("%v back to %q: %q, %v; want %q", c.history, c.to, got, refusal, c.want)
+		}
+	}
+}
+
+func TestReturningKnowsARollback(t *testing.T) {
+	svc := past("1", "2")
+	stable, to := revisionOf("rev-2"), revisionOf("rev-1")
+	spec := direct(rollout.Spec{Service: "checkout", Steps: make([]rollout.Step, 4)})
+	svc.Active = &rollout.Rollout{From: &stable, To: to, Spec: spec}
+	if !returning(svc) {
+		t.Error("a rollback is not known as one")
+	}
+	svc.Active.To = revisionOf("rev-3")
+	if returning(svc) {
+		t.Error("a new version passes for a rollback")
+	}
+}
+
+func TestPromoteApprovesOrAdvances(t *testing.T) {
+	step := rollout.Step{Hosts: rollout.HostCount{Count: 1}, Weight: 500, Approve: true}
+	svc := &rollout.Service{Name: "checkout", Epoch: 7, Active: &rollout.Rollout{
+		ID: "checkout-2", Service: "checkout", Hosts: []string{"a"}, Phase: rollout.Progressing,
+		Spec: rollout.Spec{Steps: []rollout.Step{step, {Hosts: rollout.HostCount{Share: rollout.Full}, Weight: rollout.Full}}},
+	}}
+	view := func(epoch uint64) View {
+		return View{Evidence: rollout.Evidence{"checkout": {Hosts: map[string]rollout.HostEvidence{"a": {Epoch: epoch, Settled: true}}}}}
+	}
+	s := &server{}
+	target := rollout.Target{Service: "checkout", Rollout: "checkout-2", Epoch: 7}
+	check := func(name string, v View, c api.Command, want rollout.Command) {
+		t.Helper()
+		got, refusal := s.promote(svc, v, c)
+		if diff := cmp.Diff(want, got); diff != "" || (want == nil) != (refusal != nil) {
+			t.Errorf("%s (-want +got):\n%s refusal %v", name, diff, refusal)
+		}
+	}
+	why := rollout.Why{Cause: rollout.CauseOperator, Text: "by ann"}
+	check("approval", view(7), api.Command{By: "ann"}, rollout.Approve{Target: target})
+	svc.Active.Approved = true
+	check("next step", view(7), api.Command{By: "ann"}, rollout.Advance{Target: target, Why: why})
+	check("not settled", view(6), api.Command{By: "ann"}, nil)
+	check("all the way", view(6), api.Command{By: "ann", Full: true}, rollout.Promote{Target: target, Why: why})
+	svc.Active.Phase = rollout.Preparing
+	check("too early", view(7), api.Command{By: "ann"}, nil)
+}
+
+func TestExplainTellsNumbers(t *testing.T) {
+	d := api.RolloutDetail{
+		RolloutStatus: api.RolloutStatus{
+			ID: "checkout-7", Phase: rollout.RolledBack, From: "1.3.2", To: "1.4.0", Step: 3, Steps: 6,
+			Text: "5xx 2.31% on canary", Started: 1000, Ended: 95_000,
+		},
+		Decisions: []rollout.Event{
+			{Kind: rollout.KindRollingBack, Verdict: &analysis.Verdict{
+				Canary: analysis.Counts{Requests: 2468, Errors: 57}, Stable: analysis.Counts{Requests: 24630, Errors: 101},
+			}},
+			{Kind: rollout.KindRolledBack, ZeroMillis: 180},
+		},
+	}
+	want := "checkout-7 (1.4.0 over 1.3.2) ended RolledBack at step 3 of 6 after 1m34s. 5xx 2.31% on canary." +
+		" Errors when it was decided: 2.3% (57 of 2468) on 1.4.0, 0.41% (101 of 24630) on 1.3.2." +
+		" The last host reported weight 0 after 180 ms."
+	if got := explain(d); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestChangesKeepSecrets(t *testing.T) {
+	from, to := revisionOf("rev-1"), revisionOf("rev-2")
+	from.Image, to.Image = "a@1", "a@2"
+	from.Container = rollout.Container{Port: 80, Env: map[string]string{"KEY": "old", "SAME": "x"}}
+	to.Container = rollout.Container{Port: 81, Env: map[string]string{"KEY": "new", "SAME": "x"}, StopGrace: time.Second}
+	want := []string{"image: a@1 -> a@2", "container.env.KEY changes", "container.port changes", "container.stop_grace changes"}
+	if diff := cmp.Diff(want, changes(from, to)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
