@@ -110,7 +110,7 @@ func newAgent(cfg Config, book *ledger, out outside) *agent {
 		log: cfg.Log.With().Str("component", "agent").Str("host", cfg.Host).Logger(),
 		out: out, ledger: book,
 		leash:     newLeash(now, cfg.Lease),
-		frontends: &frontends{proxy: out.proxy, wanted: map[string]haproxy.Service{}, done: map[string]haproxy.Service{}},
+		frontends: &frontends{proxy: out.proxy, bind: cfg.Bind, wanted: map[string]haproxy.Service{}, done: map[string]haproxy.Service{}},
 		kicked:    make(chan struct{}, 1), rejoined: make(chan struct{}, 1), resolving: make(chan struct{}, resolveAtOnce),
 		services: map[string]*service{},
 	}

@@ -47,6 +47,9 @@ type Config struct {
 
 	Mode    Mode // Managed if empty
 	HAProxy haproxy.Config
+	// Bind is the address on which a managed HAProxy takes the traffic of
+	// services that name only a port; empty means all addresses.
+	Bind string
 
 	// Interval and IdleInterval are used until a leader asks for another;
 	// Lease until a leader tells its own.
@@ -69,6 +72,8 @@ func (c Config) Validate() error {
 		return errors.New("config DataDir: is empty; name a directory for the accepted assignments")
 	case c.Mode != Managed && c.Mode != Existing:
 		return fmt.Errorf("config Mode: %q is neither %q nor %q", c.Mode, Managed, Existing)
+	case c.Bind != "" && net.ParseIP(c.Bind) == nil:
+		return fmt.Errorf("config Bind: %q is no IP address", c.Bind)
 	case c.Interval <= 0 || c.IdleInterval <= 0:
 		return errors.New("config Interval and IdleInterval: must be longer than 0")
 	case c.Lease < time.Second:

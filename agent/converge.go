@@ -58,9 +58,9 @@ func (s *service) pass(ctx context.Context, asks *int) time.Duration {
 	}
 	h, err := s.observe(ctx, a)
 	if err != nil {
-		return s.failed(ctx, "look at the host", problem{text: err.Error()})
+		return s.failed(ctx, turn, "look at the host", problem{text: err.Error()})
 	}
-	op, opctx, done := s.decide(ctx, a, h)
+	op, opctx, done := s.decide(ctx, a, h, turn)
 	defer done()
 	switch op := op.(type) {
 	case plan.Settled:
@@ -75,10 +75,20 @@ func (s *service) pass(ctx context.Context, asks *int) time.Duration {
 		s.agent.reportNow()
 		*asks++
 		return min(lastAsk, firstAsk<<min(*asks-1, 10))
+	default:
+		return s.act(ctx, opctx, op, turn, asks)
 	}
+}
+
+// act does what is to be done now.
+func (s *service) act(ctx, opctx context.Context, op plan.Op, turn uint64, asks *int) time.Duration {
 	*asks = 0
+	if s.memory.repeats(op) {
+		return s.failed(ctx, turn, op.String(), problem{text: op.String() + ": is done, but does not show"})
+	}
 	if err := s.do(opctx, op, turn); err != nil {
-		return s.broke(ctx, opctx, op, err)
+		s.memory.lastOp = "" // it is no wonder that nothing shows
+		return s.broke(ctx, opctx, op, turn, err)
 	}
 	s.memory.failures = 0
 	s.mended(op)
@@ -93,9 +103,12 @@ func (s *service) current() (rollout.Assignment, uint64) {
 
 // decide asks the plan, notes what was seen, and makes the context of the
 // operation: one that may be left off ends when a message changes the plan.
-func (s *service) decide(ctx context.Context, a rollout.Assignment, h plan.Host) (plan.Op, context.Context, func()) {
+func (s *service) decide(ctx context.Context, a rollout.Assignment, h plan.Host, turn uint64) (plan.Op, context.Context, func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.turn != turn { // what was looked at is compared with what is assigned now, or not at all
+		return plan.Wait{Why: "look again", Until: h.Now}, ctx, func() {}
+	}
 	h.Ceiling, h.MayRaise = s.limitLocked(), s.mayRaiseLocked(time.Now())
 	op := plan.Next(a, h)
 	was := s.status
@@ -115,6 +128,7 @@ func (s *service) decide(ctx context.Context, a rollout.Assignment, h plan.Host)
 	switch op.(type) {
 	case plan.Pull, plan.Prove, plan.Drain:
 		s.interrupt = cancel
+	default:
 	}
 	return op, opctx, cancel
 }
@@ -133,7 +147,7 @@ func sightingOf(h plan.Host) sighting {
 }
 
 // broke judges the failure of an operation.
-func (s *service) broke(ctx, opctx context.Context, op plan.Op, err error) time.Duration {
+func (s *service) broke(ctx, opctx context.Context, op plan.Op, turn uint64, err error) time.Duration {
 	switch {
 	case ctx.Err() != nil:
 		return 0
@@ -145,19 +159,22 @@ func (s *service) broke(ctx, opctx context.Context, op plan.Op, err error) time.
 	if _, creates := op.(plan.Create); creates && errors.Is(err, docker.ErrNotFound) {
 		clear(s.memory.images) // somebody has removed it: pull it again
 	}
-	return s.failed(ctx, op.String(), s.judge(op, err))
+	return s.failed(ctx, turn, op.String(), s.judge(op, err))
 }
 
-// failed notes a problem and returns how long to pause.
-func (s *service) failed(ctx context.Context, what string, p problem) time.Duration {
+// failed notes a problem and returns how long to pause. What went wrong in an
+// earlier turn is no problem of what is assigned now.
+func (s *service) failed(ctx context.Context, turn uint64, what string, p problem) time.Duration {
 	if ctx.Err() != nil {
 		return 0
 	}
 	s.memory.failures++
 	s.log.Warn().Str("op", what).Str("problem", p.text).Int("times", s.memory.failures).Msg("not done, trying again")
 	s.mu.Lock()
-	changed := s.status.problem != p
-	s.status.trouble(p)
+	changed := s.turn == turn && s.status.problem != p
+	if changed {
+		s.status.trouble(p)
+	}
 	s.mu.Unlock()
 	if changed {
 		s.agent.reportNow()
@@ -170,6 +187,7 @@ func (s *service) mended(op plan.Op) {
 	switch op.(type) {
 	case plan.Prove, plan.Drain, plan.Detach, plan.Share:
 		return // these do not show that a start or a pull works now
+	default:
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -201,6 +219,7 @@ func (s *service) judge(op plan.Op, err error) problem {
 		p.fatal = isTooFine(err)
 	case plan.EnsureFrontend:
 		p.cause = rollout.CauseStart
+	default:
 	}
 	p.fatal = p.fatal && a.Rollout != ""
 	return p

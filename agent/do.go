@@ -35,7 +35,7 @@ func (s *service) do(ctx context.Context, op plan.Op, turn uint64) error {
 	case plan.Start:
 		return s.start(ctx, op.ID)
 	case plan.Prove:
-		return s.prove(ctx, op)
+		return s.prove(ctx, op, turn)
 	case plan.Stop:
 		return s.stop(ctx, op)
 	case plan.Remove:
@@ -82,8 +82,9 @@ func (s *service) steer(ctx context.Context, op plan.Op, turn uint64) error {
 		return s.raise(ctx, turn, func(ctx context.Context) error { return out.splitter.SetSplit(ctx, s.name, split) })
 	case plan.Promote:
 		return s.raise(ctx, turn, func(ctx context.Context) error { return out.splitter.Promote(ctx, s.name, string(op.Bank)) })
+	default:
+		return fmt.Errorf("%q is nothing for HAProxy", op)
 	}
-	return nil
 }
 
 // raise does what raises traffic, unless something has forbidden it since it

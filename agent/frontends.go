@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/serin-rollouts/serin/agent/haproxy"
@@ -15,6 +16,7 @@ import (
 // given the whole set at once.
 type frontends struct {
 	proxy proxy
+	bind  string // address for services that name only a port; empty: all
 
 	mu     sync.Mutex
 	wanted map[string]haproxy.Service
@@ -26,7 +28,7 @@ type frontends struct {
 func (f *frontends) want(s haproxy.Service) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.wanted[s.Name] = s
+	f.wanted[s.Name] = f.bound(s)
 }
 
 // present tells whether HAProxy has the service as it shall be, or, for one
@@ -38,7 +40,7 @@ func (f *frontends) present(name string, s haproxy.Service, snap haproxy.Snapsho
 	if s.Listen == "" && s.Backend == "" {
 		return shown
 	}
-	return shown && f.done[name] == s
+	return shown && f.done[name] == f.bound(s)
 }
 
 // ensure has HAProxy take the service's traffic. Another service that cannot
@@ -46,7 +48,7 @@ func (f *frontends) present(name string, s haproxy.Service, snap haproxy.Snapsho
 func (f *frontends) ensure(ctx context.Context, s haproxy.Service) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.wanted[s.Name] = s
+	f.wanted[s.Name] = f.bound(s)
 	return f.apply(ctx, s.Name)
 }
 
@@ -59,6 +61,14 @@ func (f *frontends) remove(ctx context.Context, name string) error {
 }
 
 // Private
+
+// bound puts this host's address before a port that stands alone.
+func (f *frontends) bound(s haproxy.Service) haproxy.Service {
+	if strings.HasPrefix(s.Listen, ":") {
+		s.Listen = f.bind + s.Listen
+	}
+	return s
+}
 
 func (f *frontends) apply(ctx context.Context, concerned string) error {
 	try := maps.Clone(f.wanted)

@@ -3,12 +3,10 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/netip"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,9 +19,7 @@ import (
 	"github.com/serin-rollouts/serin/agent/haproxy/haproxytest"
 	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/bus/bustest"
-	"github.com/serin-rollouts/serin/internal/bus/embed"
 	"github.com/serin-rollouts/serin/internal/rollout"
-	"github.com/serin-rollouts/serin/internal/wire"
 )
 
 const (
@@ -34,24 +30,18 @@ const (
 // bench is a host with an agent, in a bubble: a Docker and an HAProxy that
 // speak their protocols, a bus, and a leader that the test plays.
 type bench struct {
-	t       *testing.T
+	*leader
+
 	dir     string
 	docker  *dockertest.Fake
 	haproxy *haproxytest.HAProxy
-	server  *embed.Server
-	conn    *bus.Conn
+	bus     bus.Config
 	images  map[string]string // name -> pinned
 
 	stop func() error // ends the agent
-	late sync.WaitGroup
 
-	mu       sync.Mutex
-	last     wire.Health
-	heard    int
-	answers  bool // the leader grants licences
-	lag      time.Duration
-	assigned map[string]rollout.Assignment
-	sick     map[string]bool // images that never get ready
+	existing bool            // the HAProxy is the user's own
+	sick     map[string]bool // revisions that never get ready; guarded by leader.mu
 }
 
 // inBubble runs a test on a bench.
@@ -71,9 +61,15 @@ func inBubble(t *testing.T, f func(*bench)) {
 
 func newBench(t *testing.T, dir string) *bench {
 	t.Helper()
+	return newBenchWith(t, dir, haproxytest.New())
+}
+
+func newBenchWith(t *testing.T, dir string, proxy *haproxytest.HAProxy) *bench {
+	t.Helper()
+	server := bustest.StartEmpty(t)
 	b := &bench{
-		t: t, dir: dir, images: map[string]string{}, assigned: map[string]rollout.Assignment{}, sick: map[string]bool{}, answers: true,
-		haproxy: haproxytest.New(), server: bustest.StartEmpty(t),
+		dir: dir, images: map[string]string{}, sick: map[string]bool{},
+		haproxy: proxy, existing: proxy.Pid() != 0,
 	}
 	b.docker = dockertest.New(dockertest.Config{OnStop: func(c dockertest.Container) { b.haproxy.Refuse(b.at(c.IP), true) }, OnStart: func(c dockertest.Container) error {
 		b.haproxy.Refuse(b.at(c.IP), false)
@@ -84,32 +80,29 @@ func newBench(t *testing.T, dir string) *bench {
 			t.Error(err)
 		}
 	})
-	b.conn = bustest.Connect(t, b.server)
-	b.subscribe(bus.HealthSubject(host), b.onHealth)
+	b.leader = newLeader(t, host, bustest.Connect(t, server))
+	b.bus = bus.Config{InProcess: server, Log: zerolog.Nop()}
 	b.start()
 	return b
 }
 
 func (b *bench) at(ip netip.Addr) netip.AddrPort { return netip.AddrPortFrom(ip, 8080) }
 
-func (b *bench) subscribe(subject string, f func(bus.Msg)) {
-	b.t.Helper()
-	if _, err := b.conn.Subscribe(subject, f); err != nil {
-		b.t.Fatal(err)
-	}
-}
-
 // config is what start gives to Run.
 func (b *bench) config() Config {
 	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
 		return b.docker.Dial(ctx, network, addr)
 	}
+	mode := Managed
+	if b.existing {
+		mode = Existing
+	}
 	return Config{
-		Host: host, Labels: map[string]string{"role": "web"}, DataDir: b.dir + "/d", Version: "test",
-		Bus:    bus.Config{InProcess: b.server, Log: zerolog.Nop()},
+		Mode: mode, Host: host, Labels: map[string]string{"role": "web"}, DataDir: b.dir + "/d", Version: "test",
+		Bus:    b.bus,
 		Docker: docker.Config{Host: "unix:///docker.sock", Dial: dial, Log: zerolog.Nop()},
 		HAProxy: haproxy.Config{
-			Dir: b.dir + "/h", Dial: b.haproxy.Dial, Listen: b.haproxy.Listen, Launch: b.haproxy.Launch,
+			Dir: b.dir + "/h", Socket: "/admin.sock", Dial: b.haproxy.Dial, Listen: b.haproxy.Listen, Launch: b.haproxy.Launch,
 			Exec: b.haproxy.Exec, Signal: b.haproxy.Signal, Log: zerolog.Nop(),
 		},
 		Dial: b.dialContainer, Log: zerolog.New(zerolog.NewTestWriter(b.t)).Level(zerolog.WarnLevel),
@@ -162,103 +155,6 @@ func (b *bench) end() {
 		b.t.Errorf("agent: %v", err)
 	}
 	b.stop = nil
-}
-
-// onHealth is the leader: it answers each report with all assignments.
-func (b *bench) onHealth(m bus.Msg) {
-	h, err := wire.DecodeHealth(m.Data)
-	if err != nil {
-		b.t.Errorf("health: %v", err)
-		return
-	}
-	b.mu.Lock()
-	b.last, b.heard = h, b.heard+1
-	answers, lag := b.answers, b.lag
-	b.mu.Unlock()
-	if !answers {
-		return
-	}
-	if lag > 0 {
-		b.late.Go(func() {
-			time.Sleep(lag) // in the bubble
-			b.send(h.Nonce)
-		})
-		return
-	}
-	b.send(h.Nonce)
-}
-
-func (b *bench) send(nonce uint64) {
-	m := wire.Assign{Host: host, Nonce: nonce, Leader: "c1", Term: 1, Interval: time.Second, Lease: 10 * time.Second}
-	b.mu.Lock()
-	for _, a := range b.assigned {
-		m.Assignments = append(m.Assignments, a)
-	}
-	b.mu.Unlock()
-	data, err := wire.EncodeAssign(m)
-	if err == nil {
-		err = b.conn.Publish(bus.AssignSubject(host), data)
-	}
-	if err != nil && b.t.Context().Err() == nil {
-		b.t.Errorf("assign: %v", err)
-	}
-}
-
-// assign has the leader want this from now on, and say so at once.
-func (b *bench) assign(a rollout.Assignment) {
-	b.mu.Lock()
-	b.assigned[a.Service] = a
-	answers := b.answers
-	b.mu.Unlock()
-	if answers {
-		b.send(0)
-	}
-}
-
-func (b *bench) wave(w rollout.Wave) {
-	b.t.Helper()
-	data, err := wire.EncodeWave(w)
-	if err == nil {
-		err = b.conn.Publish(bus.StepSubject(w.Service), data)
-	}
-	if err != nil {
-		b.t.Fatal(err)
-	}
-}
-
-func (b *bench) leads(yes bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.answers = yes
-}
-
-// service is the last report's part about the shop.
-func (b *bench) service() wire.ServiceHealth {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, s := range b.last.Services {
-		if s.Service == shop {
-			return s
-		}
-	}
-	return wire.ServiceHealth{}
-}
-
-// until waits, in the bubble's time, for what a report shall say.
-func (b *bench) until(what string, limit time.Duration, ok func(wire.ServiceHealth) bool) wire.ServiceHealth {
-	b.t.Helper()
-	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
-		if s := b.service(); ok(s) {
-			return s
-		}
-	}
-	b.t.Fatalf("%s: not within %s; last report: %+v\ncontainers: %+v", what, limit, b.service(), b.docker.Containers())
-	return wire.ServiceHealth{}
-}
-
-func (b *bench) settled(epoch uint64) wire.ServiceHealth {
-	b.t.Helper()
-	return b.until(fmt.Sprintf("settled at %d", epoch), time.Minute, func(s wire.ServiceHealth) bool { return s.Epoch == epoch && s.Settled })
 }
 
 // revision makes an image on the host and a revision of it.

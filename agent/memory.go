@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/serin-rollouts/serin/agent/docker"
+	"github.com/serin-rollouts/serin/agent/plan"
 )
 
 const (
@@ -27,7 +28,9 @@ type memory struct {
 	zeroSince  map[string]time.Duration // slot
 	images     map[string]bool
 	revisions  map[string]string // of containers, as last seen
-	failures   int               // of operations, in a row
+	lastOp     string
+	inARow     int // lastOp was to be done
+	failures   int // of operations, in a row
 }
 
 type start struct {
@@ -41,6 +44,22 @@ func newMemory() memory {
 		counted: map[string]bool{}, attachedAt: map[string]time.Duration{}, quietSince: map[string]time.Duration{},
 		zeroSince: map[string]time.Duration{}, images: map[string]bool{}, revisions: map[string]string{},
 	}
+}
+
+// repeats tells whether an operation is to be done that was done several times
+// in a row, without an effect on the plan.
+func (m *memory) repeats(op plan.Op) bool {
+	switch op.(type) {
+	case plan.Prove, plan.Drain:
+		m.lastOp = ""
+		return false
+	default:
+	}
+	if text := op.String(); text != m.lastOp {
+		m.lastOp, m.inARow = text, 0
+	}
+	m.inARow++
+	return m.inARow > tooOften && m.inARow%2 == 0 // now and then it is tried all the same
 }
 
 // isReady tells whether a running container was proved ready since its start.

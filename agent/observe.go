@@ -62,7 +62,7 @@ func (s *service) observe(ctx context.Context, a rollout.Assignment) (plan.Host,
 	}
 	s.forget(found)
 	s.countDeaths(ctx, found, a)
-	if h.Images, err = s.images(ctx, a, h); err != nil {
+	if h.Images, err = s.images(ctx, a); err != nil {
 		return plan.Host{}, err
 	}
 	return h, nil
@@ -180,12 +180,13 @@ func plainWeight(slot haproxy.Slot, split haproxy.Split) int {
 
 func weightRouting(a rollout.Assignment) bool { return a.Frontend.Routing == rollout.Weighted }
 
-// images asks Docker for what the assignment needs and no container proves.
-func (s *service) images(ctx context.Context, a rollout.Assignment, h plan.Host) ([]string, error) {
+// images asks Docker for what the assignment needs. A container proves nothing:
+// its image may be gone, and the next replica needs it.
+func (s *service) images(ctx context.Context, a rollout.Assignment) ([]string, error) {
 	var here []string
 	for _, image := range wantedImages(a) {
 		known := s.memory.images[image]
-		if !known && !runs(h, a, image) {
+		if !known {
 			var err error
 			if known, err = s.agent.out.library.HasImage(ctx, image); err != nil {
 				return nil, fmt.Errorf("look for image %s: %w", image, err)

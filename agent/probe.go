@@ -31,7 +31,7 @@ var errNotReady = errors.New("not ready yet")
 // Private
 
 // prove asks the containers, until one of them is ready or the spell is over.
-func (s *service) prove(ctx context.Context, op plan.Prove) error {
+func (s *service) prove(ctx context.Context, op plan.Prove, turn uint64) error {
 	health := op.Revision.Container.Health
 	last := make([]error, len(op.Containers))
 	end := s.agent.now() + proveSpell
@@ -50,7 +50,7 @@ func (s *service) prove(ctx context.Context, op plan.Prove) error {
 		}
 	}
 	for i, c := range op.Containers {
-		s.overdue(ctx, op.Revision, c, last[i])
+		s.overdue(ctx, turn, op.Revision, c, last[i])
 	}
 	return errNotReady
 }
@@ -117,7 +117,7 @@ func (s *service) proved(ctx context.Context, id string) error {
 }
 
 // overdue makes a problem of a container that should have been ready by now.
-func (s *service) overdue(ctx context.Context, rev rollout.Revision, c plan.Container, last error) {
+func (s *service) overdue(ctx context.Context, turn uint64, rev rollout.Revision, c plan.Container, last error) {
 	since, ok := s.memory.runsSince[c.ID]
 	if !ok {
 		s.memory.runsSince[c.ID] = s.agent.now()
@@ -134,7 +134,7 @@ func (s *service) overdue(ctx context.Context, rev rollout.Revision, c plan.Cont
 		fatal: a.Rollout != "" && isNew(a, rev.ID),
 	}
 	s.mu.Lock()
-	changed := s.status.problem.text == "" || s.status.problem.fatal != p.fatal
+	changed := s.turn == turn && (s.status.problem.text == "" || s.status.problem.fatal != p.fatal)
 	if changed {
 		s.status.trouble(p)
 	}

@@ -120,6 +120,7 @@ func (s *session) until(most int) string {
 		switch op.(type) {
 		case plan.Wait, plan.Ask, plan.Settled:
 			return b.String()
+		default:
 		}
 		s.w.do(op, enough)
 	}
