@@ -13,6 +13,7 @@ const (
 	idleInterval  = 5 * time.Second // of reports where no rollout runs
 	liveFor       = 3 * idleInterval
 	forgetAfter   = 24 * time.Hour
+	forgetEvery   = time.Minute
 	refreshAfter  = 3 * idleInterval // a host that needs nothing is answered this often
 	gatherLongest = idleInterval + time.Second
 )
@@ -36,7 +37,8 @@ type want struct {
 
 // fleet is all hosts that have reported to this leader. Only the loop uses it.
 type fleet struct {
-	hosts map[string]*host
+	hosts  map[string]*host
+	forgot time.Duration // when the silent were last forgotten
 }
 
 func newFleet() *fleet { return &fleet{hosts: map[string]*host{}} }
@@ -108,6 +110,11 @@ func (h *host) update(s *rollout.State) {
 	}
 }
 
+// forget drops hosts that are silent for long, now and then.
 func (f *fleet) forget(now time.Duration) {
+	if now-f.forgot < forgetEvery {
+		return
+	}
+	f.forgot = now
 	maps.DeleteFunc(f.hosts, func(_ string, h *host) bool { return now-h.seen > forgetAfter })
 }
