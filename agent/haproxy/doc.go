@@ -38,6 +38,9 @@
 // state returns and the caller, who is level-triggered, applies its wish again.
 // HAProxy's own server-state file is not used: it loses the IP over a reload.
 //
+// The process is a daemon in a session of its own, so it outlives the agent; a
+// systemd unit of the agent needs KillMode=process for that.
+//
 // # Concurrency
 //
 // All methods may be called from several goroutines. Changes and reloads share

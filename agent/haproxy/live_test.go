@@ -7,7 +7,6 @@ import (
 	"os"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/rs/zerolog"
@@ -165,118 +164,6 @@ func tail(t *testing.T, m *haproxy.Managed, f func(haproxy.Record)) {
 	})
 }
 
-func TestReloadUnderLoad(t *testing.T) {
-	t.Parallel()
-	v := startLive(t, true)
-	canary := startContainer(t, "127.0.0.3", "canary")
-	must(t, v.Attach(t.Context(), "web", "b1", canary.addr))
-	want := haproxy.Split{Share: 2500, Salt: "r7", Bank: "b", Replicas: 1}
-	must(t, v.SetSplit(t.Context(), "web", want))
-	l := startLoad(t, v.service.Listen)
-	l.more(t, 50)
-	services := []haproxy.Service{v.service}
-	pid := observe(t, v).Pid
-	for _, name := range []string{"two", "three", "four"} {
-		services = append(services, haproxy.Service{Name: name, Listen: freeAddr(t)})
-		must(t, v.Ensure(t.Context(), services))
-		snap := observe(t, v)
-		be := snap.Backends["web"]
-		a, _ := be.Slot("a1")
-		b, _ := be.Slot("b1")
-		if a.Addr != v.stable.addr || a.Weight != 100 || b.Addr != canary.addr || !b.Up || be.Split != want {
-			t.Errorf("after a reload: a1 %+v, b1 %+v, split %+v", a, b, be.Split)
-		}
-		if len(snap.Backends) != len(services) || snap.Pid == pid {
-			t.Errorf("%d backends, worker %d", len(snap.Backends), snap.Pid)
-		}
-		pid = snap.Pid
-		l.more(t, 60)
-	}
-	must(t, v.Ensure(t.Context(), services[:1])) // and away with them again
-	l.more(t, 60)
-	l.none(t)
-}
-
-func TestAgentRestartAdopts(t *testing.T) {
-	t.Parallel()
-	v := startLive(t, true)
-	l := startLoad(t, v.service.Listen)
-	canary := startContainer(t, "127.0.0.3", "canary")
-	must(t, v.Attach(t.Context(), "web", "b1", canary.addr))
-	want := haproxy.Split{Share: 1500, Salt: "r7", Bank: "b", Replicas: 1}
-	must(t, v.SetSplit(t.Context(), "web", want))
-	before := observe(t, v)
-	must(t, v.Close())
-
-	second, err := haproxy.OpenManaged(t.Context(), v.cfg)
-	must(t, err)
-	must(t, second.Ensure(t.Context(), []haproxy.Service{v.service}))
-	after := observe(t, second)
-	if after.Pid != before.Pid || after.OldWorkers || after.Backends["web"].Split != want {
-		t.Errorf("before %+v\nafter  %+v", before, after)
-	}
-	must(t, second.Zero(t.Context(), "web")) // it steers it, too
-	l.more(t, 60)
-	l.none(t)
-}
-
-// A HAProxy that died comes back with what it last served.
-func TestDeadHAProxyComesBack(t *testing.T) {
-	t.Parallel()
-	v := startLive(t, true)
-	canary := startContainer(t, "127.0.0.3", "canary")
-	must(t, v.Attach(t.Context(), "web", "b1", canary.addr))
-	want := haproxy.Split{Share: 1500, Salt: "r7", Bank: "b", Replicas: 1}
-	must(t, v.SetSplit(t.Context(), "web", want))
-	for range 2 {
-		worker := observe(t, v).Pid
-		must(t, syscall.Kill(worker, syscall.SIGKILL)) // our own; its master ends as well
-		eventually(t, "HAProxy's end", func() bool {
-			_, err := v.Observe(t.Context())
-			return errors.Is(err, haproxy.ErrUnavailable)
-		})
-		must(t, v.Ensure(t.Context(), []haproxy.Service{v.service}))
-		snap := observe(t, v)
-		be := snap.Backends["web"]
-		b, _ := be.Slot("b1")
-		if snap.Pid == worker || be.Split != want || b.Addr != canary.addr || !b.Up {
-			t.Errorf("after a crash: %+v", snap)
-		}
-		if err := request(t.Context(), http.DefaultClient, "http://"+v.service.Listen, http.MethodGet); err != nil {
-			t.Error(err)
-		}
-	}
-}
-
-// The master dies: whether its worker follows it or not, Ensure makes it whole.
-func TestDeadMasterIsReplaced(t *testing.T) {
-	t.Parallel()
-	v := startLive(t, true)
-	must(t, v.Ensure(t.Context(), []haproxy.Service{v.service}))
-	master := readPid(t, v.cfg.Dir)
-	must(t, syscall.Kill(master, syscall.SIGKILL))
-	eventually(t, "Ensure to succeed", func() bool {
-		return v.Ensure(t.Context(), []haproxy.Service{v.service}) == nil && readPid(t, v.cfg.Dir) != master
-	})
-	if snap := observe(t, v); snap.Backends["web"].Slots[0].Addr != v.stable.addr {
-		t.Errorf("%+v", snap)
-	}
-	if err := request(t.Context(), http.DefaultClient, "http://"+v.service.Listen, http.MethodGet); err != nil {
-		t.Error(err)
-	}
-}
-
-func readPid(t *testing.T, dir string) int {
-	t.Helper()
-	data, err := os.ReadFile(dir + "/haproxy.pid")
-	must(t, err)
-	n := 0
-	for _, c := range strings.TrimSpace(string(data)) {
-		n = 10*n + int(c-'0')
-	}
-	return n
-}
-
 func TestBusyPortChangesNothing(t *testing.T) {
 	t.Parallel()
 	v := startLive(t, true)
@@ -366,28 +253,65 @@ func TestRenderedFile(t *testing.T) {
 	}
 }
 
-// A client's idle connection survives a reload in the old worker; what is
-// decided after the reload holds for its next request, too.
-func TestOldWorkerIsTold(t *testing.T) {
+// A host may have no service (yet, or any more).
+func TestNoServices(t *testing.T) {
 	t.Parallel()
-	v := startLive(t, true)
-	canary := startContainer(t, "127.0.0.3", "canary")
-	must(t, v.Attach(t.Context(), "web", "b1", canary.addr))
-	must(t, v.SetSplit(t.Context(), "web", haproxy.Split{Share: 10000, Salt: "r7", Bank: "b", Replicas: 1}))
-	c := &http.Client{Transport: &http.Transport{}}
-	defer c.CloseIdleConnections()
-	must(t, request(t.Context(), c, "http://"+v.service.Listen, http.MethodPost))
-	if n := canary.requests.Load(); n != 1 {
-		t.Fatalf("the canary got %d requests", n)
+	needHAProxy(t)
+	m := openManaged(t, haproxy.Config{Dir: shortDir(t)})
+	must(t, m.Ensure(t.Context(), nil))
+	service := haproxy.Service{Name: "web", Listen: freeAddr(t)}
+	must(t, m.Ensure(t.Context(), []haproxy.Service{service}))
+	must(t, m.Ensure(t.Context(), nil))
+	must(t, m.Ensure(t.Context(), []haproxy.Service{service}))
+	if got := observe(t, m).Backends; len(got) != 1 {
+		t.Errorf("%+v", got)
 	}
-	must(t, v.Ensure(t.Context(), []haproxy.Service{v.service, {Name: "two", Listen: freeAddr(t)}}))
-	if !observe(t, v).OldWorkers {
-		t.Fatal("no old worker holds the idle connection")
+}
+
+// The log ring over TCP finds a reader that restarts.
+func TestTailOverTCP(t *testing.T) {
+	t.Parallel()
+	needHAProxy(t)
+	m := openManaged(t, haproxy.Config{Dir: shortDir(t), LogAddr: "127.0.0.1:0"})
+	service := haproxy.Service{Name: "web", Listen: freeAddr(t), Sticky: true}
+	must(t, m.Ensure(t.Context(), []haproxy.Service{service}))
+	for range 2 {
+		ctx, cancel := context.WithCancel(t.Context())
+		got, done := make(chan haproxy.Record, 10_000), make(chan error, 1)
+		go func() { done <- m.Tail(ctx, func(r haproxy.Record) { got <- r }) }()
+		// The lines that HAProxy writes into the connection of a reader that has
+		// just gone are lost; so ask until one arrives.
+		eventually(t, "a log line", func() bool {
+			if request(t.Context(), http.DefaultClient, "http://"+service.Listen, http.MethodGet) == nil {
+				t.Error("an answer without a server")
+			}
+			return len(got) > 0
+		})
+		if r := <-got; r.Status != http.StatusServiceUnavailable || r.Slot != "" || r.Service != "web" {
+			t.Errorf("%+v", r)
+		}
+		cancel()
+		must(t, <-done)
 	}
-	must(t, v.Zero(t.Context(), "web"))
-	must(t, request(t.Context(), c, "http://"+v.service.Listen, http.MethodPost))
-	if n := canary.requests.Load(); n != 1 {
-		t.Errorf("the old worker sent a request to the canary after Zero")
+}
+
+func BenchmarkZero(b *testing.B) {
+	dir, err := os.MkdirTemp("", "hap") //nolint:usetesting // see shortDir
+	if err != nil {
+		b.Fatal(err)
 	}
-	eventually(t, "the old worker's end", func() bool { return !observe(t, v).OldWorkers })
+	defer func() { _ = os.RemoveAll(dir) }()
+	m, err := haproxy.OpenManaged(b.Context(), haproxy.Config{Dir: dir})
+	if err != nil {
+		b.Skip(err)
+	}
+	defer func() { _ = m.Stop(b.Context()) }()
+	if err := m.Ensure(b.Context(), []haproxy.Service{{Name: "web", Listen: "127.0.0.1:28399", Sticky: true}}); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if err := m.Zero(b.Context(), "web"); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

@@ -190,16 +190,16 @@ func (m *Managed) reload(ctx context.Context, fingerprint string) error {
 // connections of the admin socket, and a command that it gets is lost.
 func (m *Managed) await(ctx context.Context, fingerprint string) error {
 	const inARow = 3
-	seen := 0
-	for seen < inARow {
-		l, err := m.look(ctx, false)
-		if err == nil && l.info.description == fingerprint {
+	for seen := 0; seen < inARow; {
+		l, lerr := m.look(ctx, false)
+		p, perr := m.proc(ctx)
+		switch {
+		case perr == nil && p.failed > 0:
+			return errors.New("the new worker did not start")
+		case lerr == nil && perr == nil && l.info.description == fingerprint:
 			seen++
-		} else {
+		default: // the master opens its socket a little later than the worker
 			seen = 0
-			if p, err := m.proc(ctx); err == nil && p.failed > 0 {
-				return errors.New("the new worker did not start")
-			}
 		}
 		if err := pause(ctx); err != nil {
 			return fmt.Errorf("wait for the new worker: %w", err)
