@@ -139,7 +139,15 @@ func (b *bench) start() {
 	b.t.Helper()
 	ctx, cancel := context.WithCancel(b.t.Context())
 	done := make(chan error, 1)
-	go func() { done <- Run(ctx, b.config()) }()
+	go func() {
+		err := Run(ctx, b.config())
+		for err != nil && ctx.Err() == nil { // as a supervisor does
+			if err = pause(ctx, time.Second); err == nil {
+				err = Run(ctx, b.config())
+			}
+		}
+		done <- ended(err)
+	}()
 	b.stop = func() error {
 		cancel()
 		return <-done
