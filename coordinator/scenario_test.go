@@ -5,8 +5,13 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/serin-rollouts/serin/internal/api"
 	"github.com/serin-rollouts/serin/internal/bus"
@@ -316,4 +321,79 @@ func TestPlanAndReads(t *testing.T) {
 			t.Errorf("last state: %v, %+v", err, status)
 		}
 	})
+}
+
+func TestBeatsComeFromAVerifiedLeaderOnly(t *testing.T) {
+	inBubble(t, 1, func(b *bench) {
+		var beats atomic.Int64
+		if _, err := b.conn.Subscribe(bus.BeatSubject, func(bus.Msg) { beats.Add(1) }); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(DefaultLease)
+		if n := beats.Load(); n < beatsPerLease-1 || n > beatsPerLease+1 {
+			t.Errorf("%d beats in one lease, want about %d", n, beatsPerLease)
+		}
+		b.group.isolate("c1")
+		before := beats.Load()
+		time.Sleep(10 * DefaultLease)
+		if n := beats.Load() - before; n > 0 {
+			t.Errorf("%d beats of a leader that is cut off", n)
+		}
+	})
+}
+
+func TestTriggerWaitsForALeader(t *testing.T) {
+	inBubble(t, 2, func(b *bench) {
+		b.ends["c1"]()
+		synctest.Wait()
+		for range 3 {
+			trigger := encodeJSON(t, api.Trigger{ID: "1", Spec: specText("shop/checkout:1", ungated)})
+			if err := b.conn.Publish(bus.TriggerSubject(checkout), trigger); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Hour)
+		b.group.elect("c2")
+		b.lead("c2", 2)
+		b.until("checkout-1", rollout.Succeeded)
+		if n := b.submissions(); n != 1 {
+			t.Errorf("%d rollouts were started by one trigger, published three times", n)
+		}
+	})
+}
+
+// Without its streams the bus still carries rollouts.
+func TestRolloutWithoutJetStream(t *testing.T) {
+	inBubble(t, 2, func(b *bench) {
+		ctx, stop := context.WithTimeout(b.ctx, time.Minute)
+		defer stop()
+		if err := b.dropStreams(ctx); err != nil {
+			t.Fatal(err)
+		}
+		b.install()
+		b.group.mu.Lock()
+		defer b.group.mu.Unlock()
+		if waiting := uint64(len(b.group.state.Outbox)); waiting != b.group.state.EventSeq {
+			t.Errorf("%d of %d events wait in the state", waiting, b.group.state.EventSeq)
+		}
+	})
+}
+
+// dropStreams deletes the streams as an operator might.
+func (b *bench) dropStreams(ctx context.Context) error {
+	nc, err := nats.Connect("", nats.InProcessServer(b.server))
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{bus.TriggersStream, bus.EventsStream, bus.StateStream} {
+		if err := js.DeleteStream(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
