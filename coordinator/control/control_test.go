@@ -123,6 +123,21 @@ func TestExplainTellsNumbers(t *testing.T) {
 	}
 }
 
+func TestExplainNamesTheHostsInTrouble(t *testing.T) {
+	d := api.RolloutDetail{
+		RolloutStatus: api.RolloutStatus{
+			ID: "checkout-1", Phase: rollout.Preparing, To: "1.0.0", Step: 1, Steps: 2, Fleet: 2,
+			Waiting: "waits for the image on web-01, web-02",
+		},
+		Hosts: []api.RolloutHost{{Host: "web-01"}, {Host: "web-02", Problem: "no space left"}},
+	}
+	want := "checkout-1 (1.0.0 over nothing) is Preparing at step 1 of 2: 0% of the traffic of 0 of 2 hosts." +
+		" It waits for the image on web-01, web-02. web-02: no space left."
+	if got := explain(d); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
 func TestChangesKeepSecrets(t *testing.T) {
 	from, to := revisionOf("rev-1"), revisionOf("rev-2")
 	from.Image, to.Image = "a@1", "a@2"

@@ -135,6 +135,7 @@ func explain(d api.RolloutDetail) string {
 	if d.Waiting != "" && !strings.Contains(d.Waiting, d.Text) || d.Waiting != "" && d.Text == "" {
 		fmt.Fprintf(&b, " It %s.", strings.TrimSuffix(d.Waiting, "."))
 	}
+	b.WriteString(troubles(d))
 	if v := d.Verdict; v != nil {
 		fmt.Fprintf(&b, " Errors: %s on %s, %s on %s.", rate(v.Canary), d.To, rate(v.Stable), orNothing(d.From))
 	} else if e, ok := lastVerdict(d.Decisions); ok {
@@ -147,6 +148,25 @@ func explain(d api.RolloutDetail) string {
 		if e.Kind == rollout.KindRolledBack && e.ZeroMillis > 0 {
 			fmt.Fprintf(&b, " The last host reported weight 0 after %d ms.", e.ZeroMillis)
 		}
+	}
+	return b.String()
+}
+
+// troubles names up to three hosts that cannot go on, and why, unless the text
+// that waits says so already.
+func troubles(d api.RolloutDetail) string {
+	const most = 3
+	var b strings.Builder
+	told := 0
+	for _, h := range d.Hosts {
+		if h.Problem == "" || strings.Contains(d.Waiting, h.Problem) {
+			continue
+		}
+		if told++; told > most {
+			b.WriteString(" Other hosts have problems, too.")
+			break
+		}
+		fmt.Fprintf(&b, " %s: %s.", h.Host, strings.TrimSuffix(h.Problem, "."))
 	}
 	return b.String()
 }
