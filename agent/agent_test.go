@@ -443,3 +443,25 @@ func TestTooFine(t *testing.T) {
 		}
 	})
 }
+
+// TestBeforeTheFirstInstall: HAProxy does not run before there is something to
+// serve. Images come all the same, and nothing to do is settled.
+func TestBeforeTheFirstInstall(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		r1 := b.revision("1", 1)
+		a := rollout.Assignment{Service: shop, Epoch: 5, Rollout: "shop-1", Prefetch: []string{r1.Image}, OnControlLoss: rollout.RevertOnLoss}
+		b.assign(a)
+		if s := b.settled(5); !s.HasImage || s.Problem != "" {
+			t.Errorf("preparing: %+v", s)
+		}
+		a.Epoch, a.Prefetch = 6, nil
+		b.assign(a)
+		b.settled(6) // it was aborted
+		b.assign(b.want(7, r1, nil, 0))
+		b.settled(7)
+		b.assign(rollout.Assignment{Service: shop, Epoch: 8, Rollout: "shop-2", OnControlLoss: rollout.RevertOnLoss})
+		if s := b.settled(8); len(b.names()) != 0 || s.Stable != "" {
+			t.Errorf("the installation was taken back: %+v, containers %v", s, b.names())
+		}
+	})
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -37,12 +38,15 @@ func (s *service) observe(ctx context.Context, a rollout.Assignment) (plan.Host,
 	ctx, cancel := context.WithTimeout(ctx, observeTimeout)
 	defer cancel()
 	snap, err := s.agent.observeProxy(ctx)
-	if err != nil && (a.Stable == nil || !errors.Is(err, haproxy.ErrUnavailable)) {
+	if err != nil && !errors.Is(err, haproxy.ErrUnavailable) {
 		return plan.Host{}, err
 	}
-	found, err := s.agent.out.engine.List(ctx, s.labels())
-	if err != nil {
-		return plan.Host{}, err
+	found, listErr := s.agent.out.engine.List(ctx, s.labels())
+	if listErr != nil {
+		return plan.Host{}, listErr
+	}
+	if err != nil && a.Stable == nil && anyRuns(found) {
+		return plan.Host{}, err // what is to go has to be seen first: it may be in use
 	}
 	front := frontendOf(a)
 	if a.Stable == nil && a.Canary == nil {
@@ -69,6 +73,10 @@ func (s *service) observe(ctx context.Context, a rollout.Assignment) (plan.Host,
 }
 
 // Private
+
+func anyRuns(found []docker.Container) bool {
+	return slices.ContainsFunc(found, func(c docker.Container) bool { return stateOf(c.State) == plan.Running })
+}
 
 func (s *service) forget(found []docker.Container) {
 	here := s.memory.forget(found)

@@ -87,18 +87,18 @@ func (s *service) react(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// lowerTo lowers the share. If a raise was under way, it may have come last:
-// then once more.
+// lowerTo lowers the share. Whoever has it lowered has started a new turn
+// before, so that no raise begins any more; one that is under way may come
+// last, and then it is lowered once more.
 func (s *service) lowerTo(ctx context.Context, split plan.Split, limit int) error {
 	began := time.Now()
-	err := s.lowerOnce(ctx, split, limit)
-	raced := !s.gate.TryLock()
-	if raced {
-		s.gate.Lock()
+	raising := !s.gate.TryLock()
+	if !raising {
+		s.gate.Unlock()
 	}
-	s.gate.Unlock()
-	if raced {
-		err = s.lowerOnce(ctx, split, limit)
+	err := s.lowerOnce(ctx, split, limit)
+	if raising {
+		err = s.lowerAfterRaise(ctx, split, limit)
 	}
 	if err != nil {
 		return fmt.Errorf("lower the canary to %s: %w", rollout.Percent(limit), err)
@@ -109,6 +109,12 @@ func (s *service) lowerTo(ctx context.Context, split plan.Split, limit int) erro
 	s.log.Warn().Int("weight", limit).Dur("took", time.Since(began)).Msg("canary lowered")
 	s.agent.reportNow()
 	return nil
+}
+
+func (s *service) lowerAfterRaise(ctx context.Context, split plan.Split, limit int) error {
+	s.gate.Lock()
+	defer s.gate.Unlock()
+	return s.lowerOnce(ctx, split, limit)
 }
 
 func (s *service) lowerOnce(ctx context.Context, split plan.Split, limit int) error {
