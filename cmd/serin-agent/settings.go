@@ -41,6 +41,7 @@ type haproxySettings struct {
 	Mode   string `yaml:"mode" doc:"managed: the agent runs HAProxy; existing: it steers yours"`
 	Dir    string `yaml:"dir" doc:"directory for HAProxy's files; default: haproxy in data"`
 	Binary string `yaml:"binary" doc:"HAProxy's executable, for managed"`
+	Bind   string `yaml:"bind" doc:"address for services that listen on a port alone; default: all"`
 	Socket string `yaml:"socket" doc:"admin socket of your HAProxy, for existing"`
 }
 
@@ -78,6 +79,7 @@ func (s settings) config(log zerolog.Logger) agent.Config {
 		},
 		Docker: docker.Config{Host: s.Docker, RegistryConfig: s.Registry, Log: log.With().Str("component", "docker").Logger()},
 		Mode:   agent.Mode(s.HAProxy.Mode),
+		Bind:   s.HAProxy.Bind,
 		HAProxy: haproxy.Config{
 			Dir: dir, Binary: s.HAProxy.Binary, Socket: s.HAProxy.Socket,
 			Log: log.With().Str("component", "haproxy").Logger(),

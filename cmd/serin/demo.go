@@ -1,14 +1,9 @@
 package main
 
 import (
-	"context"
-	"fmt"
-	"net"
-
 	"github.com/spf13/cobra"
 
 	"github.com/serin-rollouts/serin/internal/demo"
-	"github.com/serin-rollouts/serin/internal/demoimage"
 )
 
 func newDemo(a *app) *cobra.Command {
@@ -69,20 +64,12 @@ func newDemoRegistry() *cobra.Command {
 		Hidden: true,
 		Args:   cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return serveRegistry(cmd.Context(), listen, dir)
+			return demo.Registry(cmd.Context(), listen, dir)
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:0", "its address, on loopback")
 	cmd.Flags().StringVar(&dir, "dir", "", "where it keeps layers; in memory if empty")
 	return cmd
-}
-
-func serveRegistry(ctx context.Context, listen, dir string) error {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", listen)
-	if err != nil {
-		return fmt.Errorf("open registry: %w", err)
-	}
-	return demoimage.Serve(ctx, listener, dir)
 }
 
 func newDemoSweep(a *app) *cobra.Command {

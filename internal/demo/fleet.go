@@ -145,7 +145,7 @@ func (r *run) connect(ctx context.Context) (*bus.Conn, error) {
 	return bus.Connect(ctx, bus.Config{URLs: r.natsURLs(), Name: "serin-demo"})
 }
 
-// awaitHosts waits until a leader knows all hosts.
+// awaitHosts waits until a leader knows all hosts and the streams are there.
 func (r *run) awaitHosts(ctx context.Context) error {
 	conn, err := r.connect(ctx)
 	if err != nil {
@@ -160,9 +160,14 @@ func (r *run) awaitHosts(ctx context.Context) error {
 			return err
 		}
 		status, err := api.DecodeAnswer[api.ClusterStatus](answer.Data)
-		if err == nil && status.Hosts < len(r.hosts) {
-			err = fmt.Errorf("%d of %d agents are here", status.Hosts, len(r.hosts))
+		if err != nil {
+			return err
 		}
+		if status.Hosts < len(r.hosts) {
+			return fmt.Errorf("%d of %d agents are here", status.Hosts, len(r.hosts))
+		}
+		// A trigger that is published and forgotten needs the streams.
+		_, err = conn.LastEvent(ask)
 		return err
 	})
 }

@@ -56,7 +56,7 @@ func (r *run) rollOut(ctx context.Context, version string, load *load) ([]rollou
 		if err != nil {
 			return err
 		}
-		if len(events) == 0 && e.Key != "id:"+id {
+		if len(events) == 0 && e.Key != "id:"+service+":"+id {
 			return nil // of an earlier rollout
 		}
 		if e.Kind == rollout.KindRefused {
