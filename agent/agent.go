@@ -48,7 +48,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, conn.Close()) }() //nolint:contextcheck // it says goodbye after ctx has ended
+	defer func() { err = errors.Join(err, hangUp(conn)) }() //nolint:contextcheck // it says goodbye after ctx has ended
 	a := newAgent(cfg, book, outside{
 		engine: engine, library: engine, proxy: balancer, splitter: balancer, bus: conn,
 		dockerVersion: info.EngineVersion,
@@ -57,6 +57,14 @@ func Run(ctx context.Context, cfg Config) (err error) {
 }
 
 // Private
+
+// hangUp ends the connection; a bus that has gone before us is no failure.
+func hangUp(conn *bus.Conn) error {
+	if err := conn.Close(); err != nil && !errors.Is(err, bus.ErrNotConnected) {
+		return err
+	}
+	return nil
+}
 
 // balancer is either kind of HAProxy.
 type balancer interface {

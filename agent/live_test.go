@@ -105,9 +105,9 @@ func newLive(t *testing.T) *live {
 	needHAProxy(t)
 	host := fmt.Sprintf("live-%d", os.Getpid())
 	v := &live{dir: t.TempDir(), registry: serveImages(t), binary: build(t), listen: freeAddr(t), engine: engine}
-	t.Cleanup(v.cleanUp)
 	server := bustest.StartEmpty(t)
 	v.leader = newLeader(t, host, bustest.Connect(t, server))
+	t.Cleanup(v.cleanUp) // before the bus ends
 	v.bus = bus.Config{InProcess: server, Log: zerolog.Nop()}
 	return v
 }
