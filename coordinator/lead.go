@@ -2,8 +2,6 @@ package coordinator
 
 import (
 	"context"
-	"maps"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,9 +27,8 @@ type ledger interface {
 }
 
 const (
-	self       = "serin"                // who decides where nobody is named
-	restFrom   = time.Millisecond       // a pass of the loop that takes longer is followed by a rest
-	retryAfter = 200 * time.Millisecond // a proposal that failed while we lead
+	self     = "serin"          // who decides where nobody is named
+	restFrom = time.Millisecond // a pass of the loop that takes longer is followed by a rest
 )
 
 // leader is one term of leading. Everything in it begins after the barrier and
@@ -258,45 +255,6 @@ func (l *leader) allHeard(s *rollout.State) bool {
 	return heard
 }
 
-// proposeDecision hands a decision to Raft without waiting: the loop goes on
-// hearing. One at a time for a service, since Decide repeats itself until the
-// state has changed.
-func (l *leader) proposeDecision(ctx context.Context, c rollout.Command) {
-	t, ok := targetOf(c)
-	if _, busy := l.pending[t.Service]; !ok || busy {
-		return
-	}
-	l.pending[t.Service] = struct{}{}
-	l.spawn(ctx, func(ctx context.Context) {
-		result, err := l.propose(ctx, self, c)
-		log := l.log.With().Str("rollout", t.Rollout).Uint64("epoch", t.Epoch).Logger()
-		switch {
-		case err != nil && ctx.Err() == nil:
-			log.Warn().Err(err).Msg("decision not recorded")
-			pause(ctx, retryAfter)
-		case err == nil && result.Refused != nil:
-			log.Debug().Stringer("refusal", textOf{result.Refused}).Msg("decision overtaken")
-			pause(ctx, retryAfter)
-		}
-		select {
-		case l.proposed <- t.Service:
-		case <-ctx.Done():
-		}
-	})
-}
-
-// propose stamps a command and waits for what it came to.
-func (l *leader) propose(ctx context.Context, by string, c rollout.Command) (rollout.Result, error) {
-	result, err := l.ledger.Propose(ctx, rollout.Entry{Command: c, Stamp: rollout.Stamp{
-		At: l.clock.now(), Wall: time.Now().UnixMilli(), By: by, Confirmed: l.confirmed.Load(),
-	}})
-	for _, e := range result.Events {
-		l.log.Info().Str("service", e.Service).Str("rollout", e.Rollout).Uint64("epoch", e.Index).
-			Str("kind", string(e.Kind)).Str("by", e.By).Msg(e.Text)
-	}
-	return result, err
-}
-
 // do runs f in the loop and waits for it.
 func (l *leader) do(ctx context.Context, f func()) error {
 	done := make(chan struct{})
@@ -309,115 +267,8 @@ func (l *leader) do(ctx context.Context, f func()) error {
 	return nil
 }
 
-// keep runs a part again if it fails while the term goes on: the bus may be
-// away for a while.
-func (l *leader) keep(name string, part func(context.Context) error) func(context.Context) error {
-	return func(ctx context.Context) error {
-		for ctx.Err() == nil {
-			if err := part(ctx); err != nil && ctx.Err() == nil {
-				l.log.Warn().Err(err).Str("part", name).Msg("interrupted, trying on")
-			}
-			pause(ctx, time.Second)
-		}
-		return nil
-	}
-}
-
-// spawn runs f beside the term's other work, unless the term is over.
-func (l *leader) spawn(ctx context.Context, f func(context.Context)) {
-	l.work.mu.Lock()
-	defer l.work.mu.Unlock()
-	if !l.work.sealed {
-		l.work.group.Go(func() error {
-			f(ctx)
-			return nil
-		})
-	}
-}
-
 func (l *leader) close(s *bus.Subscription) {
 	if err := s.Close(); err != nil {
 		l.log.Debug().Err(err).Msg("subscription not closed")
-	}
-}
-
-// workers is a group that late callers cannot join once it ends.
-type workers struct {
-	group *errgroup.Group
-
-	mu     sync.Mutex
-	sealed bool
-}
-
-// seal waits for the end of ctx and closes the group; as a member of it, it
-// keeps it from ending before.
-func (w *workers) seal(ctx context.Context) error {
-	<-ctx.Done()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.sealed = true
-	return nil
-}
-
-// roster is what the publishing goroutines know of the fleet: the labels of
-// each host that has reported.
-type roster struct {
-	mu     sync.Mutex
-	labels map[string]map[string]string
-}
-
-func newRoster() *roster { return &roster{labels: map[string]map[string]string{}} }
-
-func (r *roster) put(name string, labels map[string]string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.labels[name] = labels
-}
-
-func (r *roster) all() map[string]map[string]string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return maps.Clone(r.labels)
-}
-
-// Private
-
-// targetOf returns what a decision is about; Decide makes no others.
-func targetOf(c rollout.Command) (rollout.Target, bool) {
-	switch c := c.(type) {
-	case rollout.Advance:
-		return c.Target, true
-	case rollout.Pause:
-		return c.Target, true
-	case rollout.Promote:
-		return c.Target, true
-	case rollout.RollBack:
-		return c.Target, true
-	case rollout.Finish:
-		return c.Target, true
-	case rollout.Approve:
-		return c.Target, true
-	case rollout.Resume:
-		return c.Target, true
-	case rollout.Abort:
-		return c.Target, true
-	case rollout.Submit, rollout.Refuse:
-	}
-	return rollout.Target{}, false
-}
-
-// textOf logs an error's text lazily.
-type textOf struct{ error }
-
-// String implements fmt.Stringer.
-func (t textOf) String() string { return t.Error() }
-
-// pause waits for d or the end of ctx.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
 	}
 }

@@ -329,7 +329,8 @@ func TestBeatsComeFromAVerifiedLeaderOnly(t *testing.T) {
 		if _, err := b.conn.Subscribe(bus.BeatSubject, func(bus.Msg) { beats.Add(1) }); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(DefaultLease)
+		time.Sleep(DefaultLease + time.Second) // between two beats
+		synctest.Wait()
 		if n := beats.Load(); n < beatsPerLease-1 || n > beatsPerLease+1 {
 			t.Errorf("%d beats in one lease, want about %d", n, beatsPerLease)
 		}

@@ -1,0 +1,82 @@
+package coordinator
+
+import (
+	"context"
+	"time"
+
+	"github.com/serin-rollouts/serin/internal/rollout"
+)
+
+// retryAfter is the pause after a proposal that came to nothing while we lead.
+const retryAfter = 200 * time.Millisecond
+
+// proposeDecision hands a decision to Raft without waiting: the loop goes on
+// hearing. One at a time for a service, since Decide repeats itself until the
+// state has changed.
+func (l *leader) proposeDecision(ctx context.Context, c rollout.Command) {
+	t, ok := targetOf(c)
+	if _, busy := l.pending[t.Service]; !ok || busy {
+		return
+	}
+	l.pending[t.Service] = struct{}{}
+	l.spawn(ctx, func(ctx context.Context) {
+		result, err := l.propose(ctx, self, c)
+		log := l.log.With().Str("rollout", t.Rollout).Uint64("epoch", t.Epoch).Logger()
+		switch {
+		case err != nil && ctx.Err() == nil:
+			log.Warn().Err(err).Msg("decision not recorded")
+			pause(ctx, retryAfter)
+		case err == nil && result.Refused != nil:
+			log.Debug().Stringer("refusal", textOf{result.Refused}).Msg("decision overtaken")
+			pause(ctx, retryAfter)
+		}
+		select {
+		case l.proposed <- t.Service:
+		case <-ctx.Done():
+		}
+	})
+}
+
+// propose stamps a command and waits for what it came to.
+func (l *leader) propose(ctx context.Context, by string, c rollout.Command) (rollout.Result, error) {
+	result, err := l.ledger.Propose(ctx, rollout.Entry{Command: c, Stamp: rollout.Stamp{
+		At: l.clock.now(), Wall: time.Now().UnixMilli(), By: by, Confirmed: l.confirmed.Load(),
+	}})
+	for _, e := range result.Events {
+		l.log.Info().Str("service", e.Service).Str("rollout", e.Rollout).Uint64("epoch", e.Index).
+			Str("kind", string(e.Kind)).Str("by", e.By).Msg(e.Text)
+	}
+	return result, err
+}
+
+// Private
+
+// targetOf returns what a decision is about; Decide makes no others.
+func targetOf(c rollout.Command) (rollout.Target, bool) {
+	switch c := c.(type) {
+	case rollout.Advance:
+		return c.Target, true
+	case rollout.Pause:
+		return c.Target, true
+	case rollout.Promote:
+		return c.Target, true
+	case rollout.RollBack:
+		return c.Target, true
+	case rollout.Finish:
+		return c.Target, true
+	case rollout.Approve:
+		return c.Target, true
+	case rollout.Resume:
+		return c.Target, true
+	case rollout.Abort:
+		return c.Target, true
+	case rollout.Submit, rollout.Refuse:
+	}
+	return rollout.Target{}, false
+}
+
+// textOf logs an error's text lazily.
+type textOf struct{ error }
+
+// String implements fmt.Stringer.
+func (t textOf) String() string { return t.Error() }
