@@ -16,7 +16,7 @@ func TestResolve(t *testing.T) {
 		b.revision("1", 1)
 		time.Sleep(time.Second) // the agent subscribes meanwhile
 		ask := func(image string) wire.Resolved {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(b.t.Context(), time.Minute)
 			defer cancel()
 			data, err := wire.EncodeResolve(wire.Resolve{Image: image})
 			if err != nil {
