@@ -78,7 +78,11 @@ func (a *app) finish(command *cobra.Command, err error) int {
 			a.complain("%v", err)
 		}
 	}
-	if text := err.Error(); text != "" {
+	switch text := err.Error(); {
+	case text == "":
+	case errors.Is(err, context.Canceled):
+		a.complain("interrupted")
+	default:
 		a.complain("%s", text)
 	}
 	if refused {
@@ -141,8 +145,7 @@ func nextStep(r *rollout.Refusal) string {
 		return "next: check the name of the image, and that the hosts may pull it"
 	case rollout.CodeBusy:
 		return "next: `serin cluster status` and `serin hosts`"
-	case rollout.CodeInvalid:
-		return "next: correct it; `serin check FILE` needs no coordinator"
+	case rollout.CodeInvalid: // it names the field
 	}
 	return ""
 }

@@ -62,6 +62,7 @@ func setUp(t *testing.T, e *testscript.Env) error {
 	e.Values[fakeKey{}] = f
 	for key, value := range map[string]string{
 		"SERIN_SERVER": f.server.URL(), "TZ": "UTC", "USER": "ann", "TERM": "xterm", "GOCOVERDIR": os.TempDir(),
+		"GORACE": "atexit_sleep_ms=0", // else each command ends a second later
 	} {
 		e.Setenv(key, value)
 	}

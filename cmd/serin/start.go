@@ -96,6 +96,9 @@ func (s *start) request(ctx context.Context, c *client.Client, service string, t
 	bounded, stop := a.within(ctx)
 	defer stop()
 	reply, err := c.Trigger(ctx, service, t, cmp.Or(a.timeout, triggerWait))
+	if errors.Is(err, context.Canceled) {
+		return exitf(exitInterrupted, "interrupted; the trigger may have been taken: `serin status %s` shows it", service)
+	}
 	if err != nil {
 		return err
 	}

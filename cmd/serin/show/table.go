@@ -64,6 +64,8 @@ func (o Options) at(unixMilli int64) string {
 func span(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch {
+	case d.Abs() < 50*time.Millisecond:
+		return "0s"
 	case d < 0:
 		return "-" + span(-d)
 	case d < 10*time.Second:

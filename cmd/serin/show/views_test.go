@@ -169,7 +169,7 @@ func TestColourKeepsColumns(t *testing.T) {
 
 func TestSpan(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		0: "0s", 1900 * time.Millisecond: "1.9s", -3 * time.Second: "-3s", 94 * time.Second: "94s", time.Minute: "1m",
+		0: "0s", -12 * time.Millisecond: "0s", 1900 * time.Millisecond: "1.9s", -3 * time.Second: "-3s", 94 * time.Second: "94s", time.Minute: "1m",
 		12 * time.Minute: "12m", 200 * time.Minute: "3h20m", 121 * time.Hour: "5d",
 	} {
 		if got := span(d); got != want {
