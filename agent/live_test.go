@@ -181,6 +181,7 @@ func (v *live) cleanUp() {
 	for _, c := range found {
 		errs = append(errs, v.engine.Remove(ctx, c.ID))
 	}
+	errs = append(errs, v.engine.RemoveImages(ctx, v.registry+"/serin-live"))
 	m, err := haproxy.OpenManaged(ctx, v.config().HAProxy)
 	errs = append(errs, err)
 	if err == nil {
