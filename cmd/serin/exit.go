@@ -123,9 +123,9 @@ func codeOfRefusal(code rollout.Code) int {
 		return exitUsage
 	case rollout.CodeBusy:
 		return exitNoLeader
-	case rollout.CodeConflict, rollout.CodeStale, rollout.CodeUnknown, rollout.CodePhase, rollout.CodeImage:
+	default: // conflict, stale, ..., and those of a later release
+		return exitRefused
 	}
-	return exitRefused
 }
 
 // nextStep says what to type after a refusal.
@@ -145,7 +145,7 @@ func nextStep(r *rollout.Refusal) string {
 		return "next: check the name of the image, and that the hosts may pull it"
 	case rollout.CodeBusy:
 		return "next: `serin cluster status` and `serin hosts`"
-	case rollout.CodeInvalid: // it names the field
+	default: // the message names the field
 	}
 	return ""
 }

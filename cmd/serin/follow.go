@@ -128,9 +128,13 @@ func (f *following) answered(d api.RolloutDetail) (done bool, err error) {
 	return true, nil
 }
 
-// statusAfter is what an event tells of where the rollout stands.
+// statusAfter is what an event tells of where the rollout stands. One of a
+// trigger that it was in the way of tells nothing.
 func (f *following) statusAfter(e rollout.Event) api.RolloutStatus {
 	s := f.status
+	if e.Phase == "" {
+		return s
+	}
 	s.ID, s.Service, s.Phase, s.From, s.To, s.Image = e.Rollout, e.Service, e.Phase, e.From, e.To, e.Image
 	s.Step, s.Steps, s.Weight, s.Reached, s.Fleet = e.Step, e.Steps, e.Weight, e.Hosts, e.Fleet
 	if s.Phase.Final() {

@@ -68,9 +68,9 @@ func (o Options) eventText(e rollout.Event) string {
 		return o.Palette.paint(red, text) + took(e)
 	case rollout.KindPaused:
 		return o.Palette.paint(yellow, firstLine(e.Text)) + eventRates(e.Verdict)
-	case rollout.KindSubmitted, rollout.KindApproved, rollout.KindResumed, rollout.KindPromoting:
+	default: // of this release or a later one
+		return firstLine(e.Text)
 	}
-	return firstLine(e.Text)
 }
 
 // took says how long it was from the verdict to weight 0 everywhere.
