@@ -68,14 +68,14 @@ func (p prepared) unchanged() *rollout.Refusal {
 	if r := svc.Active; r != nil {
 		moving := r.Phase != rollout.RollingBack && svc.Next == nil
 		if moving && r.To.ID == p.to.ID && sameSpec(r.Spec, p.spec) {
-			return &rollout.Refusal{Code: api.CodeUnchanged, Rollout: r.ID, Message: r.ID + " rolls it out already"}
+			return &rollout.Refusal{Code: rollout.CodeUnchanged, Rollout: r.ID, Message: r.ID + " rolls it out already"}
 		}
 		return nil
 	}
 	if svc.Stable == nil || svc.Stable.ID != p.to.ID || !sameSpec(svc.Spec, p.spec) {
 		return nil
 	}
-	refusal := &rollout.Refusal{Code: api.CodeUnchanged, Message: svc.Stable.Version() + " is stable already"}
+	refusal := &rollout.Refusal{Code: rollout.CodeUnchanged, Message: svc.Stable.Version() + " is stable already"}
 	if r, ok := svc.Latest(); ok && r.Phase == rollout.Succeeded {
 		refusal.Rollout = r.ID
 	}

@@ -11,9 +11,9 @@ import (
 )
 
 // MaxEntry is how large an encoded entry may be, in bytes: larger ones make
-// every commit slow. It leaves room for a spec with some hundred hosts' names
-// and for the evidence; secrets and files do not belong into a spec.
-const MaxEntry = 64 << 10
+// every commit slow. Most have less than a thousand; the one that starts a
+// rollout names its hosts, up to 10,000 of them.
+const MaxEntry = 1 << 20
 
 // entryVersion is the version of the envelope. Another type or field of a
 // command needs no new version: strict decoding refuses it anyway.

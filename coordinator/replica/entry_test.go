@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/serin-rollouts/serin/internal/analysis"
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
@@ -75,6 +76,10 @@ func fill(t *rapid.T, v reflect.Value, depth int) {
 	case reflect.Bool:
 		v.SetBool(rapid.Bool().Draw(t, "bool"))
 	case reflect.Int, reflect.Int64:
+		if v.Type() == reflect.TypeFor[analysis.Outcome]() {
+			v.SetInt(rapid.Int64Range(int64(analysis.Wait), int64(analysis.Fail)).Draw(t, "outcome"))
+			return
+		}
 		v.SetInt(rapid.Int64().Draw(t, "int"))
 	case reflect.Uint64:
 		v.SetUint(rapid.Uint64().Draw(t, "uint"))

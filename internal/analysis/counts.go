@@ -3,7 +3,10 @@ package analysis
 import "time"
 
 // Counts are requests, and those of them that were answered with a server error.
-type Counts struct{ Requests, Errors int64 }
+type Counts struct {
+	Requests int64 `json:"requests"`
+	Errors   int64 `json:"errors"`
+}
 
 func (c Counts) plus(o Counts) Counts {
 	return Counts{c.Requests + o.Requests, c.Errors + o.Errors}

@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"fmt"
 	"math"
 	"time"
 )
@@ -28,35 +29,61 @@ func (o Outcome) String() string {
 	return "unknown"
 }
 
+// MarshalText writes the outcome's name; a value that is none is an error.
+func (o Outcome) MarshalText() ([]byte, error) {
+	if o < Wait || o > Fail {
+		return nil, fmt.Errorf("no outcome %d", o)
+	}
+	return []byte(o.String()), nil
+}
+
+// UnmarshalText reads an outcome's name; any other is an error.
+func (o *Outcome) UnmarshalText(text []byte) error {
+	for _, known := range []Outcome{Wait, Pass, Fail} {
+		if string(text) == known.String() {
+			*o = known
+			return nil
+		}
+	}
+	return fmt.Errorf("no outcome %q", text)
+}
+
 // Verdict is a judge's opinion at one moment. It holds integers and text only, so that it can
-// stand in a replicated log.
+// stand in a replicated log and in events.
 type Verdict struct {
-	Outcome Outcome
-	// At is the time that the verdict was asked for.
-	At time.Duration
+	Outcome Outcome `json:"outcome"`
+	// At is the time that the verdict was asked for, on the fleet's clock.
+	At time.Duration `json:"at_ns"`
 	// Canary and Stable are the totals over the step's closed windows. They are for people: the
 	// tests never pool hosts or windows.
-	Canary, Stable       Counts
-	CanaryPPM, StablePPM int64
-	MaxIncrease          int    // basis points allowed
-	Windows              int64  // host-windows closed in the step
-	Hosts                int    // hosts on which canary has served in the step
-	Refused              int64  // reports that were not counted, in the whole rollout
-	Host                 string // the one host that the difference comes from, if one stands out
+	Canary      Counts `json:"canary"`
+	Stable      Counts `json:"stable"`
+	CanaryPPM   int64  `json:"canary_ppm"`
+	StablePPM   int64  `json:"stable_ppm"`
+	MaxIncrease int    `json:"max_increase_bp"`   // basis points allowed
+	Windows     int64  `json:"windows"`           // host-windows closed in the step
+	Hosts       int    `json:"hosts"`             // hosts on which canary has served in the step
+	Refused     int64  `json:"refused,omitempty"` // reports that were not counted, in the whole rollout
+	Host        string `json:"host,omitempty"`    // the one host that the difference comes from, if one stands out
 
 	// Odds are canary's odds of an error over stable's, in thousandths: the likeliest value of
 	// the grid, and a 95 % confidence sequence. 10 means 0.01 or less, 1000000 1000 or more.
-	Odds, OddsLow, OddsHigh int64
+	Odds     int64 `json:"odds"`
+	OddsLow  int64 `json:"odds_low"`
+	OddsHigh int64 `json:"odds_high"`
 
 	// Worse, Beyond and Safe are logarithms of e-values in thousandths of a nat, each with the
 	// limit at which it decides: that canary's odds are higher than stable's, that its rate is
 	// beyond the margin, that it is within the margin. Fail needs the first two (only the first
 	// if no increase is allowed), Pass the third.
-	Worse, Beyond, FailLimit int64
-	Safe, SafeLimit          int64
+	Worse     int64 `json:"worse"`
+	Beyond    int64 `json:"beyond"`
+	FailLimit int64 `json:"fail_limit"`
+	Safe      int64 `json:"safe"`
+	SafeLimit int64 `json:"safe_limit"`
 	// Needed is about how many more canary requests a decision will take; 0 if unknown.
-	Needed int64
-	Reason string
+	Needed int64  `json:"needed,omitempty"`
+	Reason string `json:"reason"`
 }
 
 // calmLimit is the evidence for a roll-back above which nothing passes: an e-value of 3.

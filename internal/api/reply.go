@@ -7,9 +7,6 @@ import (
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
-// CodeUnchanged is that of a trigger that found nothing to do; its Reply is OK.
-const CodeUnchanged rollout.Code = "unchanged"
-
 // Reply is the answer to a trigger or a verb.
 type Reply struct {
 	OK bool `json:"ok"`
@@ -34,7 +31,7 @@ type Answer[T any] struct {
 
 // Refused makes the reply that tells of a refusal.
 func Refused(r *rollout.Refusal) Reply {
-	if r.Code == CodeUnchanged {
+	if r.Code == rollout.CodeUnchanged {
 		return Reply{OK: true, Unchanged: true, Message: r.Message, Rollout: r.Rollout}
 	}
 	return Reply{Code: r.Code, Field: r.Field, Message: r.Message, Rollout: r.Rollout}

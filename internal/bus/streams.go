@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -143,8 +144,24 @@ func (c *Conn) ensureStream(ctx context.Context, cfg jetstream.StreamConfig) err
 func (c *Conn) tryStream(ctx context.Context, cfg jetstream.StreamConfig) error {
 	ctx, stop := context.WithTimeout(ctx, attemptTimeout)
 	defer stop()
-	_, err := c.js.CreateOrUpdateStream(ctx, cfg)
+	stream, err := c.js.Stream(ctx, cfg.Name)
+	if err == nil && isAs(stream.CachedInfo().Config, cfg) {
+		return nil // an update would be one more thing for a busy cluster to agree on
+	}
+	_, err = c.js.CreateOrUpdateStream(ctx, cfg)
 	return err
+}
+
+// isAs reports whether a stream is as cfg asks; what cfg leaves zero is the
+// server's to choose.
+func isAs(have, cfg jetstream.StreamConfig) bool {
+	return have.Description == cfg.Description && slices.Equal(have.Subjects, cfg.Subjects) &&
+		have.Retention == cfg.Retention && have.Storage == cfg.Storage && have.Replicas == cfg.Replicas &&
+		have.NoAck == cfg.NoAck && have.Discard == cfg.Discard && have.MaxAge == cfg.MaxAge &&
+		(cfg.Duplicates == 0 || have.Duplicates == cfg.Duplicates) &&
+		(cfg.MaxMsgsPerSubject == 0 || have.MaxMsgsPerSubject == cfg.MaxMsgsPerSubject) &&
+		have.MaxMsgs == cfg.MaxMsgs && have.MaxBytes == cfg.MaxBytes && have.MaxMsgSize == cfg.MaxMsgSize &&
+		have.DenyDelete == cfg.DenyDelete && have.DenyPurge == cfg.DenyPurge
 }
 
 // permanent reports whether a refusal will be the same next time. A cluster

@@ -62,7 +62,7 @@ func Encode(source string, e rollout.Event) ([]byte, error) {
 	c.SetSubject(subject(e))
 	c.SetTime(time.UnixMilli(e.Wall).UTC())
 	c.SetExtension(sequence, fmt.Sprintf("%0*d", digits, e.Seq))
-	data, err := json.Marshal(toPayload(e))
+	data, err := json.Marshal(e)
 	if err != nil {
 		return nil, fmt.Errorf("encode event %d: %w", e.Seq, err)
 	}
@@ -86,11 +86,10 @@ func Decode(data []byte) (rollout.Event, error) {
 	if !strings.HasPrefix(c.Type(), typePrefix) || !strings.HasSuffix(c.Type(), typeSuffix) {
 		return rollout.Event{}, fmt.Errorf("%w: type %q", ErrForeign, c.Type())
 	}
-	var p payload
-	if err := json.Unmarshal(c.Data(), &p); err != nil {
+	var e rollout.Event
+	if err := json.Unmarshal(c.Data(), &e); err != nil {
 		return rollout.Event{}, fmt.Errorf("decode event %s: %w", c.ID(), err)
 	}
-	e := p.event()
 	if want := strconv.FormatUint(e.Seq, 10); c.ID() != want {
 		return rollout.Event{}, fmt.Errorf("%w: id %q around event %s", ErrForeign, c.ID(), want)
 	}

@@ -78,7 +78,6 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// A verdict that gets another field must get it here, too.
 func TestEveryFieldOfAVerdictTravels(t *testing.T) {
 	var v analysis.Verdict
 	fill(reflect.ValueOf(&v).Elem())

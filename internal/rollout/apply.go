@@ -161,7 +161,11 @@ func (a *applier) refuseTrigger(c Refuse) {
 func (a *applier) refuse(key, service string, refusal *Refusal) {
 	a.result.Refused = refusal
 	a.remember(key, Outcome{Refusal: refusal})
-	a.append(Event{Kind: KindRefused, Service: service, Rollout: refusal.Rollout, Text: refusal.Error(), Refusal: refusal, Key: key})
+	kind := KindRefused
+	if refusal.Code == CodeUnchanged {
+		kind = KindUnchanged
+	}
+	a.append(Event{Kind: kind, Service: service, Rollout: refusal.Rollout, Text: refusal.Error(), Refusal: refusal, Key: key})
 }
 
 // repeated answers a trigger that is known already.

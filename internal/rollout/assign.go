@@ -20,14 +20,17 @@ type Assignment struct {
 	OnControlLoss OnControlLoss
 }
 
-// Wave is the broadcast form of a rollout's position: enough for a host to
-// lower its canary at once, never enough to raise it.
+// Wave is the broadcast form of where a service stands: enough for a host to
+// lower a canary at once, never enough to raise one.
 type Wave struct {
 	Service string
 	Epoch   uint64
 	Rollout string
-	Canary  string // revision id; empty: no canary anywhere
-	Weight  int    // the most that any host may give the canary, basis points
+	// Canary is the only revision that may be a canary anywhere, and Weight
+	// the most that any host may give it, in basis points. A revision that has
+	// just become stable still is the canary of hosts that have not followed.
+	Canary string
+	Weight int
 }
 
 // Assignment returns what the named host should be for the service. It reports
@@ -67,6 +70,9 @@ func (s *State) Wave(service string) (Wave, bool) {
 		return Wave{}, false
 	}
 	w := Wave{Service: service, Epoch: svc.Epoch}
+	if svc.Stable != nil {
+		w.Canary, w.Weight = svc.Stable.ID, Full
+	}
 	if r := svc.Active; r != nil {
 		w.Rollout = r.ID
 		if !r.Install() && (r.Phase == Progressing || r.Phase == Paused) {

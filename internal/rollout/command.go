@@ -130,13 +130,14 @@ type Code string
 
 // The codes of refusals.
 const (
-	CodeInvalid  Code = "invalid"     // a field is wrong
-	CodeConflict Code = "conflict"    // another rollout runs
-	CodeStale    Code = "stale"       // decided against an older state
-	CodeUnknown  Code = "unknown"     // no such service or rollout
-	CodePhase    Code = "phase"       // not possible in the rollout's phase
-	CodeImage    Code = "image"       // the image cannot be resolved
-	CodeBusy     Code = "unavailable" // no leader, or no host to ask
+	CodeInvalid   Code = "invalid"     // a field is wrong
+	CodeUnchanged Code = "unchanged"   // there is nothing to do
+	CodeConflict  Code = "conflict"    // another rollout runs
+	CodeStale     Code = "stale"       // decided against an older state
+	CodeUnknown   Code = "unknown"     // no such service or rollout
+	CodePhase     Code = "phase"       // not possible in the rollout's phase
+	CodeImage     Code = "image"       // the image cannot be resolved
+	CodeBusy      Code = "unavailable" // no leader, or no host to ask
 )
 
 // Refusal says why a command or a trigger was not carried out.

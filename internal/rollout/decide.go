@@ -101,7 +101,7 @@ func (d *decision) preparing() Command {
 	if len(missing) == 0 {
 		return Advance{Target: d.target()}
 	}
-	d.waiting = "waits for the image on " + list(missing)
+	d.waiting = "waits for the image on " + list(missing) + d.firstProblem(missing)
 	return d.overdue(d.r.PhaseAt+PrepareDeadline, d.waiting, missing)
 }
 

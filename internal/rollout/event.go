@@ -11,7 +11,8 @@ type Kind string
 
 // The kinds of events.
 const (
-	KindRefused     Kind = "refused"
+	KindRefused     Kind = "refused"   // a trigger that was not accepted
+	KindUnchanged   Kind = "unchanged" // a trigger that found nothing to do
 	KindSubmitted   Kind = "submitted"
 	KindStep        Kind = "step"
 	KindApproved    Kind = "approved"

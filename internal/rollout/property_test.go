@@ -280,7 +280,7 @@ func (f *modelFleet) check(t *rapid.T) {
 		if a.Weight > 0 && a.Canary == nil {
 			t.Fatalf("weight without a canary on %s", name)
 		}
-		if wave, _ := f.state.Wave("web"); a.Weight > wave.Weight {
+		if wave, _ := f.state.Wave("web"); a.Weight > wave.Weight || a.Canary != nil && a.Canary.ID != wave.Canary {
 			t.Fatalf("the broadcast would lower %s below its assignment", name)
 		}
 	}

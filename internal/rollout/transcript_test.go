@@ -244,8 +244,23 @@ func (w *world) assignments(_ *testing.T, d *datadriven.TestData) {
 		}
 	}
 	if wave, ok := w.state.Wave("web"); ok {
-		fmt.Fprintf(&w.out, "broadcast epoch=%d canary=%t weight=%s\n", wave.Epoch, wave.Canary != "", rollout.Percent(wave.Weight))
+		fmt.Fprintf(&w.out, "broadcast epoch=%d canary=%s weight=%s\n", wave.Epoch, w.versionOf(wave.Canary), rollout.Percent(wave.Weight))
 	}
+}
+
+// versionOf names the revision of that id.
+func (w *world) versionOf(id string) string {
+	svc := w.state.Services["web"]
+	r, _ := svc.Latest()
+	switch {
+	case id == "":
+		return "-"
+	case r.To.ID == id:
+		return r.To.Version()
+	case svc.Stable != nil && svc.Stable.ID == id:
+		return svc.Stable.Version()
+	}
+	return id
 }
 
 func (w *world) printState(_ *testing.T, _ *datadriven.TestData) {
