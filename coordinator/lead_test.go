@@ -195,7 +195,7 @@ func TestBadCanaryIsTakenBack(t *testing.T) {
 			a.mu.Lock()
 			found := false
 			for _, w := range a.waves {
-				found = found || w.Rollout == id && w.Canary == "" && w.Weight == 0
+				found = found || w.Rollout == id && w.Canary == r.From.ID
 			}
 			a.mu.Unlock()
 			if !found {

@@ -28,11 +28,12 @@ const (
 // the stream, and comes again.
 var errUndecided = errors.New("trigger is not decided yet")
 
-// intake takes triggers in, by two roads: a request comes straight from its
-// sender, and every message comes once more from the stream, until it has
-// been taken. Whichever comes first is worked on, under a key that both copies
-// share; the other finds the outcome in the state. A request without an id
-// cannot be matched with its copy, so it waits for that.
+// intake takes triggers in, by two roads: straight from their sender, and once
+// more from the stream, until they have been taken. Whichever comes first is
+// worked on, under a key that both copies share; the other finds the outcome in
+// the state. One without an id cannot be matched with its copy, so it is left
+// to that, and a requester waits for it. One with an id is not lost either
+// while the stream is being set up or has no leader.
 //
 // A requester is told what Raft has committed, and nothing before: a leader
 // that has been deposed cannot refuse what its successor starts.
@@ -87,7 +88,7 @@ func (in *intake) run(ctx context.Context) error {
 
 // Private
 
-// request answers one requester, from a goroutine of its own.
+// request answers one sender, from a goroutine of its own.
 func (in *intake) request(ctx context.Context, m bus.Msg) {
 	select {
 	case in.slots <- struct{}{}:
@@ -98,7 +99,10 @@ func (in *intake) request(ctx context.Context, m bus.Msg) {
 		defer func() { <-in.slots }()
 		reply, err := in.answer(ctx, m)
 		if err != nil {
-			in.leader.log.Info().Err(err).Str("subject", m.Subject).Msg("request not answered here")
+			in.leader.log.Info().Err(err).Str("subject", m.Subject).Msg("trigger not decided here")
+			return
+		}
+		if m.Reply == "" {
 			return
 		}
 		data, err := json.Marshal(reply)
@@ -121,7 +125,10 @@ func (in *intake) answer(ctx context.Context, m bus.Msg) (api.Reply, error) {
 	if id == "" {
 		id = m.Header.Get(msgID)
 	}
-	if id == "" {
+	switch {
+	case id == "" && m.Reply == "":
+		return api.Reply{}, nil // its copy is all there is
+	case id == "":
 		return in.awaitCopy(ctx, contentHash(service, m.Data))
 	}
 	return in.take(ctx, ctx, keyOfID(service, id), service, t, problem)
@@ -222,6 +229,9 @@ func (in *intake) decide(ctx context.Context, key, service string, t api.Trigger
 	}
 	if err != nil {
 		return api.Reply{}, fmt.Errorf("%w: %w", errUndecided, err)
+	}
+	if result.Refused != nil && result.Refused.Code == rollout.CodeBusy {
+		return api.Reply{}, fmt.Errorf("%w: %w", errUndecided, result.Refused) // not recorded: it may come again
 	}
 	return replyOf(result), nil
 }

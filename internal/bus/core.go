@@ -108,16 +108,13 @@ func (c *Conn) Subscribe(subject string, f func(Msg)) (*Subscription, error) {
 	return s, nil
 }
 
-// SubscribeTriggers calls f for each trigger that is a request, so that a
-// leader answers at once. The same trigger also arrives through
-// ConsumeTriggers. Every replica that subscribes hears every request; one
-// that does not lead stays silent.
+// SubscribeTriggers calls f for each trigger at the moment that it is sent, so
+// that a leader need not wait for the stream: for a request, which has a reply
+// subject, and for one that is published and forgotten. The same trigger also
+// arrives through ConsumeTriggers. Every replica that subscribes hears every
+// trigger; one that does not lead stays silent.
 func (c *Conn) SubscribeTriggers(f func(Msg)) (*Subscription, error) {
-	return c.Subscribe(AllTriggers, func(m Msg) {
-		if m.Reply != "" {
-			f(m)
-		}
-	})
+	return c.Subscribe(AllTriggers, f)
 }
 
 // Request sends data and waits for the first answer, until ctx ends. Errors:
