@@ -380,6 +380,23 @@ func TestRolloutWithoutJetStream(t *testing.T) {
 	})
 }
 
+// A trigger that is published and forgotten is not lost where no stream keeps
+// it, if it has an id.
+func TestPlainTriggerWithoutJetStream(t *testing.T) {
+	inBubble(t, 2, func(b *bench) {
+		ctx, stop := context.WithTimeout(b.ctx, time.Minute)
+		defer stop()
+		if err := b.dropStreams(ctx); err != nil {
+			t.Fatal(err)
+		}
+		header := bus.Header{"Nats-Msg-Id": {"build-1"}}
+		if err := b.conn.PublishHeader(bus.TriggerSubject(checkout), header, specText("shop/checkout:1", ungated)); err != nil {
+			t.Fatal(err)
+		}
+		b.until("checkout-1", rollout.Succeeded)
+	})
+}
+
 // dropStreams deletes the streams as an operator might.
 func (b *bench) dropStreams(ctx context.Context) error {
 	nc, err := nats.Connect("", nats.InProcessServer(b.server))

@@ -3,16 +3,24 @@ package replica
 import (
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/rs/zerolog"
 )
 
-// newRaftLogger passes Raft's own messages on to log. What Raft says at its
-// level info is the detail of elections: debug for us.
+// Raft repeats itself at every heartbeat to a peer that is away.
+const (
+	logBurst  = 20
+	logPeriod = 10 * time.Second
+)
+
+// newRaftLogger passes Raft's own messages on to log, a bounded number of them.
+// What Raft says at its level info is the detail of elections: debug for us.
 func newRaftLogger(log zerolog.Logger) hclog.Logger {
 	l := hclog.NewInterceptLogger(&hclog.LoggerOptions{Output: io.Discard, Level: hclog.Off})
-	l.RegisterSink(&sink{log: log.With().Str("component", "raft").Logger()})
+	bounded := log.With().Str("component", "raft").Logger().Sample(&zerolog.BurstSampler{Burst: logBurst, Period: logPeriod})
+	l.RegisterSink(&sink{log: bounded})
 	return l
 }
 
