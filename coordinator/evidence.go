@@ -61,6 +61,10 @@ func (w *watch) sync(svc *rollout.Service, now time.Duration) {
 		w.epoch = svc.Epoch
 		w.settled = map[string]bool{}
 	}
+	if before.Parked && !svc.Active.Parked && w.judge != nil {
+		// A person wants the canary tried once more: the old evidence has had its say.
+		w.judge = analysis.NewJudge(w.config(svc.Active))
+	}
 	if moved {
 		w.begin(now)
 	}

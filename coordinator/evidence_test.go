@@ -72,6 +72,35 @@ func TestApprovalDoesNotBeginTheHoldAgain(t *testing.T) {
 	}
 }
 
+// After a failed gate the canary waits without traffic; who resumes wants it
+// tried anew, and not paused again for what it did before.
+func TestResumeAfterAFailedGateJudgesAnew(t *testing.T) {
+	svc := atFirstStep(twoHosts())
+	w := newWatch(svc, 0, time.Second)
+	now, n := 2*time.Second, int64(0)
+	for range 12 {
+		for _, host := range []string{"a", "b"} {
+			w.hear(host, wire.ServiceHealth{
+				Epoch: 5, Incarnation: "1", CanaryInstances: 1,
+				CanaryCounts: analysis.Counts{Requests: n, Errors: n / 2},
+				StableCounts: map[string]analysis.Counts{"a1": {Requests: 9 * n}},
+			}, now)
+		}
+		now, n = now+5*time.Second, n+100
+	}
+	if v := w.evidence(now).Verdict; v.Outcome != analysis.Fail {
+		t.Fatalf("half of the answers are errors, yet: %s: %s", v.Outcome, v.Reason)
+	}
+	parked := then(svc, 6, func(r *rollout.Rollout) { r.Phase, r.Parked = rollout.Paused, true })
+	w.sync(parked, now)
+	w.sync(then(parked, 7, func(r *rollout.Rollout) {
+		r.Phase, r.Parked, r.StepAt = rollout.Progressing, false, now
+	}), now)
+	if v := w.evidence(now).Verdict; v.Outcome != analysis.Wait {
+		t.Errorf("just resumed: %s: %s", v.Outcome, v.Reason)
+	}
+}
+
 func TestZeroMillisCountsToTheLastHostOfTheWave(t *testing.T) {
 	for name, c := range map[string]struct {
 		took time.Duration // of the leader that watches
