@@ -131,7 +131,7 @@ func (s Settings) scalar(f field, node ast.Node) (string, error) {
 		if f.value.Kind() == reflect.Slice || f.value.Kind() == reflect.Map {
 			want = "string"
 		}
-		if _, colon := node.(*ast.MappingValueNode); colon || node.Type() == ast.MappingType {
+		if f.value.Kind() == reflect.Slice && node.Type() == ast.MappingType {
 			want += "; quote one that contains a colon"
 		}
 		return "", s.wrongNode(node, fmt.Errorf("%s: want a %s", f.key, want))
