@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/serin-rollouts/serin/internal/demo"
+	"github.com/serin-rollouts/serin/internal/localfleet"
 )
 
 func newDemo(a *app) *cobra.Command {
@@ -13,8 +14,8 @@ func newDemo(a *app) *cobra.Command {
 		Short: "Show a good and a bad rollout on this machine, with real Docker and HAProxy",
 		Long: "Show the main job on this machine, with real parts: coordinator replicas, agents with a HAProxy\n" +
 			"each, real containers, and load. A good version is rolled out, then a bad one, which goes back.\n" +
-			"Everything that it makes is removed at the end. It needs Docker, HAProxy, and serin-coordinator\n" +
-			"and serin-agent beside this program.",
+			"Everything that it makes is removed at the end, also after Ctrl-C (exit code 130). It needs Docker,\n" +
+			"HAProxy, and serin-coordinator and serin-agent beside this program.",
 		Example: "  serin demo\n  serin demo --report report.json\n  serin demo --hosts 5 --keep",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -48,7 +49,7 @@ func newDemoApp() *cobra.Command {
 		Hidden: true,
 		Args:   cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return demo.App(cmd.Context(), version, errorPercent)
+			return localfleet.App(cmd.Context(), version, errorPercent)
 		},
 	}
 	cmd.Flags().StringVar(&version, "version", "", "what it says that it is")
@@ -64,7 +65,7 @@ func newDemoRegistry() *cobra.Command {
 		Hidden: true,
 		Args:   cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return demo.Registry(cmd.Context(), listen, dir)
+			return localfleet.Registry(cmd.Context(), listen, dir)
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:0", "its address, on loopback")
@@ -81,7 +82,7 @@ func newDemoSweep(a *app) *cobra.Command {
 		Hidden: true,
 		Args:   cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return demo.Sweep(cmd.Context(), a.in, dir, hosts, images)
+			return localfleet.Sweep(cmd.Context(), a.in, dir, hosts, images)
 		},
 	}
 	cmd.Flags().StringVar(&dir, "dir", "", "the demo's directory")

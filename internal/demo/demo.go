@@ -2,13 +2,14 @@ package demo
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
+	"github.com/serin-rollouts/serin/internal/localfleet"
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
@@ -33,39 +34,84 @@ func (o Options) Validate() error {
 	return nil
 }
 
-// limit bounds each of the demo's rollouts.
-const limit = 4 * time.Minute
+// rate is the load on the whole fleet in requests per second.
+const rate = 200
 
 // Run runs the demo and returns when it has ended and, unless it is kept,
 // everything that it made is gone. An error means that the demo did not show
-// what it is there to show.
+// what it is there to show; context.Canceled is in it if ctx ended it.
 func Run(ctx context.Context, o Options) (err error) {
 	if err := o.Validate(); err != nil {
 		return err
 	}
-	run, err := prepare(ctx, o)
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	fleet, err := localfleet.New(ctx, localfleet.Config{
+		Name: "demo", Bin: filepath.Dir(self), Hosts: o.Hosts, Replicas: o.Replicas, Err: o.Err,
+	})
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, run.end(err == nil && o.Keep)) }()
-	if err := run.up(ctx); err != nil {
-		return err
-	}
-	report, err := run.story(ctx)
-	if err != nil {
-		return err
-	}
-	run.screen.write(report.String())
-	if err := report.write(o.Report); err != nil {
-		return err
-	}
-	if o.Keep {
-		run.howToTalk()
-	}
-	return report.check()
+	r := &run{Options: o, fleet: fleet, screen: &screen{out: o.Out, live: o.Live}}
+	err = r.show(ctx)
+	return errors.Join(err, r.end(err))
 }
 
 // Private
+
+// run is one demo.
+type run struct {
+	Options
+
+	fleet  *localfleet.Fleet
+	screen *screen
+}
+
+// show brings the fleet up, tells the story and reports.
+func (r *run) show(ctx context.Context) error {
+	r.say("starting %d coordinator replicas and %d agents; logs are in %s", r.Replicas, r.Hosts, r.fleet.Dir)
+	if err := r.fleet.Up(ctx); err != nil {
+		return err
+	}
+	report, err := r.story(ctx)
+	if err != nil {
+		return err
+	}
+	r.screen.write(report.String())
+	if err := report.write(r.Report); err != nil {
+		return err
+	}
+	if err := report.check(); err != nil {
+		return err
+	}
+	if !r.Keep {
+		return nil
+	}
+	return r.howToTalk()
+}
+
+// end keeps a demo that went well if it is to be kept. Otherwise it removes
+// everything, after it has told what the logs say of a failure.
+func (r *run) end(failure error) error {
+	if failure == nil && r.Keep {
+		return r.fleet.Keep()
+	}
+	if failure != nil && !errors.Is(failure, context.Canceled) {
+		r.explain()
+	}
+	r.say("removing the fleet")
+	return r.fleet.End()
+}
+
+func (r *run) explain() {
+	text := r.fleet.Trouble()
+	if text == "" {
+		text = "nothing\n"
+	}
+	r.screen.write("what the fleet's logs complain about:\n" + text)
+}
 
 // story installs v1, rolls out v2 and then v3, under load.
 func (r *run) story(ctx context.Context) (report, error) {
@@ -74,8 +120,8 @@ func (r *run) story(ctx context.Context) (report, error) {
 	if _, err := r.rollOut(ctx, "v1", nil); err != nil {
 		return out, err
 	}
-	load := newLoad(r.frontends())
-	stop := load.start(ctx)
+	load := localfleet.NewLoad(r.fleet.Frontends(), rate)
+	stop := load.Start(ctx)
 	defer stop()
 	good, err := r.measured(ctx, "v2", load)
 	if err != nil {
@@ -87,8 +133,8 @@ func (r *run) story(ctx context.Context) (report, error) {
 		return out, err
 	}
 	out.Bad = badResult{
-		result: bad.result, CanaryErrors: bad.stats.appErrors,
-		DetectMillis: bad.verdict.Wall - bad.stats.firstBad.UnixMilli(), RollbackMillis: bad.final.ZeroMillis,
+		result: bad.result, CanaryErrors: bad.stats.AppErrors,
+		DetectMillis: bad.verdict.Wall - bad.stats.FirstBad.UnixMilli(), RollbackMillis: bad.final.ZeroMillis,
 	}
 	return out, nil
 }
@@ -96,21 +142,21 @@ func (r *run) story(ctx context.Context) (report, error) {
 // measurement is one rollout with the load during it.
 type measurement struct {
 	result
-	stats          stats
+	stats          localfleet.Stats
 	verdict, final rollout.Event
 }
 
-func (r *run) measured(ctx context.Context, version string, load *load) (measurement, error) {
+func (r *run) measured(ctx context.Context, version string, load *localfleet.Load) (measurement, error) {
 	r.say("rolling out %s at %d requests/s", version, rate)
-	load.reset()
+	load.Reset()
 	began := time.Now()
 	events, err := r.rollOut(ctx, version, load)
 	if err != nil {
 		return measurement{}, err
 	}
-	m := measurement{stats: load.snapshot(), final: events[len(events)-1]}
+	m := measurement{stats: load.Stats(), final: events[len(events)-1]}
 	m.result = result{
-		Outcome: string(m.final.Phase), Requests: m.stats.requests, Failed: m.stats.failed,
+		Outcome: string(m.final.Phase), Requests: m.stats.Requests, Failed: m.stats.Failed,
 		Seconds: time.Since(began).Round(time.Millisecond).Seconds(),
 	}
 	for _, e := range events {
@@ -118,7 +164,7 @@ func (r *run) measured(ctx context.Context, version string, load *load) (measure
 			m.verdict = e
 		}
 	}
-	for _, line := range m.stats.examples {
+	for _, line := range m.stats.Examples {
 		r.say("a failed request: %s", line)
 	}
 	return m, nil
@@ -126,19 +172,4 @@ func (r *run) measured(ctx context.Context, version string, load *load) (measure
 
 func (r *run) say(format string, args ...any) {
 	r.screen.line(fmt.Sprintf(format, args...))
-}
-
-func writeJSON(path string, v any) error {
-	data, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode %s: %w", path, err)
-	}
-	return writeText(path, string(data)+"\n")
-}
-
-func writeText(path, text string) error {
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return nil
 }

@@ -1,8 +1,10 @@
 package demo
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -57,7 +59,14 @@ func (r report) write(path string) error {
 	if path == "" {
 		return nil
 	}
-	return writeJSON(path, r)
+	data, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode the report: %w", err)
+	}
+	if err := os.WriteFile(path, append(data, '\n'), 0o600); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	return nil
 }
 
 // check fails if the demo did not show what it promises.

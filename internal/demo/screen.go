@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/serin-rollouts/serin/internal/localfleet"
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
@@ -57,10 +58,10 @@ func eventLine(e rollout.Event) string {
 }
 
 // statusLine renders the load: "2041 requests, 0 failed, 3 bad answers; 10.2% from v2".
-func statusLine(s stats, version string) string {
+func statusLine(s localfleet.Stats, version string) string {
 	share := 0.0
-	if s.requests > 0 {
-		share = 100 * float64(s.versions[version]) / float64(s.requests)
+	if s.Requests > 0 {
+		share = 100 * float64(s.Versions[version]) / float64(s.Requests)
 	}
-	return fmt.Sprintf("  %d requests, %d failed, %d bad answers; %.1f%% from %s", s.requests, s.failed, s.appErrors, share, version)
+	return fmt.Sprintf("  %d requests, %d failed, %d bad answers; %.1f%% from %s", s.Requests, s.Failed, s.AppErrors, share, version)
 }

@@ -1,4 +1,4 @@
-package demo
+package localfleet
 
 import (
 	"bytes"
@@ -21,70 +21,59 @@ import (
 // hostLabel is the label by which agents mark their containers.
 const hostLabel = "serin.host"
 
-// imageName is the demo app's repository in the demo's registry.
-const imageName = "serin-demo"
-
 // keepWord on the sweeper's standard input makes it leave everything running.
 const keepWord = "keep\n"
 
-// sweeper is the process that cleans up after the demo. It waits for the end of
-// its standard input, which the kernel closes however the demo ends.
+// sweeper is the process that cleans up after the fleet. It waits for the end of
+// its standard input, which the kernel closes however the fleet's maker ends.
 type sweeper struct {
 	command *exec.Cmd
 	stdin   io.WriteCloser
 }
 
-func (r *run) startSweeper() error {
-	args := []string{"demo", "sweep", "--dir", r.dir, "--images", r.registry + "/" + imageName}
-	for _, h := range r.hosts {
-		args = append(args, "--host", h.name)
-	}
-	command := exec.Command(filepath.Join(r.bin, "serin"), args...) //nolint:noctx // it outlives the demo on purpose
-	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	command.Stderr = r.Err
-	stdin, err := command.StdinPipe()
-	if err != nil {
-		return fmt.Errorf("start the sweeper: %w", err)
-	}
-	if err := command.Start(); err != nil {
-		return fmt.Errorf("start the sweeper: %w", err)
-	}
-	r.sweeper = &sweeper{command: command, stdin: stdin}
-	return nil
-}
-
-// end has everything swept away, or kept, and waits until that is done.
-func (r *run) end(keep bool) error {
-	if r.sweeper == nil {
+// End removes everything, and returns when that is done.
+func (f *Fleet) End() error {
+	if f.sweeper == nil {
 		return nil
 	}
-	if keep {
-		if _, err := io.WriteString(r.sweeper.stdin, keepWord); err != nil {
-			return fmt.Errorf("keep the fleet: %w", err)
-		}
-	} else {
-		r.say("removing the fleet")
-	}
-	_ = r.sweeper.stdin.Close()
-	if err := r.sweeper.command.Wait(); err != nil {
-		return fmt.Errorf("sweep: %w", err)
+	_ = f.sweeper.stdin.Close()
+	if err := f.sweeper.command.Wait(); err != nil {
+		return fmt.Errorf("remove the fleet: %w", err)
 	}
 	return nil
 }
 
-// Sweep waits for the end of in, then ends every process that names dir on its
-// command line, removes the hosts' containers, the images of that repository,
-// and dir itself.
+// Keep leaves everything running; SweepArgs tells how to end it later.
+func (f *Fleet) Keep() error {
+	if _, err := io.WriteString(f.sweeper.stdin, keepWord); err != nil {
+		return fmt.Errorf("keep the fleet: %w", err)
+	}
+	return f.End()
+}
+
+// SweepArgs are the arguments by which the serin program removes the fleet once
+// its standard input ends.
+func (f *Fleet) SweepArgs() []string {
+	args := []string{"demo", "sweep", "--dir", f.Dir, "--images", f.images()}
+	for _, h := range f.Hosts {
+		args = append(args, "--host", h.Name)
+	}
+	return args
+}
+
+// Sweep waits for the end of in, then ends every process of a fleet that names
+// dir on its command line, removes the hosts' containers, the images of that
+// repository, and dir itself.
 func Sweep(ctx context.Context, in io.Reader, dir string, hosts []string, images string) error {
 	word, err := io.ReadAll(in)
 	if err != nil {
-		return fmt.Errorf("wait for the demo's end: %w", err)
+		return fmt.Errorf("wait for the fleet's end: %w", err)
 	}
 	if string(word) == keepWord {
 		return nil
 	}
-	if !strings.HasPrefix(filepath.Base(dir), "serin-demo-") {
-		return fmt.Errorf("%s is no demo's directory", dir)
+	if !filepath.IsAbs(dir) || !strings.HasPrefix(filepath.Base(dir), dirPrefix) {
+		return fmt.Errorf("%s is no fleet's directory", dir)
 	}
 	stopErr := endProcesses(ctx, dir)
 	dockerErr := removeContainers(ctx, hosts, images)
@@ -93,7 +82,22 @@ func Sweep(ctx context.Context, in io.Reader, dir string, hosts []string, images
 
 // Private
 
-// endProcesses asks all processes of the demo to stop, and kills those that do
+func (f *Fleet) startSweeper() error {
+	command := exec.Command(filepath.Join(f.Bin, "serin"), f.SweepArgs()...) //nolint:noctx // it outlives this process on purpose
+	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	command.Stderr = f.Err
+	stdin, err := command.StdinPipe()
+	if err != nil {
+		return fmt.Errorf("start the sweeper: %w", err)
+	}
+	if err := command.Start(); err != nil {
+		return fmt.Errorf("start the sweeper: %w", err)
+	}
+	f.sweeper = &sweeper{command: command, stdin: stdin}
+	return nil
+}
+
+// endProcesses asks all processes of the fleet to stop, and kills those that do
 // not. It looks again each time: a process may have been starting another.
 func endProcesses(ctx context.Context, dir string) error {
 	const patience = 10 * time.Second
@@ -120,8 +124,9 @@ func endProcesses(ctx context.Context, dir string) error {
 	}
 }
 
-// processesOf finds the processes with dir on their command line, but for this
-// one. Zombies have no command line any more.
+// processesOf finds the fleet's programs with dir on their command line, but for
+// this one. A pager on one of its logs is not the fleet's. Zombies have no
+// command line any more.
 func processesOf(dir string) ([]int, error) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
@@ -137,11 +142,27 @@ func processesOf(dir string) ([]int, error) {
 		if err != nil {
 			continue // it has ended
 		}
+		if !ours(entry.Name()) {
+			continue
+		}
 		if slices.ContainsFunc(bytes.Split(line, []byte{0}), func(arg []byte) bool { return within(string(arg), dir) }) {
 			pids = append(pids, pid)
 		}
 	}
 	return pids, nil
+}
+
+// ours reports whether a process runs one of the programs that make up a fleet.
+func ours(pid string) bool {
+	program, err := os.Readlink(filepath.Join("/proc", pid, "exe"))
+	if err != nil {
+		return false // it has ended
+	}
+	switch filepath.Base(strings.TrimSuffix(program, " (deleted)")) {
+	case "serin", "serin-coordinator", "serin-agent", "haproxy":
+		return true
+	}
+	return false
 }
 
 // within reports whether an argument is dir or a path below it.
@@ -152,7 +173,7 @@ func within(arg, dir string) bool {
 func removeContainers(ctx context.Context, hosts []string, images string) error {
 	engine, err := docker.Open(ctx, docker.Config{})
 	if err != nil {
-		return fmt.Errorf("remove the demo's containers: %w", err)
+		return fmt.Errorf("remove the fleet's containers: %w", err)
 	}
 	defer func() { _ = engine.Close() }()
 	var errs []error

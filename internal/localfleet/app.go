@@ -1,4 +1,4 @@
-package demo
+package localfleet
 
 import (
 	"context"
@@ -17,12 +17,15 @@ const versionHeader = "X-Serin-Demo"
 // AppPort is where the demo app listens inside its container.
 const AppPort = 8080
 
-// App is the small web app that the demo rolls out: it answers errorPercent of
+// HealthPath is the demo app's path that proves readiness.
+const HealthPath = "/healthz"
+
+// App is the small web app that fleets roll out: it answers errorPercent of
 // its requests with 500. It serves until ctx ends, then finishes what it has
 // begun.
 func App(ctx context.Context, version string, errorPercent float64) error {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET "+HealthPath, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set(versionHeader, version)
 	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {

@@ -1,0 +1,39 @@
+package demo
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// howToTalk tells how to use a fleet that was kept, in commands that work as
+// they stand.
+func (r *run) howToTalk() error {
+	f := r.fleet
+	file := filepath.Join(f.Dir, "rollout.yaml")
+	if err := os.WriteFile(file, []byte(r.file("v2")), 0o600); err != nil {
+		return fmt.Errorf("write an example: %w", err)
+	}
+	self := filepath.Join(f.Bin, "serin")
+	r.screen.write(fmt.Sprintf(`
+The fleet goes on running. Talk to it:
+  export SERIN_SERVER=%[1]s
+  %[2]s status
+  %[2]s hosts
+  %[2]s start %[3]s --image %[4]s
+  %[2]s watch %[5]s
+  %[2]s explain %[5]s
+  curl -i %[6]s
+  while sleep 0.01; do curl -so /dev/null %[6]s; done   # a new version needs traffic to be judged by
+
+Or with the nats command-line client:
+  nats --server %[1]s sub 'serin.v1.event.>'
+  nats --server %[1]s req serin.v1.trigger.%[5]s '{"image": "%[7]s"}'
+  nats --server %[1]s req serin.v1.get.service.%[5]s ''
+
+End it and remove everything:
+  %[2]s %[8]s </dev/null
+`, strings.Join(f.URLs(), ","), self, file, f.Image("v3"), service, f.Frontends()[0], f.Image("v1"), strings.Join(f.SweepArgs(), " ")))
+	return nil
+}

@@ -1,0 +1,94 @@
+package localfleet
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	mathrand "math/rand/v2"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+
+	"github.com/serin-rollouts/serin/agent/docker"
+)
+
+// dirPrefix begins the name of every fleet's directory; nothing else is swept.
+const dirPrefix = "serin-"
+
+// checkMachine names what is missing on this machine, and what to do about it.
+func checkMachine(ctx context.Context, bin string) error {
+	for _, program := range []string{"serin", "serin-coordinator", "serin-agent"} {
+		if _, err := os.Stat(filepath.Join(bin, program)); err != nil {
+			return fmt.Errorf("%s is not in %s; build it with `make build`", program, bin)
+		}
+	}
+	if _, err := exec.LookPath("haproxy"); err != nil {
+		return errors.New("no haproxy on this machine; install it with `make setup`")
+	}
+	engine, err := docker.Open(ctx, docker.Config{})
+	if err != nil {
+		return fmt.Errorf("a fleet needs Docker (`make setup` starts it): %w", err)
+	}
+	return engine.Close()
+}
+
+// allot picks names, ports and loopback addresses. Each host has an address of
+// its own, so that all of them can listen on the same port, as real hosts do.
+func (f *Fleet) allot(ctx context.Context) error {
+	id := make([]byte, 3)
+	if _, err := io.ReadFull(rand.Reader, id); err != nil {
+		return fmt.Errorf("name the run: %w", err)
+	}
+	f.Name = f.Config.Name + "-" + hex.EncodeToString(id)
+	f.Dir = filepath.Join(os.TempDir(), dirPrefix+f.Name)
+	ports, err := freePorts(ctx, 3*f.Config.Replicas+2)
+	if err != nil {
+		return err
+	}
+	next := func() string {
+		port := ports[0]
+		ports = ports[1:]
+		return port
+	}
+	for i := range f.Config.Replicas {
+		f.Replicas = append(f.Replicas, Replica{
+			Name: "c" + strconv.Itoa(i+1), NATS: "127.0.0.1:" + next(), Cluster: "127.0.0.1:" + next(), Raft: "127.0.0.1:" + next(),
+		})
+	}
+	f.Registry, f.Port = "127.0.0.1:"+next(), next()
+	for i := range f.Config.Hosts {
+		address := fmt.Sprintf("127.0.0.%d", 11+i)
+		f.Hosts = append(f.Hosts, &Host{
+			Name: fmt.Sprintf("%s-%d", f.Name, i+1), Address: address,
+			Labels: "{fleet: demo}", HAProxy: "{bind: " + address + "}",
+		})
+	}
+	return nil
+}
+
+// Ports of a fleet are below those that the kernel hands out to outgoing
+// connections (32768 and up), so that a part which is down for a while finds its
+// port free again.
+const firstPort, portRange = 15000, 17000
+
+// freePorts finds ports that nobody listens on, on any address.
+func freePorts(ctx context.Context, n int) ([]string, error) {
+	var ports []string
+	for tries := 0; len(ports) < n; tries++ {
+		port := strconv.Itoa(firstPort + mathrand.IntN(portRange))
+		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", ":"+port)
+		switch {
+		case err == nil:
+			defer func() { _ = listener.Close() }() // not before all are found, so that each is another one
+			ports = append(ports, port)
+		case tries > portRange:
+			return nil, fmt.Errorf("find a free port: %w", err)
+		}
+	}
+	return ports, nil
+}
