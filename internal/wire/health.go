@@ -1,9 +1,11 @@
 package wire
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/serin-rollouts/serin/internal/analysis"
+	"github.com/serin-rollouts/serin/internal/latency"
 	"github.com/serin-rollouts/serin/internal/rollout"
 	serinv1 "github.com/serin-rollouts/serin/proto/serin/v1"
 )
@@ -26,7 +28,8 @@ func EncodeHealth(h Health) ([]byte, error) {
 
 // DecodeHealth reads a report and refuses one that no agent would send: names
 // that are none, weights beyond 10000, negative counts, an unknown cause, a
-// service twice, more than 512 KiB.
+// service twice, more than 512 KiB. A latency that is none is left out of it:
+// see LatencyProblem.
 func DecodeHealth(data []byte) (Health, error) {
 	var m serinv1.Health
 	if err := unmarshal("health", maxReport, data, &m); err != nil {
@@ -61,6 +64,7 @@ func encodeServiceHealth(s ServiceHealth) *serinv1.ServiceHealth {
 			m.StableCounts[instance] = encodeCounts(n)
 		}
 	}
+	m.CanaryLatency, m.StableLatency = encodeLatency(s.CanaryLatency), encodeLatency(s.StableLatency)
 	return m
 }
 
@@ -78,6 +82,8 @@ func decodeServiceHealth(m *serinv1.ServiceHealth) ServiceHealth {
 			s.StableCounts[instance] = decodeCounts(n)
 		}
 	}
+	s.CanaryLatency, s.LatencyProblem = decodeLatency("canary_latency", m.GetCanaryLatency(), "")
+	s.StableLatency, s.LatencyProblem = decodeLatency("stable_latency", m.GetStableLatency(), s.LatencyProblem)
 	return s
 }
 
@@ -90,6 +96,27 @@ func encodeCounts(n analysis.Counts) *serinv1.Counts {
 
 func decodeCounts(m *serinv1.Counts) analysis.Counts {
 	return analysis.Counts{Requests: m.GetRequests(), Errors: m.GetErrors()}
+}
+
+func encodeLatency(l Latency) *serinv1.Latency {
+	if l.Lines == 0 && len(l.Sketch) == 0 {
+		return nil
+	}
+	return &serinv1.Latency{Lines: l.Lines, Sketch: l.Sketch}
+}
+
+// decodeLatency leaves out a latency that cannot be one, and says why unless
+// there is a problem already. Users' errors and a host's state are worth more
+// than a display: a report is not refused for it.
+func decodeLatency(field string, m *serinv1.Latency, problem string) (Latency, string) {
+	l := Latency{Lines: m.GetLines(), Sketch: m.GetSketch()}
+	if len(l.Sketch) == 0 {
+		l.Sketch = nil
+	}
+	if err := checkLatency(l); err != nil {
+		return Latency{}, cmp.Or(problem, field+": "+err.Error())
+	}
+	return l, problem
 }
 
 func checkHealth(h Health) error {
@@ -128,6 +155,16 @@ func checkServiceHealth(s ServiceHealth) error {
 		c.token("instance", instance)
 		c.counts("stable_counts", n)
 	}
+	c.within("canary_latency", checkLatency(s.CanaryLatency))
+	c.within("stable_latency", checkLatency(s.StableLatency))
+	return c.err
+}
+
+func checkLatency(l Latency) error {
+	var c check
+	c.that(l.Lines >= 0, "lines are negative")
+	c.that(l.Lines > 0 || len(l.Sketch) == 0, "there are times without a line")
+	c.within("sketch", latency.Check(l.Sketch))
 	return c.err
 }
 

@@ -46,6 +46,20 @@ type ServiceHealth struct {
 	// CanaryInstances is how many containers stand behind CanaryCounts.
 	CanaryInstances int
 	StableCounts    map[string]analysis.Counts // by instance
+
+	CanaryLatency, StableLatency Latency
+	// LatencyProblem says why a latency that was sent is not there: it was
+	// refused, the rest of the report was not. It does not travel.
+	LatencyProblem string
+}
+
+// Latency is how long a track's answers took, in the incarnation of its counts.
+type Latency struct {
+	// Lines is how many lines of HAProxy's log there were: fewer than requests
+	// if some were lost, or are still to come.
+	Lines int64
+	// Sketch is of those that tell a time, as internal/latency encodes it.
+	Sketch []byte
 }
 
 // Assign is the leader's message to one agent: all that the host should be.

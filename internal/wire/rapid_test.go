@@ -93,7 +93,16 @@ func drawServiceHealth(t *rapid.T) ServiceHealth {
 		}
 		s.StableCounts[token(t)] = drawCounts(t)
 	}
+	s.CanaryLatency, s.StableLatency = drawLatency(t), drawLatency(t)
 	return s
+}
+
+func drawLatency(t *rapid.T) Latency {
+	l := Latency{Lines: rapid.Int64Min(0).Draw(t, "lines")}
+	if l.Lines > 0 {
+		l.Sketch = sampleSketch(rapid.SliceOfN(rapid.Int64Range(0, 1<<30), 0, 20).Draw(t, "micros")...)
+	}
+	return l
 }
 
 func drawRevision(t *rapid.T) *rollout.Revision {

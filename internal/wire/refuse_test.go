@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"math"
 	"strings"
 	"testing"
@@ -125,5 +126,43 @@ func wantError(t *testing.T, err error, want string) {
 	t.Helper()
 	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("error = %v, want one with %q", err, want)
+	}
+}
+
+// TestLatencyIsRefusedAlone: a latency that is none is not taken in, the report
+// is; nobody sends one.
+func TestLatencyIsRefusedAlone(t *testing.T) {
+	for want, bad := range map[string]Latency{
+		"lines are negative":       {Lines: -1},
+		"times without a line":     {Sketch: sampleSketch(1000)},
+		"sketch: it does not":      {Lines: 1, Sketch: []byte("garbage")},
+		"at most 8192 are":         {Lines: 1, Sketch: make([]byte, 9000)},
+		"sketch: it ends too ear":  {Lines: 1, Sketch: sampleSketch(1000, 2000)[:20]},
+		"it has 131199 buckets, 1": {Lines: 1, Sketch: append(sampleSketch(1000)[:18], 0xff, 0x80, 0x08)},
+	} {
+		h := sampleHealth()
+		h.Services[0].StableLatency = bad
+		_, err := EncodeHealth(h)
+		wantError(t, err, "stable_latency: ")
+		wantError(t, err, want)
+
+		data, err := proto.Marshal(&serinv1.Health{Host: "web-1", Services: []*serinv1.ServiceHealth{{
+			Service: "checkout", Epoch: 3,
+			CanaryLatency: &serinv1.Latency{Lines: 2, Sketch: sampleSketch(1000)},
+			StableLatency: &serinv1.Latency{Lines: bad.Lines, Sketch: bad.Sketch},
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := DecodeHealth(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := got.Services[0]
+		if s.Epoch != 3 || s.CanaryLatency.Lines != 2 || s.StableLatency.Lines != 0 || s.StableLatency.Sketch != nil {
+			t.Errorf("%+v", s)
+		}
+		wantError(t, errors.New(s.LatencyProblem), "stable_latency: ")
+		wantError(t, errors.New(s.LatencyProblem), want)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/serin-rollouts/serin/internal/analysis"
+	"github.com/serin-rollouts/serin/internal/latency"
 	"github.com/serin-rollouts/serin/internal/rollout"
 	serinv1 "github.com/serin-rollouts/serin/proto/serin/v1"
 )
@@ -45,6 +46,22 @@ func sampleHealth() Health {
 			CanaryInstances: 1, StableCounts: map[string]analysis.Counts{"s1": {Requests: 9000, Errors: 2}, "s2": {Requests: 9100}},
 		}, {Service: "search"}},
 	}
+}
+
+// sampleLatency is a report of an agent that follows HAProxy's log.
+func sampleLatency() Health {
+	h := sampleHealth()
+	h.Services[0].CanaryLatency = Latency{Lines: 999, Sketch: sampleSketch(1800, 2000, 182_000)}
+	h.Services[0].StableLatency = Latency{Lines: 18_000}
+	return h
+}
+
+func sampleSketch(micros ...int64) []byte {
+	s := latency.New()
+	for _, m := range micros {
+		s.Add(m)
+	}
+	return s.Encode()
 }
 
 func sampleAssign() Assign {
@@ -82,6 +99,7 @@ func codecOf[T any](name string, sample T, encode func(T) ([]byte, error), decod
 func codecs() []codec {
 	return []codec{
 		codecOf("health", sampleHealth(), EncodeHealth, DecodeHealth),
+		codecOf("health-latency", sampleLatency(), EncodeHealth, DecodeHealth),
 		codecOf("assign", sampleAssign(), EncodeAssign, DecodeAssign),
 		codecOf("wave", sampleWave(), EncodeWave, DecodeWave),
 		codecOf("beat", Beat{Leader: "c1", Term: 7, Lease: 30 * time.Second}, EncodeBeat, DecodeBeat),

@@ -164,6 +164,8 @@ type ServiceHealth struct {
 	CanaryCounts    *Counts                `protobuf:"bytes,18,opt,name=canary_counts,json=canaryCounts,proto3" json:"canary_counts,omitempty"` // the sum over canary instances
 	CanaryInstances uint32                 `protobuf:"varint,19,opt,name=canary_instances,json=canaryInstances,proto3" json:"canary_instances,omitempty"`
 	StableCounts    map[string]*Counts     `protobuf:"bytes,20,rep,name=stable_counts,json=stableCounts,proto3" json:"stable_counts,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // by instance
+	CanaryLatency   *Latency               `protobuf:"bytes,21,opt,name=canary_latency,json=canaryLatency,proto3" json:"canary_latency,omitempty"`
+	StableLatency   *Latency               `protobuf:"bytes,22,opt,name=stable_latency,json=stableLatency,proto3" json:"stable_latency,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -338,6 +340,20 @@ func (x *ServiceHealth) GetStableCounts() map[string]*Counts {
 	return nil
 }
 
+func (x *ServiceHealth) GetCanaryLatency() *Latency {
+	if x != nil {
+		return x.CanaryLatency
+	}
+	return nil
+}
+
+func (x *ServiceHealth) GetStableLatency() *Latency {
+	if x != nil {
+		return x.StableLatency
+	}
+	return nil
+}
+
 type Counts struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Requests      int64                  `protobuf:"varint,1,opt,name=requests,proto3" json:"requests,omitempty"`
@@ -390,6 +406,59 @@ func (x *Counts) GetErrors() int64 {
 	return 0
 }
 
+// Latency is how long a track's answers took, in the incarnation of its counts.
+type Latency struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Lines         int64                  `protobuf:"varint,1,opt,name=lines,proto3" json:"lines,omitempty"`  // of HAProxy's log; fewer than requests if some were lost
+	Sketch        []byte                 `protobuf:"bytes,2,opt,name=sketch,proto3" json:"sketch,omitempty"` // DDSketch of microseconds, accuracy 1 %; empty: no answer
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Latency) Reset() {
+	*x = Latency{}
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Latency) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Latency) ProtoMessage() {}
+
+func (x *Latency) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Latency.ProtoReflect.Descriptor instead.
+func (*Latency) Descriptor() ([]byte, []int) {
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Latency) GetLines() int64 {
+	if x != nil {
+		return x.Lines
+	}
+	return 0
+}
+
+func (x *Latency) GetSketch() []byte {
+	if x != nil {
+		return x.Sketch
+	}
+	return nil
+}
+
 // Assign goes from the leader to one agent: all that the host should be.
 type Assign struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -407,7 +476,7 @@ type Assign struct {
 
 func (x *Assign) Reset() {
 	*x = Assign{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[3]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -419,7 +488,7 @@ func (x *Assign) String() string {
 func (*Assign) ProtoMessage() {}
 
 func (x *Assign) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[3]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -432,7 +501,7 @@ func (x *Assign) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assign.ProtoReflect.Descriptor instead.
 func (*Assign) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{3}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Assign) GetHost() string {
@@ -508,7 +577,7 @@ type Assignment struct {
 
 func (x *Assignment) Reset() {
 	*x = Assignment{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[4]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -520,7 +589,7 @@ func (x *Assignment) String() string {
 func (*Assignment) ProtoMessage() {}
 
 func (x *Assignment) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[4]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -533,7 +602,7 @@ func (x *Assignment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assignment.ProtoReflect.Descriptor instead.
 func (*Assignment) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{4}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Assignment) GetService() string {
@@ -610,7 +679,7 @@ type Frontend struct {
 
 func (x *Frontend) Reset() {
 	*x = Frontend{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[5]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -622,7 +691,7 @@ func (x *Frontend) String() string {
 func (*Frontend) ProtoMessage() {}
 
 func (x *Frontend) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[5]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -635,7 +704,7 @@ func (x *Frontend) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Frontend.ProtoReflect.Descriptor instead.
 func (*Frontend) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{5}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Frontend) GetListen() string {
@@ -672,7 +741,7 @@ type Revision struct {
 
 func (x *Revision) Reset() {
 	*x = Revision{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[6]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -684,7 +753,7 @@ func (x *Revision) String() string {
 func (*Revision) ProtoMessage() {}
 
 func (x *Revision) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[6]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -697,7 +766,7 @@ func (x *Revision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Revision.ProtoReflect.Descriptor instead.
 func (*Revision) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{6}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Revision) GetId() string {
@@ -754,7 +823,7 @@ type Container struct {
 
 func (x *Container) Reset() {
 	*x = Container{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[7]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -766,7 +835,7 @@ func (x *Container) String() string {
 func (*Container) ProtoMessage() {}
 
 func (x *Container) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[7]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -779,7 +848,7 @@ func (x *Container) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Container.ProtoReflect.Descriptor instead.
 func (*Container) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{7}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Container) GetPort() uint32 {
@@ -870,7 +939,7 @@ type HealthCheck struct {
 
 func (x *HealthCheck) Reset() {
 	*x = HealthCheck{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[8]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -882,7 +951,7 @@ func (x *HealthCheck) String() string {
 func (*HealthCheck) ProtoMessage() {}
 
 func (x *HealthCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[8]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -895,7 +964,7 @@ func (x *HealthCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HealthCheck.ProtoReflect.Descriptor instead.
 func (*HealthCheck) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{8}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *HealthCheck) GetKind() string {
@@ -933,7 +1002,7 @@ type Wave struct {
 
 func (x *Wave) Reset() {
 	*x = Wave{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[9]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -945,7 +1014,7 @@ func (x *Wave) String() string {
 func (*Wave) ProtoMessage() {}
 
 func (x *Wave) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[9]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -958,7 +1027,7 @@ func (x *Wave) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Wave.ProtoReflect.Descriptor instead.
 func (*Wave) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{9}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Wave) GetService() string {
@@ -1008,7 +1077,7 @@ type Beat struct {
 
 func (x *Beat) Reset() {
 	*x = Beat{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[10]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1020,7 +1089,7 @@ func (x *Beat) String() string {
 func (*Beat) ProtoMessage() {}
 
 func (x *Beat) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[10]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1033,7 +1102,7 @@ func (x *Beat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Beat.ProtoReflect.Descriptor instead.
 func (*Beat) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{10}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Beat) GetLeader() string {
@@ -1067,7 +1136,7 @@ type Resolve struct {
 
 func (x *Resolve) Reset() {
 	*x = Resolve{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[11]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1079,7 +1148,7 @@ func (x *Resolve) String() string {
 func (*Resolve) ProtoMessage() {}
 
 func (x *Resolve) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[11]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1092,7 +1161,7 @@ func (x *Resolve) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resolve.ProtoReflect.Descriptor instead.
 func (*Resolve) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{11}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Resolve) GetImage() string {
@@ -1113,7 +1182,7 @@ type Resolved struct {
 
 func (x *Resolved) Reset() {
 	*x = Resolved{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[12]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1125,7 +1194,7 @@ func (x *Resolved) String() string {
 func (*Resolved) ProtoMessage() {}
 
 func (x *Resolved) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[12]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1138,7 +1207,7 @@ func (x *Resolved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resolved.ProtoReflect.Descriptor instead.
 func (*Resolved) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{12}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Resolved) GetImage() string {
@@ -1181,7 +1250,7 @@ const file_proto_serin_v1_serin_proto_rawDesc = "" +
 	" \x03(\v2\x17.serin.v1.ServiceHealthR\bservices\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd6\x05\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xca\x06\n" +
 	"\rServiceHealth\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x18\n" +
@@ -1204,13 +1273,18 @@ const file_proto_serin_v1_serin_proto_rawDesc = "" +
 	"\vincarnation\x18\x11 \x01(\tR\vincarnation\x125\n" +
 	"\rcanary_counts\x18\x12 \x01(\v2\x10.serin.v1.CountsR\fcanaryCounts\x12)\n" +
 	"\x10canary_instances\x18\x13 \x01(\rR\x0fcanaryInstances\x12N\n" +
-	"\rstable_counts\x18\x14 \x03(\v2).serin.v1.ServiceHealth.StableCountsEntryR\fstableCounts\x1aQ\n" +
+	"\rstable_counts\x18\x14 \x03(\v2).serin.v1.ServiceHealth.StableCountsEntryR\fstableCounts\x128\n" +
+	"\x0ecanary_latency\x18\x15 \x01(\v2\x11.serin.v1.LatencyR\rcanaryLatency\x128\n" +
+	"\x0estable_latency\x18\x16 \x01(\v2\x11.serin.v1.LatencyR\rstableLatency\x1aQ\n" +
 	"\x11StableCountsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12&\n" +
 	"\x05value\x18\x02 \x01(\v2\x10.serin.v1.CountsR\x05value:\x028\x01\"<\n" +
 	"\x06Counts\x12\x1a\n" +
 	"\brequests\x18\x01 \x01(\x03R\brequests\x12\x16\n" +
-	"\x06errors\x18\x02 \x01(\x03R\x06errors\"\xee\x01\n" +
+	"\x06errors\x18\x02 \x01(\x03R\x06errors\"7\n" +
+	"\aLatency\x12\x14\n" +
+	"\x05lines\x18\x01 \x01(\x03R\x05lines\x12\x16\n" +
+	"\x06sketch\x18\x02 \x01(\fR\x06sketch\"\xee\x01\n" +
 	"\x06Assign\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x14\n" +
 	"\x05nonce\x18\x02 \x01(\x04R\x05nonce\x12\x16\n" +
@@ -1292,43 +1366,46 @@ func file_proto_serin_v1_serin_proto_rawDescGZIP() []byte {
 	return file_proto_serin_v1_serin_proto_rawDescData
 }
 
-var file_proto_serin_v1_serin_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_proto_serin_v1_serin_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_proto_serin_v1_serin_proto_goTypes = []any{
 	(*Health)(nil),        // 0: serin.v1.Health
 	(*ServiceHealth)(nil), // 1: serin.v1.ServiceHealth
 	(*Counts)(nil),        // 2: serin.v1.Counts
-	(*Assign)(nil),        // 3: serin.v1.Assign
-	(*Assignment)(nil),    // 4: serin.v1.Assignment
-	(*Frontend)(nil),      // 5: serin.v1.Frontend
-	(*Revision)(nil),      // 6: serin.v1.Revision
-	(*Container)(nil),     // 7: serin.v1.Container
-	(*HealthCheck)(nil),   // 8: serin.v1.HealthCheck
-	(*Wave)(nil),          // 9: serin.v1.Wave
-	(*Beat)(nil),          // 10: serin.v1.Beat
-	(*Resolve)(nil),       // 11: serin.v1.Resolve
-	(*Resolved)(nil),      // 12: serin.v1.Resolved
-	nil,                   // 13: serin.v1.Health.LabelsEntry
-	nil,                   // 14: serin.v1.ServiceHealth.StableCountsEntry
-	nil,                   // 15: serin.v1.Container.EnvEntry
+	(*Latency)(nil),       // 3: serin.v1.Latency
+	(*Assign)(nil),        // 4: serin.v1.Assign
+	(*Assignment)(nil),    // 5: serin.v1.Assignment
+	(*Frontend)(nil),      // 6: serin.v1.Frontend
+	(*Revision)(nil),      // 7: serin.v1.Revision
+	(*Container)(nil),     // 8: serin.v1.Container
+	(*HealthCheck)(nil),   // 9: serin.v1.HealthCheck
+	(*Wave)(nil),          // 10: serin.v1.Wave
+	(*Beat)(nil),          // 11: serin.v1.Beat
+	(*Resolve)(nil),       // 12: serin.v1.Resolve
+	(*Resolved)(nil),      // 13: serin.v1.Resolved
+	nil,                   // 14: serin.v1.Health.LabelsEntry
+	nil,                   // 15: serin.v1.ServiceHealth.StableCountsEntry
+	nil,                   // 16: serin.v1.Container.EnvEntry
 }
 var file_proto_serin_v1_serin_proto_depIdxs = []int32{
-	13, // 0: serin.v1.Health.labels:type_name -> serin.v1.Health.LabelsEntry
+	14, // 0: serin.v1.Health.labels:type_name -> serin.v1.Health.LabelsEntry
 	1,  // 1: serin.v1.Health.services:type_name -> serin.v1.ServiceHealth
 	2,  // 2: serin.v1.ServiceHealth.canary_counts:type_name -> serin.v1.Counts
-	14, // 3: serin.v1.ServiceHealth.stable_counts:type_name -> serin.v1.ServiceHealth.StableCountsEntry
-	4,  // 4: serin.v1.Assign.assignments:type_name -> serin.v1.Assignment
-	5,  // 5: serin.v1.Assignment.frontend:type_name -> serin.v1.Frontend
-	6,  // 6: serin.v1.Assignment.stable:type_name -> serin.v1.Revision
-	6,  // 7: serin.v1.Assignment.canary:type_name -> serin.v1.Revision
-	7,  // 8: serin.v1.Revision.container:type_name -> serin.v1.Container
-	15, // 9: serin.v1.Container.env:type_name -> serin.v1.Container.EnvEntry
-	8,  // 10: serin.v1.Container.health:type_name -> serin.v1.HealthCheck
-	2,  // 11: serin.v1.ServiceHealth.StableCountsEntry.value:type_name -> serin.v1.Counts
-	12, // [12:12] is the sub-list for method output_type
-	12, // [12:12] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	15, // 3: serin.v1.ServiceHealth.stable_counts:type_name -> serin.v1.ServiceHealth.StableCountsEntry
+	3,  // 4: serin.v1.ServiceHealth.canary_latency:type_name -> serin.v1.Latency
+	3,  // 5: serin.v1.ServiceHealth.stable_latency:type_name -> serin.v1.Latency
+	5,  // 6: serin.v1.Assign.assignments:type_name -> serin.v1.Assignment
+	6,  // 7: serin.v1.Assignment.frontend:type_name -> serin.v1.Frontend
+	7,  // 8: serin.v1.Assignment.stable:type_name -> serin.v1.Revision
+	7,  // 9: serin.v1.Assignment.canary:type_name -> serin.v1.Revision
+	8,  // 10: serin.v1.Revision.container:type_name -> serin.v1.Container
+	16, // 11: serin.v1.Container.env:type_name -> serin.v1.Container.EnvEntry
+	9,  // 12: serin.v1.Container.health:type_name -> serin.v1.HealthCheck
+	2,  // 13: serin.v1.ServiceHealth.StableCountsEntry.value:type_name -> serin.v1.Counts
+	14, // [14:14] is the sub-list for method output_type
+	14, // [14:14] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_proto_serin_v1_serin_proto_init() }
@@ -1342,7 +1419,7 @@ func file_proto_serin_v1_serin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_serin_v1_serin_proto_rawDesc), len(file_proto_serin_v1_serin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
