@@ -54,13 +54,18 @@ type ServiceHealth struct {
 }
 
 // Latency is how long a track's answers took, in the incarnation of its counts.
+// The zero value says nothing: what the last report of the same incarnation
+// said holds on.
 type Latency struct {
-	// Lines is how many lines of HAProxy's log there were: fewer than requests
-	// if some were lost, or are still to come.
-	Lines int64
+	// Requests is how many HAProxy counted, Lines how many of them its log has
+	// told of: fewer if some were lost, or are still to come.
+	Requests, Lines int64
 	// Sketch is of those that tell a time, as internal/latency encodes it.
 	Sketch []byte
 }
+
+// IsZero reports whether nothing is said.
+func (l Latency) IsZero() bool { return l.Requests == 0 && l.Lines == 0 && len(l.Sketch) == 0 }
 
 // Assign is the leader's message to one agent: all that the host should be.
 type Assign struct {

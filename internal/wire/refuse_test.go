@@ -134,6 +134,7 @@ func wantError(t *testing.T, err error, want string) {
 func TestLatencyIsRefusedAlone(t *testing.T) {
 	for want, bad := range map[string]Latency{
 		"lines are negative":       {Lines: -1},
+		"requests or lines":        {Requests: -1},
 		"times without a line":     {Sketch: sampleSketch(1000)},
 		"sketch: it does not":      {Lines: 1, Sketch: []byte("garbage")},
 		"at most 8192 are":         {Lines: 1, Sketch: make([]byte, 9000)},
@@ -149,7 +150,7 @@ func TestLatencyIsRefusedAlone(t *testing.T) {
 		data, err := proto.Marshal(&serinv1.Health{Host: "web-1", Services: []*serinv1.ServiceHealth{{
 			Service: "checkout", Epoch: 3,
 			CanaryLatency: &serinv1.Latency{Lines: 2, Sketch: sampleSketch(1000)},
-			StableLatency: &serinv1.Latency{Lines: bad.Lines, Sketch: bad.Sketch},
+			StableLatency: &serinv1.Latency{Requests: bad.Requests, Lines: bad.Lines, Sketch: bad.Sketch},
 		}}})
 		if err != nil {
 			t.Fatal(err)
@@ -159,7 +160,7 @@ func TestLatencyIsRefusedAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := got.Services[0]
-		if s.Epoch != 3 || s.CanaryLatency.Lines != 2 || s.StableLatency.Lines != 0 || s.StableLatency.Sketch != nil {
+		if s.Epoch != 3 || s.CanaryLatency.Lines != 2 || !s.StableLatency.IsZero() {
 			t.Errorf("%+v", s)
 		}
 		wantError(t, errors.New(s.LatencyProblem), "stable_latency: ")

@@ -51,8 +51,8 @@ func sampleHealth() Health {
 // sampleLatency is a report of an agent that follows HAProxy's log.
 func sampleLatency() Health {
 	h := sampleHealth()
-	h.Services[0].CanaryLatency = Latency{Lines: 999, Sketch: sampleSketch(1800, 2000, 182_000)}
-	h.Services[0].StableLatency = Latency{Lines: 18_000}
+	h.Services[0].CanaryLatency = Latency{Requests: 1000, Lines: 999, Sketch: sampleSketch(1800, 2000, 182_000)}
+	h.Services[0].StableLatency = Latency{Requests: 18_100, Lines: 18_000}
 	return h
 }
 

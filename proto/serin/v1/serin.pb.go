@@ -406,11 +406,13 @@ func (x *Counts) GetErrors() int64 {
 	return 0
 }
 
-// Latency is how long a track's answers took, in the incarnation of its counts.
+// Latency is how long a track's answers took, since `incarnation` began. A
+// report without it leaves what the last one of the same incarnation said.
 type Latency struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Lines         int64                  `protobuf:"varint,1,opt,name=lines,proto3" json:"lines,omitempty"`  // of HAProxy's log; fewer than requests if some were lost
-	Sketch        []byte                 `protobuf:"bytes,2,opt,name=sketch,proto3" json:"sketch,omitempty"` // DDSketch of microseconds, accuracy 1 %; empty: no answer
+	Lines         int64                  `protobuf:"varint,1,opt,name=lines,proto3" json:"lines,omitempty"`       // of HAProxy's log; fewer than requests if some were lost
+	Sketch        []byte                 `protobuf:"bytes,2,opt,name=sketch,proto3" json:"sketch,omitempty"`      // DDSketch of microseconds, accuracy 1 %; empty: no answer
+	Requests      int64                  `protobuf:"varint,3,opt,name=requests,proto3" json:"requests,omitempty"` // that HAProxy counted meanwhile
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -457,6 +459,13 @@ func (x *Latency) GetSketch() []byte {
 		return x.Sketch
 	}
 	return nil
+}
+
+func (x *Latency) GetRequests() int64 {
+	if x != nil {
+		return x.Requests
+	}
+	return 0
 }
 
 // Assign goes from the leader to one agent: all that the host should be.
@@ -1281,10 +1290,11 @@ const file_proto_serin_v1_serin_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\v2\x10.serin.v1.CountsR\x05value:\x028\x01\"<\n" +
 	"\x06Counts\x12\x1a\n" +
 	"\brequests\x18\x01 \x01(\x03R\brequests\x12\x16\n" +
-	"\x06errors\x18\x02 \x01(\x03R\x06errors\"7\n" +
+	"\x06errors\x18\x02 \x01(\x03R\x06errors\"S\n" +
 	"\aLatency\x12\x14\n" +
 	"\x05lines\x18\x01 \x01(\x03R\x05lines\x12\x16\n" +
-	"\x06sketch\x18\x02 \x01(\fR\x06sketch\"\xee\x01\n" +
+	"\x06sketch\x18\x02 \x01(\fR\x06sketch\x12\x1a\n" +
+	"\brequests\x18\x03 \x01(\x03R\brequests\"\xee\x01\n" +
 	"\x06Assign\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x14\n" +
 	"\x05nonce\x18\x02 \x01(\x04R\x05nonce\x12\x16\n" +
