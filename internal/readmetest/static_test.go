@@ -1,0 +1,156 @@
+package readmetest
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var (
+	inline   = regexp.MustCompile("`([^`\n]+)`")
+	target   = regexp.MustCompile(`\bmake ([a-z][a-z-]*)`)
+	link     = regexp.MustCompile(`\]\(([^)#]+)[^)]*\)`)
+	exitRow  = regexp.MustCompile(`(?m)^\| ([0-9]+) \| (.+) \|$`)
+	flagWord = regexp.MustCompile(`^(--[a-z][a-z-]*|-[a-z])(=.*)?$`)
+)
+
+// TestMakeTargets: every target that the README names is one.
+func TestMakeTargets(t *testing.T) {
+	text, _ := readme(t)
+	makefile := read(t, "Makefile")
+	found := target.FindAllStringSubmatch(code(t, text), -1)
+	if len(found) == 0 {
+		t.Fatal("README.md names no target of make")
+	}
+	for _, m := range found {
+		if !strings.Contains(makefile, "\n"+m[1]+":") {
+			t.Errorf("README.md names `make %s`, which the Makefile does not have", m[1])
+		}
+	}
+}
+
+// TestLinks: what the README points to in this repository is there.
+func TestLinks(t *testing.T) {
+	text, _ := readme(t)
+	for _, m := range link.FindAllStringSubmatch(text, -1) {
+		if strings.Contains(m[1], "://") {
+			continue
+		}
+		if _, err := os.Stat(filepath.Join(root, m[1])); err != nil {
+			t.Errorf("README.md links to %s: %v", m[1], err)
+		}
+	}
+}
+
+// TestPrograms: what the README says of the programs is so.
+func TestPrograms(t *testing.T) {
+	bin := build(t)
+	t.Run("exit codes", func(t *testing.T) { checkExitCodes(t, bin) })
+	t.Run("flags", func(t *testing.T) { checkFlags(t, bin) })
+	t.Run("commands", func(t *testing.T) { runCommands(t, bin) })
+}
+
+// checkExitCodes: the table says what `serin --help` says.
+func checkExitCodes(t *testing.T, bin string) {
+	t.Helper()
+	text, _ := readme(t)
+	help := helpOf(t, bin, "serin", nil)
+	rows := exitRow.FindAllStringSubmatch(text, -1)
+	if len(rows) < 9 {
+		t.Errorf("README.md has %d rows of exit codes", len(rows))
+	}
+	for _, m := range rows {
+		if want := "\n  " + m[1] + "  " + m[2] + "\n"; !strings.Contains(help, want) {
+			t.Errorf("README.md says that exit code %s is %q; `serin --help` does not", m[1], m[2])
+		}
+	}
+}
+
+// checkFlags: every flag that the README gives to one of the programs is in its help.
+func checkFlags(t *testing.T, bin string) {
+	t.Helper()
+	text, _ := readme(t)
+	tried := 0
+	for line := range strings.Lines(code(t, text)) {
+		for part := range strings.SplitSeq(line, "|") {
+			program, verbs, flags := parse(part)
+			if program == "" || len(flags) == 0 {
+				continue
+			}
+			help := helpOf(t, bin, program, verbs)
+			for _, flag := range flags {
+				tried++
+				if !regexp.MustCompile(`(^|[\s,])` + regexp.QuoteMeta(flag) + `\b`).MatchString(help) {
+					t.Errorf("README.md: %s\nhas the flag %s, which its help does not", strings.TrimSpace(part), flag)
+				}
+			}
+		}
+	}
+	if tried < 5 {
+		t.Errorf("README.md has only %d flags", tried)
+	}
+}
+
+// parse takes a command line of one of our programs apart.
+func parse(line string) (program string, verbs, flags []string) {
+	words := strings.Fields(strings.TrimPrefix(strings.TrimSpace(line), "$ "))
+	if len(words) == 0 {
+		return "", nil, nil
+	}
+	program = filepath.Base(words[0])
+	if !slices.Contains([]string{"serin", "serin-agent", "serin-coordinator"}, program) {
+		return "", nil, nil
+	}
+	for _, word := range words[1:] {
+		if m := flagWord.FindStringSubmatch(word); m != nil {
+			flags = append(flags, m[1])
+		} else if len(flags) == 0 && len(verbs) < 2 {
+			verbs = append(verbs, word)
+		}
+	}
+	return program, verbs, flags
+}
+
+// helpOf runs a program's help.
+func helpOf(t *testing.T, bin, program string, verbs []string) string {
+	t.Helper()
+	args := []string{"--help"}
+	if program == "serin" && len(verbs) > 0 {
+		args = append([]string{"help"}, verbs[:1]...)
+		if verbs[0] == "cluster" {
+			args = append(args, verbs[1:]...)
+		}
+	}
+	out, err := exec.CommandContext(t.Context(), filepath.Join(bin, program), args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", program, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// code returns all that stands in blocks and in backquotes, one a line.
+func code(t *testing.T, text string) string {
+	t.Helper()
+	_, blocks := readme(t)
+	var b strings.Builder
+	for _, block := range blocks {
+		b.WriteString(block.text())
+	}
+	for _, m := range inline.FindAllStringSubmatch(text, -1) {
+		b.WriteString(m[1] + "\n")
+	}
+	return b.String()
+}
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
