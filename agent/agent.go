@@ -50,7 +50,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	defer func() { err = errors.Join(err, hangUp(conn)) }() //nolint:contextcheck // it says goodbye after ctx has ended
 	a := newAgent(cfg, book, outside{
-		engine: engine, library: engine, proxy: balancer, splitter: balancer, bus: conn,
+		engine: engine, library: engine, proxy: balancer, splitter: balancer, bus: conn, lines: linesOf(balancer, cfg),
 		dockerVersion: info.EngineVersion,
 	})
 	return a.run(ctx, conn)
@@ -78,6 +78,14 @@ func openProxy(ctx context.Context, cfg Config) (balancer, error) {
 		return haproxy.OpenExisting(ctx, cfg.HAProxy)
 	}
 	return haproxy.OpenManaged(ctx, cfg.HAProxy)
+}
+
+// linesOf returns how to follow the log of a HAProxy that writes one for us.
+func linesOf(b balancer, cfg Config) func(context.Context, func(haproxy.Record)) error {
+	if m, ok := b.(*haproxy.Managed); ok && cfg.HAProxy.LogAddr != "" {
+		return m.Tail
+	}
+	return nil
 }
 
 // agent is one run of the process.
@@ -141,6 +149,7 @@ func (a *agent) run(ctx context.Context, conn *bus.Conn) error {
 	}
 	a.group.Go(func() error { return a.report(a.ctx) })
 	a.group.Go(func() error { return a.poll(a.ctx) })
+	a.group.Go(func() error { return a.follow(a.ctx) })
 	a.group.Go(func() error { return a.guardLease(a.ctx) })
 	a.group.Go(func() error { return a.watch(a.ctx) })
 	a.log.Info().Str("version", a.cfg.Version).Str("docker", a.out.dockerVersion).Msg("agent runs")

@@ -45,7 +45,8 @@ type Config struct {
 	Bus    bus.Config
 	Docker docker.Config
 
-	Mode    Mode // Managed if empty
+	Mode Mode // Managed if empty
+	// HAProxy with a LogAddr tells how long requests take.
 	HAProxy haproxy.Config
 	// Bind is the address on which a managed HAProxy takes the traffic of
 	// services that name only a port; empty means all addresses.

@@ -103,7 +103,7 @@ func (b *bench) config() Config {
 		Docker: docker.Config{Host: "unix:///docker.sock", Dial: dial, Log: zerolog.Nop()},
 		HAProxy: haproxy.Config{
 			Dir: b.dir + "/h", Socket: "/admin.sock", Dial: b.haproxy.Dial, Listen: b.haproxy.Listen, Launch: b.haproxy.Launch,
-			Exec: b.haproxy.Exec, Signal: b.haproxy.Signal, Log: zerolog.Nop(),
+			Exec: b.haproxy.Exec, Signal: b.haproxy.Signal, LogAddr: "127.0.0.1:0", Log: zerolog.Nop(),
 		},
 		Dial: b.dialContainer, Log: zerolog.New(zerolog.NewTestWriter(b.t)).Level(zerolog.WarnLevel),
 	}

@@ -43,6 +43,9 @@ func (l *leader) onHealth(m bus.Msg) {
 		return
 	}
 	l.mu.Lock()
+	for i := range h.Services {
+		l.keepLatencies(&h.Services[i])
+	}
 	l.last, l.heard = h, l.heard+1
 	answers, lag := l.answers, l.lag
 	l.mu.Unlock()
@@ -57,6 +60,15 @@ func (l *leader) onHealth(m bus.Msg) {
 		return
 	}
 	l.send(h.Nonce)
+}
+
+// keepLatencies fills in what was said before: not every report tells it.
+func (l *leader) keepLatencies(s *wire.ServiceHealth) {
+	for _, was := range l.last.Services {
+		if was.Service == s.Service && was.Incarnation == s.Incarnation && s.StableLatency.IsZero() && s.CanaryLatency.IsZero() {
+			s.StableLatency, s.CanaryLatency = was.StableLatency, was.CanaryLatency
+		}
+	}
 }
 
 func (l *leader) send(nonce uint64) {

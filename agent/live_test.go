@@ -42,6 +42,9 @@ func main() {
 		if r.URL.Path == "/slow" {
 			time.Sleep(300 * time.Millisecond)
 		}
+		if d, err := time.ParseDuration(os.Getenv("DELAY")); err == nil {
+			time.Sleep(d)
+		}
 		fmt.Fprint(w, os.Getenv("VERSION"))
 	})
 	if err := http.ListenAndServe(":8080", nil); err != nil {
@@ -93,7 +96,7 @@ type live struct {
 	*leader
 
 	dir, registry, binary string
-	listen                string
+	listen, log           string
 	bus                   bus.Config
 	engine                *docker.Engine
 	stop                  func() error
@@ -104,7 +107,7 @@ func newLive(t *testing.T) *live {
 	engine := needDocker(t)
 	needHAProxy(t)
 	host := fmt.Sprintf("live-%d", os.Getpid())
-	v := &live{dir: t.TempDir(), registry: serveImages(t), binary: build(t), listen: freeAddr(t), engine: engine}
+	v := &live{dir: t.TempDir(), registry: serveImages(t), binary: build(t), listen: freeAddr(t), log: "unix", engine: engine}
 	server := bustest.StartEmpty(t)
 	v.leader = newLeader(t, host, bustest.Connect(t, server))
 	t.Cleanup(v.cleanUp) // before the bus ends
@@ -142,7 +145,7 @@ func (v *live) config() Config {
 		Host: v.host, DataDir: filepath.Join(v.dir, "d"), Version: "test",
 		Bus:     v.bus,
 		Docker:  docker.Config{Log: zerolog.Nop()},
-		HAProxy: haproxy.Config{Dir: filepath.Join(v.dir, "h"), Log: zerolog.Nop()},
+		HAProxy: haproxy.Config{Dir: filepath.Join(v.dir, "h"), LogAddr: v.log, Log: zerolog.Nop()},
 		Log:     zerolog.New(zerolog.NewTestWriter(v.t)).Level(zerolog.WarnLevel),
 	}
 }
@@ -195,8 +198,14 @@ func (v *live) cleanUp() {
 
 func (v *live) revision(version string) *rollout.Revision {
 	v.t.Helper()
+	return v.delayed(version, 0)
+}
+
+// delayed is a revision that takes its time for each answer.
+func (v *live) delayed(version string, delay time.Duration) *rollout.Revision {
+	v.t.Helper()
 	pinned, err := demoimage.Push(v.t.Context(), v.registry, demoimage.App{
-		Name: "serin-live", Tag: version, Binary: v.binary, Env: map[string]string{"VERSION": version}, Port: 8080,
+		Name: "serin-live", Tag: version, Binary: v.binary, Env: map[string]string{"VERSION": version, "DELAY": delay.String()}, Port: 8080,
 	})
 	if err != nil {
 		v.t.Fatal(err)
@@ -259,13 +268,19 @@ type load struct {
 	first error
 }
 
-func (v *live) startLoad() *load {
+// startLoad has some clients, and one more for each path, ask all the time.
+func (v *live) startLoad(more ...string) *load {
 	ctx, cancel := context.WithCancel(v.t.Context())
 	l := &load{url: "http://" + v.listen, cancel: cancel, seen: map[string]int{}}
-	for _, c := range []struct {
+	type visitor struct {
 		path  string
 		fresh bool
-	}{{"/", false}, {"/", true}, {"/slow", false}} {
+	}
+	visitors := []visitor{{"/", false}, {"/", true}, {"/slow", false}}
+	for _, path := range more {
+		visitors = append(visitors, visitor{path: path})
+	}
+	for _, c := range visitors {
 		client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: c.fresh}}
 		l.wg.Go(func() {
 			defer client.CloseIdleConnections()

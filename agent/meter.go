@@ -4,16 +4,20 @@ import (
 	"github.com/serin-rollouts/serin/agent/haproxy"
 	"github.com/serin-rollouts/serin/agent/plan"
 	"github.com/serin-rollouts/serin/internal/analysis"
+	"github.com/serin-rollouts/serin/internal/wire"
 )
 
 // meter turns HAProxy's counters, which belong to slots and begin anew with
 // each worker, into counts of instances: a container in a slot. An instance's
-// counts never fall, and no request is counted twice.
+// counts never fall, and no request is counted twice. What the log told of the
+// same requests goes the same way, to revisions.
 type meter struct {
 	rollout string // the counts are of this rollout
 	pid     int
 	last    map[string]reading // by slot
 	totals  map[string]instance
+	watch   *stopwatch         // whose lines are attributed as the counts are
+	timings map[string]*timing // by revision
 }
 
 type reading struct {
@@ -30,8 +34,8 @@ type instance struct {
 	counts analysis.Counts
 }
 
-func newMeter() meter {
-	return meter{last: map[string]reading{}, totals: map[string]instance{}}
+func newMeter(w *stopwatch) meter {
+	return meter{last: map[string]reading{}, totals: map[string]instance{}, watch: w, timings: map[string]*timing{}}
 }
 
 // begin starts all counts at zero for another rollout. What is counted by the
@@ -40,6 +44,7 @@ func (m *meter) begin(rollout string) {
 	if m.rollout != rollout {
 		m.rollout = rollout
 		clear(m.totals)
+		clear(m.timings)
 	}
 }
 
@@ -61,6 +66,7 @@ func (m *meter) read(pid int, back haproxy.Backend, units map[string]plan.Contai
 		m.last[slot.Name] = now
 		requests, errs := now.counts.Requests-was.counts.Requests, now.counts.Errors-was.counts.Errors
 		if !same || !known || requests < 0 || errs < 0 {
+			m.watch.empty(slot.Name, nil)
 			continue
 		}
 		of := was.owner
@@ -68,6 +74,7 @@ func (m *meter) read(pid int, back haproxy.Backend, units map[string]plan.Contai
 			of = now.owner
 		}
 		m.add(slot.Name, of, analysis.Counts{Requests: requests, Errors: errs})
+		m.watch.empty(slot.Name, m.timing(of))
 	}
 }
 
@@ -85,7 +92,33 @@ func (m *meter) sum(revision string) (analysis.Counts, map[string]analysis.Count
 	return all, each
 }
 
+// latency returns how long the requests took that sum counts.
+func (m *meter) latency(revision string) wire.Latency {
+	all, _ := m.sum(revision)
+	l := wire.Latency{Requests: all.Requests}
+	if t := m.timings[revision]; t != nil {
+		l.Lines = t.lines
+		if t.times != nil {
+			l.Sketch = t.times.Encode()
+		}
+	}
+	return l
+}
+
 // Private
+
+// timing is where the lines of an owner's requests go; nil if it is nobody.
+func (m *meter) timing(of owner) *timing {
+	if of == (owner{}) {
+		return nil
+	}
+	t := m.timings[of.revision]
+	if t == nil {
+		t = &timing{}
+		m.timings[of.revision] = t
+	}
+	return t
+}
 
 func (m *meter) add(slot string, of owner, n analysis.Counts) {
 	if of == (owner{}) {

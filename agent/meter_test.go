@@ -17,7 +17,7 @@ import (
 // was asked; without a new worker none is missed.
 func TestMeterCountsOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := newMeter()
+		m := newMeter(newStopwatch())
 		pid, restarts, made := 1, 0, 1
 		var shown haproxy.Counters
 		truth := map[string]int64{} // by container
@@ -34,6 +34,9 @@ func TestMeterCountsOnce(t *testing.T) {
 				n := rapid.Int64Range(0, 50).Draw(t, "n")
 				shown.Requests += n
 				truth[running] += n
+				for range n {
+					m.watch.record(haproxy.Record{Slot: "b1", Status: 200, Micros: 1000, Termination: "--"})
+				}
 			},
 			"look": func(*rapid.T) { look() },
 			"replace": func(*rapid.T) {
@@ -53,6 +56,9 @@ func TestMeterCountsOnce(t *testing.T) {
 					t.Fatalf("fell from %d to %d", before, all.Requests)
 				}
 				before = all.Requests
+				if l := m.latency("r2"); l.Lines != l.Requests || timesOf(t, l).Count() != l.Lines {
+					t.Fatalf("lines went another way than requests: %d, %d", l.Lines, l.Requests)
+				}
 				for name, n := range each {
 					if asked := truth[name[len("b1-"):]]; n.Requests > asked {
 						t.Fatalf("%s counted %d of %d", name, n.Requests, asked)
@@ -73,7 +79,7 @@ func TestMeterCountsOnce(t *testing.T) {
 }
 
 func TestMeterErrors(t *testing.T) {
-	m := newMeter()
+	m := newMeter(newStopwatch())
 	addr := netip.MustParseAddrPort("10.0.0.2:80")
 	units := map[string]plan.Container{"b1": {ID: "c1", Revision: "r2", Addr: addr.String()}}
 	read := func(c haproxy.Counters) {

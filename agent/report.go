@@ -115,16 +115,20 @@ func (a *agent) health() wire.Health {
 		Started: a.started, Labels: a.cfg.Labels, Docker: a.out.dockerVersion, HAProxy: a.proxyVersion(),
 		Wall: now.UnixMilli(),
 	}
+	room := latencyRoom
 	for _, s := range a.all() {
-		if sh, ok := s.health(); ok {
+		if sh, ok := s.health(now, room > latencyMost); ok {
 			h.Services = append(h.Services, sh)
+			room -= len(sh.CanaryLatency.Sketch) + len(sh.StableLatency.Sketch)
 		}
 	}
 	slices.SortFunc(h.Services, func(x, y wire.ServiceHealth) int { return strings.Compare(x.Service, y.Service) })
 	return h
 }
 
-func (s *service) health() (wire.ServiceHealth, bool) {
+// health is the service's part of a report; roomy says that latencies would fit
+// into it.
+func (s *service) health(now time.Time, roomy bool) (wire.ServiceHealth, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	as, st := s.assigned, s.status
@@ -147,6 +151,9 @@ func (s *service) health() (wire.ServiceHealth, bool) {
 		var each map[string]analysis.Counts
 		h.CanaryCounts, each = s.meter.sum(as.Canary.ID)
 		h.CanaryInstances = len(each)
+	}
+	if roomy {
+		s.latencies(&h, now)
 	}
 	return h, true
 }

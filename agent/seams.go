@@ -55,6 +55,9 @@ type outside struct {
 	proxy    proxy
 	splitter splitter
 	bus      publisher
+	// lines calls f with each line of HAProxy's log until ctx ends; nil: there
+	// is no log.
+	lines func(ctx context.Context, f func(haproxy.Record)) error
 
 	dockerVersion string
 }

@@ -42,6 +42,8 @@ type service struct {
 	seen      sighting
 	status    status
 	meter     meter
+	told      time.Time  // last report with latencies
+	watch     *stopwatch // has a lock of its own
 
 	memory memory // of the converge goroutine
 }
@@ -68,10 +70,11 @@ type sighting struct {
 }
 
 func newService(a *agent, name string) *service {
+	watch := newStopwatch()
 	return &service{
 		name: name, agent: a, log: a.log.With().Str("service", name).Logger(),
 		wake: make(chan struct{}, 1), urgent: make(chan struct{}, 1),
-		stopping: map[string]bool{}, memory: newMemory(), meter: newMeter(),
+		stopping: map[string]bool{}, memory: newMemory(), watch: watch, meter: newMeter(watch),
 	}
 }
 

@@ -3,8 +3,10 @@ package haproxy
 import (
 	"bufio"
 	"errors"
+	"net"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -185,6 +187,32 @@ func BenchmarkParseRecord(b *testing.B) {
 	for b.Loop() {
 		p.parse(line)
 	}
+}
+
+// BenchmarkTail takes lines from a connection, as Tail does.
+func BenchmarkTail(b *testing.B) {
+	const line = "web a1 200 -- 3 2512 b1"
+	batch := []byte(strings.Repeat(strconv.Itoa(len(line))+" "+line, 1000))
+	ours, theirs := net.Pipe()
+	seen := 0
+	t := &tailer{
+		emit: func(Record) { seen++ }, tally: &tally{}, parser: newParser(),
+		known: func(string) bool { return true },
+	}
+	b.ReportAllocs()
+	go func() {
+		for range (b.N + 999) / 1000 {
+			if _, err := theirs.Write(batch); err != nil {
+				break
+			}
+		}
+		_ = theirs.Close()
+	}()
+	t.serve(b.Context(), ours)
+	if seen < b.N {
+		b.Errorf("%d lines of %d", seen, b.N)
+	}
+	b.ReportMetric(float64(seen)/b.Elapsed().Seconds(), "lines/s")
 }
 
 // What render writes, parseFile reads.

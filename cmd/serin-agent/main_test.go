@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/rs/zerolog"
 )
 
 func TestPrintConfigTellsOrigins(t *testing.T) {
@@ -58,6 +60,26 @@ func TestLinksNoServers(t *testing.T) {
 			if strings.Contains(dep, banned) {
 				t.Errorf("serin-agent links %s", strings.TrimSpace(dep))
 			}
+		}
+	}
+}
+
+// TestWhereRequestsAreLogged: by a socket unless the file says otherwise, and
+// never where HAProxy is not ours.
+func TestWhereRequestsAreLogged(t *testing.T) {
+	for want, change := range map[string]func(*haproxySettings){
+		"unix":            func(*haproxySettings) {},
+		"":                func(h *haproxySettings) { h.Log = "off" },
+		"127.0.0.1:20001": func(h *haproxySettings) { h.Log = "127.0.0.1:20001" },
+	} {
+		s := defaults()
+		change(&s.HAProxy)
+		if got := s.config(zerolog.Nop()).HAProxy.LogAddr; got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+		s.HAProxy.Mode = "existing"
+		if got := s.config(zerolog.Nop()).HAProxy.LogAddr; got != "" {
+			t.Errorf("existing: %q", got)
 		}
 	}
 }

@@ -13,6 +13,9 @@ import (
 	"github.com/serin-rollouts/serin/internal/identity"
 )
 
+// logOff is the word for no log of requests.
+const logOff = "off"
+
 // settings is the configuration file.
 type settings struct {
 	Host     string            `yaml:"host" doc:"name of this host, unique in the fleet; it never changes"`
@@ -43,6 +46,7 @@ type haproxySettings struct {
 	Binary string `yaml:"binary" doc:"HAProxy's executable, for managed"`
 	Bind   string `yaml:"bind" doc:"address for services that listen on a port alone; default: all"`
 	Socket string `yaml:"socket" doc:"admin socket of your HAProxy, for existing"`
+	Log    string `yaml:"log" doc:"where the managed HAProxy logs requests to, for latencies: unix (a socket in dir), host:port, or off"`
 }
 
 type logSettings struct {
@@ -61,7 +65,7 @@ func defaults() settings {
 		Data:    "/var/lib/serin-agent",
 		NATS:    natsSettings{URLs: []string{"nats://127.0.0.1:4222"}},
 		Docker:  docker.DefaultHost,
-		HAProxy: haproxySettings{Mode: string(agent.Managed), Binary: "haproxy"},
+		HAProxy: haproxySettings{Mode: string(agent.Managed), Binary: "haproxy", Log: "unix"},
 		Log:     logSettings{Level: "info"},
 	}
 }
@@ -70,6 +74,10 @@ func (s settings) config(log zerolog.Logger) agent.Config {
 	dir := s.HAProxy.Dir
 	if dir == "" {
 		dir = filepath.Join(s.Data, "haproxy")
+	}
+	logAddr := s.HAProxy.Log
+	if logAddr == logOff || s.HAProxy.Mode == string(agent.Existing) {
+		logAddr = ""
 	}
 	return agent.Config{
 		Host: s.Host, Labels: s.Labels, Version: buildVersion(), DataDir: s.Data, Log: log,
@@ -81,7 +89,7 @@ func (s settings) config(log zerolog.Logger) agent.Config {
 		Mode:   agent.Mode(s.HAProxy.Mode),
 		Bind:   s.HAProxy.Bind,
 		HAProxy: haproxy.Config{
-			Dir: dir, Binary: s.HAProxy.Binary, Socket: s.HAProxy.Socket,
+			Dir: dir, Binary: s.HAProxy.Binary, Socket: s.HAProxy.Socket, LogAddr: logAddr,
 			Log: log.With().Str("component", "haproxy").Logger(),
 		},
 	}

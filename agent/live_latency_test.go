@@ -1,0 +1,70 @@
+package agent
+
+import (
+	"testing"
+	"time"
+
+	"github.com/serin-rollouts/serin/internal/wire"
+)
+
+// TestLiveLatencies: what a real HAProxy logs about a canary that is twice as
+// slow, by either way that lines can take.
+func TestLiveLatencies(t *testing.T) {
+	const fast, slow = 100 * time.Millisecond, 200 * time.Millisecond
+	v := newLive(t)
+	v.log = "127.0.0.1:0"
+	r1, r2 := v.delayed("1", fast), v.delayed("2", slow)
+	v.start()
+	v.assign(v.want(5, r1, nil, 0))
+	v.settled(5)
+	v.assign(v.want(6, r1, r2, 5000))
+	v.settled(6)
+	l := v.startLoad("/", "/", "/", "/", "/", "/", "/", "/", "/", "/", "/", "/")
+	v.wantLatencies(fast, slow)
+
+	// The same by a socket of HAProxy's directory: another configuration, which
+	// the agent has HAProxy read, and lines that wait for their reader meanwhile.
+	if err := v.stop(); err != nil {
+		t.Fatal(err)
+	}
+	before := v.service().Incarnation
+	v.log = "unix"
+	v.start()
+	v.until("another incarnation", time.Minute, func(s wire.ServiceHealth) bool { return s.Incarnation != before && s.Settled })
+	v.wantLatencies(fast, slow)
+	l.stop()
+	if n := l.failed.Load(); n > 0 {
+		t.Errorf("I6: %d of %d requests failed: %v", n, l.sent.Load(), l.firstFailure())
+	}
+}
+
+// wantLatencies waits for enough lines, and wants medians that are as the delays
+// are to each other.
+func (v *live) wantLatencies(fast, slow time.Duration) {
+	v.t.Helper()
+	const enough = 150
+	s := v.until("lines of both", time.Minute, func(s wire.ServiceHealth) bool {
+		return covered(s.CanaryLatency, enough) && covered(s.StableLatency, enough)
+	})
+	canary, _ := timesOf(v.t, s.CanaryLatency).Quantile(0.5)
+	stable, _ := timesOf(v.t, s.StableLatency).Quantile(0.5)
+	v.t.Logf("medians %d and %d us of %d and %d lines; sketches of %d and %d bytes", canary, stable,
+		s.CanaryLatency.Lines, s.StableLatency.Lines, len(s.CanaryLatency.Sketch), len(s.StableLatency.Sketch))
+	for _, x := range []struct {
+		got  int64
+		want time.Duration
+	}{{canary, slow}, {stable, fast}} {
+		if float64(x.got) < 0.99*float64(x.want.Microseconds()) {
+			v.t.Errorf("median %d us of answers that took %s at least", x.got, x.want)
+		}
+	}
+	// Without noise it would be exactly that; a busy machine adds to both.
+	ratio, want := float64(canary)/float64(stable), float64(slow)/float64(fast)
+	if ratio < 0.7*want || ratio > 1.3*want {
+		v.t.Errorf("the canary's median is %.2f times stable's, want about %.1f", ratio, want)
+	}
+}
+
+func covered(l wire.Latency, enough int64) bool {
+	return l.Lines >= enough && float64(l.Lines) >= 0.9*float64(l.Requests)
+}
