@@ -170,8 +170,8 @@ func (c *cutter) due(at, length time.Duration) bool {
 	}
 	t := c.open.table()
 	both := t.CanaryN >= enough && t.StableN >= enough
-	if !c.open.whole {
-		return both
+	if both && !c.open.whole {
+		return true // it has lasted for long already
 	}
 	if age < length {
 		return false

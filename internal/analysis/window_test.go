@@ -49,6 +49,21 @@ func TestClose(t *testing.T) {
 	}
 }
 
+// TestCloseAfterRestart: an agent that begins to count anew where canary has all
+// of the traffic does not keep the step waiting for stable.
+func TestCloseAfterRestart(t *testing.T) {
+	k := newCutter(report(0, "1", Counts{}, one(7, 0)))
+	k.hear(report(time.Second, "2", Counts{3, 0}, nil))
+	k.hear(report(4*time.Second, "2", Counts{60, 0}, nil))
+	if k.due(4*time.Second, 5*time.Second) {
+		t.Error("due before a window's length has passed")
+	}
+	k.hear(report(6*time.Second, "2", Counts{90, 0}, nil))
+	if !k.due(6*time.Second, 5*time.Second) {
+		t.Error("not due although stable is silent and canary is not")
+	}
+}
+
 // TestHear follows counters through the accidents of a host's life.
 func TestHear(t *testing.T) {
 	type heard struct {
