@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/serin-rollouts/serin/internal/demoimage"
+	"github.com/serin-rollouts/serin/internal/rollout"
 	"github.com/serin-rollouts/serin/internal/wire"
 )
 
@@ -36,6 +38,23 @@ func TestLiveLatencies(t *testing.T) {
 	if n := l.failed.Load(); n > 0 {
 		t.Errorf("I6: %d of %d requests failed: %v", n, l.sent.Load(), l.firstFailure())
 	}
+}
+
+// delayed is a revision that takes its time for each answer.
+func (v *live) delayed(version string, delay time.Duration) *rollout.Revision {
+	v.t.Helper()
+	pinned, err := demoimage.Push(v.t.Context(), v.registry, demoimage.App{
+		Name: "serin-live", Tag: version, Binary: v.binary, Env: map[string]string{"VERSION": version, "DELAY": delay.String()}, Port: 8080,
+	})
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	spec := rollout.Spec{
+		Service: shop, Image: "serin-live:" + version, Replicas: 2,
+		Container: rollout.Container{Port: 8080, StopGrace: 2 * time.Second, Health: rollout.Health{Kind: rollout.HTTPHealth, Path: "/healthz", Timeout: time.Minute}},
+	}.WithDefaults()
+	rev := rollout.NewRevision(spec, pinned)
+	return &rev
 }
 
 // wantLatencies waits for enough lines, and wants medians that are as the delays

@@ -201,23 +201,6 @@ func (v *live) revision(version string) *rollout.Revision {
 	return v.delayed(version, 0)
 }
 
-// delayed is a revision that takes its time for each answer.
-func (v *live) delayed(version string, delay time.Duration) *rollout.Revision {
-	v.t.Helper()
-	pinned, err := demoimage.Push(v.t.Context(), v.registry, demoimage.App{
-		Name: "serin-live", Tag: version, Binary: v.binary, Env: map[string]string{"VERSION": version, "DELAY": delay.String()}, Port: 8080,
-	})
-	if err != nil {
-		v.t.Fatal(err)
-	}
-	spec := rollout.Spec{
-		Service: shop, Image: "serin-live:" + version, Replicas: 2,
-		Container: rollout.Container{Port: 8080, StopGrace: 2 * time.Second, Health: rollout.Health{Kind: rollout.HTTPHealth, Path: "/healthz", Timeout: time.Minute}},
-	}.WithDefaults()
-	rev := rollout.NewRevision(spec, pinned)
-	return &rev
-}
-
 func (v *live) want(epoch uint64, stable, canary *rollout.Revision, weight int) rollout.Assignment {
 	return rollout.Assignment{
 		Service: shop, Epoch: epoch, Rollout: "shop-1", Frontend: rollout.Frontend{Listen: v.listen, Routing: rollout.Sticky},

@@ -95,7 +95,7 @@ func (m *meter) sum(revision string) (analysis.Counts, map[string]analysis.Count
 // latency returns how long the requests took that sum counts.
 func (m *meter) latency(revision string) wire.Latency {
 	all, _ := m.sum(revision)
-	l := wire.Latency{Requests: all.Requests}
+	l := wire.Latency{Revision: revision, Requests: all.Requests}
 	if t := m.timings[revision]; t != nil {
 		l.Lines = t.lines
 		if t.times != nil {

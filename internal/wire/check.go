@@ -26,6 +26,7 @@ const (
 	maxEntries   = 256       // labels, environment variables, arguments
 	maxPrefetch  = 16
 	maxNumber    = 1 << 30
+	maxRequests  = 1 << 48 // in one incarnation; the sum of a fleet's still is an int64
 	maxDuration  = 366 * 24 * time.Hour
 )
 

@@ -102,14 +102,14 @@ func encodeLatency(l Latency) *serinv1.Latency {
 	if l.IsZero() {
 		return nil
 	}
-	return &serinv1.Latency{Requests: l.Requests, Lines: l.Lines, Sketch: l.Sketch}
+	return &serinv1.Latency{Revision: l.Revision, Requests: l.Requests, Lines: l.Lines, Sketch: l.Sketch}
 }
 
 // decodeLatency leaves out a latency that cannot be one, and says why unless
 // there is a problem already. Users' errors and a host's state are worth more
 // than a display: a report is not refused for it.
 func decodeLatency(field string, m *serinv1.Latency, problem string) (Latency, string) {
-	l := Latency{Requests: m.GetRequests(), Lines: m.GetLines(), Sketch: m.GetSketch()}
+	l := Latency{Revision: m.GetRevision(), Requests: m.GetRequests(), Lines: m.GetLines(), Sketch: m.GetSketch()}
 	if len(l.Sketch) == 0 {
 		l.Sketch = nil
 	}
@@ -162,7 +162,9 @@ func checkServiceHealth(s ServiceHealth) error {
 
 func checkLatency(l Latency) error {
 	var c check
-	c.that(l.Requests >= 0 && l.Lines >= 0, "requests or lines are negative")
+	c.token("revision", l.Revision)
+	c.that(l.Requests >= 0 && l.Requests <= maxRequests, "requests are out of range 0 to %d", int64(maxRequests))
+	c.that(l.Lines >= 0 && l.Lines <= maxRequests, "lines are out of range 0 to %d", int64(maxRequests))
 	c.that(l.Lines > 0 || len(l.Sketch) == 0, "there are times without a line")
 	c.within("sketch", latency.Check(l.Sketch))
 	return c.err

@@ -57,6 +57,7 @@ type ServiceHealth struct {
 // The zero value says nothing: what the last report of the same incarnation
 // said holds on.
 type Latency struct {
+	Revision string // id; the track's
 	// Requests is how many HAProxy counted, Lines how many of them its log has
 	// told of: fewer if some were lost, or are still to come.
 	Requests, Lines int64
@@ -65,7 +66,9 @@ type Latency struct {
 }
 
 // IsZero reports whether nothing is said.
-func (l Latency) IsZero() bool { return l.Requests == 0 && l.Lines == 0 && len(l.Sketch) == 0 }
+func (l Latency) IsZero() bool {
+	return l.Revision == "" && l.Requests == 0 && l.Lines == 0 && len(l.Sketch) == 0
+}
 
 // Assign is the leader's message to one agent: all that the host should be.
 type Assign struct {

@@ -98,7 +98,10 @@ func drawServiceHealth(t *rapid.T) ServiceHealth {
 }
 
 func drawLatency(t *rapid.T) Latency {
-	l := Latency{Requests: rapid.Int64Min(0).Draw(t, "requests"), Lines: rapid.Int64Min(0).Draw(t, "lines")}
+	l := Latency{
+		Revision: token(t), Requests: rapid.Int64Range(0, maxRequests).Draw(t, "requests"),
+		Lines: rapid.Int64Range(0, maxRequests).Draw(t, "lines"),
+	}
 	if l.Lines > 0 {
 		l.Sketch = sampleSketch(rapid.SliceOfN(rapid.Int64Range(0, 1<<30), 0, 20).Draw(t, "micros")...)
 	}

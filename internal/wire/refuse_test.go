@@ -133,8 +133,9 @@ func wantError(t *testing.T, err error, want string) {
 // is; nobody sends one.
 func TestLatencyIsRefusedAlone(t *testing.T) {
 	for want, bad := range map[string]Latency{
-		"lines are negative":       {Lines: -1},
-		"requests or lines":        {Requests: -1},
+		"lines are out of range":   {Lines: -1},
+		"requests are out of":      {Requests: maxRequests + 1},
+		"revision has 129 bytes":   {Revision: strings.Repeat("r", 129)},
 		"times without a line":     {Sketch: sampleSketch(1000)},
 		"sketch: it does not":      {Lines: 1, Sketch: []byte("garbage")},
 		"at most 8192 are":         {Lines: 1, Sketch: make([]byte, 9000)},
@@ -150,7 +151,7 @@ func TestLatencyIsRefusedAlone(t *testing.T) {
 		data, err := proto.Marshal(&serinv1.Health{Host: "web-1", Services: []*serinv1.ServiceHealth{{
 			Service: "checkout", Epoch: 3,
 			CanaryLatency: &serinv1.Latency{Lines: 2, Sketch: sampleSketch(1000)},
-			StableLatency: &serinv1.Latency{Requests: bad.Requests, Lines: bad.Lines, Sketch: bad.Sketch},
+			StableLatency: &serinv1.Latency{Revision: bad.Revision, Requests: bad.Requests, Lines: bad.Lines, Sketch: bad.Sketch},
 		}}})
 		if err != nil {
 			t.Fatal(err)

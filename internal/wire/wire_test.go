@@ -51,8 +51,8 @@ func sampleHealth() Health {
 // sampleLatency is a report of an agent that follows HAProxy's log.
 func sampleLatency() Health {
 	h := sampleHealth()
-	h.Services[0].CanaryLatency = Latency{Requests: 1000, Lines: 999, Sketch: sampleSketch(1800, 2000, 182_000)}
-	h.Services[0].StableLatency = Latency{Requests: 18_100, Lines: 18_000}
+	h.Services[0].CanaryLatency = Latency{Revision: "f0e1d2c3b4", Requests: 1000, Lines: 999, Sketch: sampleSketch(1800, 2000, 182_000)}
+	h.Services[0].StableLatency = Latency{Revision: "0a1b2c3d4e", Requests: 18_100, Lines: 18_000}
 	return h
 }
 

@@ -413,6 +413,7 @@ type Latency struct {
 	Lines         int64                  `protobuf:"varint,1,opt,name=lines,proto3" json:"lines,omitempty"`       // of HAProxy's log; fewer than requests if some were lost
 	Sketch        []byte                 `protobuf:"bytes,2,opt,name=sketch,proto3" json:"sketch,omitempty"`      // DDSketch of microseconds, accuracy 1 %; empty: no answer
 	Requests      int64                  `protobuf:"varint,3,opt,name=requests,proto3" json:"requests,omitempty"` // that HAProxy counted meanwhile
+	Revision      string                 `protobuf:"bytes,4,opt,name=revision,proto3" json:"revision,omitempty"`  // id of the track's revision
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -466,6 +467,13 @@ func (x *Latency) GetRequests() int64 {
 		return x.Requests
 	}
 	return 0
+}
+
+func (x *Latency) GetRevision() string {
+	if x != nil {
+		return x.Revision
+	}
+	return ""
 }
 
 // Assign goes from the leader to one agent: all that the host should be.
@@ -1290,11 +1298,12 @@ const file_proto_serin_v1_serin_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\v2\x10.serin.v1.CountsR\x05value:\x028\x01\"<\n" +
 	"\x06Counts\x12\x1a\n" +
 	"\brequests\x18\x01 \x01(\x03R\brequests\x12\x16\n" +
-	"\x06errors\x18\x02 \x01(\x03R\x06errors\"S\n" +
+	"\x06errors\x18\x02 \x01(\x03R\x06errors\"o\n" +
 	"\aLatency\x12\x14\n" +
 	"\x05lines\x18\x01 \x01(\x03R\x05lines\x12\x16\n" +
 	"\x06sketch\x18\x02 \x01(\fR\x06sketch\x12\x1a\n" +
-	"\brequests\x18\x03 \x01(\x03R\brequests\"\xee\x01\n" +
+	"\brequests\x18\x03 \x01(\x03R\brequests\x12\x1a\n" +
+	"\brevision\x18\x04 \x01(\tR\brevision\"\xee\x01\n" +
 	"\x06Assign\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x14\n" +
 	"\x05nonce\x18\x02 \x01(\x04R\x05nonce\x12\x16\n" +
