@@ -22,7 +22,9 @@ type reader struct {
 
 // locate finds where to begin, by bisection: numbers and times only rise.
 func (r *reader) locate(ctx context.Context) error {
-	stream, err := r.conn.js.Stream(ctx, EventsStream)
+	ask, asked := context.WithTimeout(ctx, attemptTimeout)
+	defer asked()
+	stream, err := r.conn.js.Stream(ask, EventsStream)
 	if err != nil {
 		return err
 	}
@@ -58,7 +60,7 @@ func (r *reader) drained() bool { return !r.filter.Follow && r.next > r.last }
 // that has expired is too early.
 func (r *reader) wanted(ctx context.Context, stream jetstream.Stream, at uint64) (bool, error) {
 	for ; at <= r.last; at++ {
-		msg, err := stream.GetMsg(ctx, at)
+		msg, err := getMsg(ctx, stream, at)
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			return false, nil
 		}
@@ -72,9 +74,19 @@ func (r *reader) wanted(ctx context.Context, stream jetstream.Stream, at uint64)
 	return true, nil
 }
 
+// getMsg bounds the wait for an answer: a server that dies takes the question
+// with it, and a caller's patience may be long.
+func getMsg(ctx context.Context, stream jetstream.Stream, at uint64) (*jetstream.RawStreamMsg, error) {
+	ask, asked := context.WithTimeout(ctx, attemptTimeout)
+	defer asked()
+	return stream.GetMsg(ask, at)
+}
+
 // read delivers until it is done, or interrupted.
 func (r *reader) read(ctx context.Context, progress func()) (done bool, err error) {
-	consumer, err := r.conn.js.OrderedConsumer(ctx, EventsStream, jetstream.OrderedConsumerConfig{
+	ask, asked := context.WithTimeout(ctx, attemptTimeout)
+	defer asked()
+	consumer, err := r.conn.js.OrderedConsumer(ask, EventsStream, jetstream.OrderedConsumerConfig{
 		FilterSubjects:    []string{r.pattern()},
 		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
 		OptStartSeq:       r.next,

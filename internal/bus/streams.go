@@ -35,7 +35,7 @@ const (
 
 	streamMaxMessage = 256 << 10 // bytes with headers: four times the largest spec
 
-	attemptTimeout        = 5 * time.Second // of one try to make a stream
+	attemptTimeout        = 5 * time.Second // of one question to JetStream: a server that dies takes it along
 	triesWithoutJetStream = 5               // one to two seconds
 
 	retryMin = 100 * time.Millisecond

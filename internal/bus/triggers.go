@@ -89,7 +89,9 @@ func (c *Conn) keepTrying(ctx context.Context, what string, attempt func(progres
 }
 
 func (c *Conn) triggerMessages(ctx context.Context) (jetstream.MessagesContext, error) {
-	consumer, err := c.js.CreateOrUpdateConsumer(ctx, TriggersStream, jetstream.ConsumerConfig{
+	ask, stop := context.WithTimeout(ctx, attemptTimeout)
+	defer stop()
+	consumer, err := c.js.CreateOrUpdateConsumer(ask, TriggersStream, jetstream.ConsumerConfig{
 		Durable:       triggerConsumer,
 		Description:   "hands triggers to the leader",
 		AckPolicy:     jetstream.AckExplicitPolicy,
