@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
 	"github.com/distribution/reference"
 	"github.com/docker/docker/api/types/filters"
@@ -88,7 +90,8 @@ func (e *Engine) Pull(ctx context.Context, ref string) error {
 }
 
 // RemoveImages removes this host's images of one repository, all tags and
-// digests; an image that a container still uses is an error. None is fine.
+// digests; an image that a container still uses is an error. None is fine. The
+// bytes stay as long as another repository names them, too.
 func (e *Engine) RemoveImages(ctx context.Context, repository string) error {
 	var found []image.Summary
 	err := e.call(ctx, e.cfg.CallTimeout, "list images of "+repository, func(ctx context.Context, s *session) error {
@@ -98,12 +101,17 @@ func (e *Engine) RemoveImages(ctx context.Context, repository string) error {
 	})
 	errs := []error{err}
 	for _, img := range found {
-		err := e.call(ctx, slowFactor*e.cfg.CallTimeout, "remove image "+img.ID, func(ctx context.Context, s *session) error {
-			_, err := s.ImageRemove(ctx, img.ID, image.RemoveOptions{PruneChildren: true})
-			return err
-		})
-		if !errors.Is(err, ErrNotFound) {
-			errs = append(errs, err)
+		for _, ref := range slices.Concat(img.RepoTags, img.RepoDigests) {
+			if !strings.HasPrefix(ref, repository+":") && !strings.HasPrefix(ref, repository+"@") || strings.HasSuffix(ref, ":<none>") {
+				continue
+			}
+			err := e.call(ctx, slowFactor*e.cfg.CallTimeout, "remove image "+ref, func(ctx context.Context, s *session) error {
+				_, err := s.ImageRemove(ctx, ref, image.RemoveOptions{PruneChildren: true})
+				return err
+			})
+			if !errors.Is(err, ErrNotFound) {
+				errs = append(errs, err)
+			}
 		}
 	}
 	return errors.Join(errs...)

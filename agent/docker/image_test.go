@@ -52,22 +52,40 @@ func TestResolveAndPull(t *testing.T) {
 	})
 }
 
+// TestRemoveImages: what another repository names, too, stays; so do its
+// containers.
 func TestRemoveImages(t *testing.T) {
 	w := realWorld(t)
 	ctx := t.Context()
-	ref, digest := w.push(t)
-	repository := strings.TrimSuffix(ref, ":v1")
-	pinned := repository + "@" + digest
-	if err := w.Pull(ctx, pinned); err != nil {
-		t.Fatal(err)
-	}
-	for range 2 {
-		if err := w.RemoveImages(ctx, repository); err != nil {
+	pinned := make([]string, 2)
+	repositories := make([]string, 2)
+	for i := range pinned {
+		ref, digest := w.push(t)
+		repositories[i] = strings.TrimSuffix(ref, ":v1")
+		pinned[i] = repositories[i] + "@" + digest
+		if err := w.Pull(ctx, pinned[i]); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if has, err := w.HasImage(ctx, pinned); has || err != nil {
-		t.Errorf("after the removal: %v, %v", has, err)
+	other := w.run(t, w.spec("other", pinned[1]))
+	for range 2 {
+		if err := w.RemoveImages(ctx, repositories[0]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, want := range []bool{false, true} {
+		if has, err := w.HasImage(ctx, pinned[i]); has != want || err != nil {
+			t.Errorf("after the removal: %s: %v, %v", pinned[i], has, err)
+		}
+	}
+	if err := w.Remove(ctx, other.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.RemoveImages(ctx, repositories[1]); err != nil {
+		t.Fatal(err)
+	}
+	if has, err := w.HasImage(ctx, pinned[1]); has || err != nil {
+		t.Errorf("after the removal of the last: %v, %v", has, err)
 	}
 }
 
