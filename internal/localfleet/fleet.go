@@ -62,6 +62,8 @@ type Host struct {
 	Labels, HAProxy string
 	// TLS overrides Config.TLS if not nil.
 	TLS *identity.Files
+	// Later keeps Up from starting the agent.
+	Later bool
 }
 
 // New checks what a fleet needs and allots names and ports. It starts nothing.
@@ -101,12 +103,17 @@ func (f *Fleet) Up(ctx context.Context) error {
 	if err := f.awaitListener(ctx, f.Replicas[len(f.Replicas)-1].NATS); err != nil {
 		return err
 	}
+	started := 0
 	for _, h := range f.Hosts {
+		if h.Later {
+			continue
+		}
 		if err := f.Start(h.Name); err != nil {
 			return err
 		}
+		started++
 	}
-	return f.AwaitHosts(ctx, len(f.Hosts))
+	return f.AwaitHosts(ctx, started)
 }
 
 // URLs are the replicas' NATS servers.

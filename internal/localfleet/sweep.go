@@ -18,8 +18,8 @@ import (
 	"github.com/serin-rollouts/serin/agent/docker"
 )
 
-// hostLabel is the label by which agents mark their containers.
-const hostLabel = "serin.host"
+// HostLabel is the label by which agents mark their containers.
+const HostLabel = "serin.host"
 
 // keepWord on the sweeper's standard input makes it leave everything running.
 const keepWord = "keep\n"
@@ -178,11 +178,16 @@ func removeContainers(ctx context.Context, hosts []string, images string) error 
 	defer func() { _ = engine.Close() }()
 	var errs []error
 	for _, host := range hosts {
-		containers, err := engine.List(ctx, map[string]string{hostLabel: host})
-		errs = append(errs, err)
-		for _, c := range containers {
-			errs = append(errs, engine.Remove(ctx, c.ID))
-		}
+		errs = append(errs, eachContainer(ctx, engine, host, engine.Remove))
 	}
 	return errors.Join(append(errs, engine.RemoveImages(ctx, images))...)
+}
+
+func eachContainer(ctx context.Context, engine *docker.Engine, host string, do func(context.Context, string) error) error {
+	containers, err := engine.List(ctx, map[string]string{HostLabel: host})
+	errs := []error{err}
+	for _, c := range containers {
+		errs = append(errs, do(ctx, c.ID))
+	}
+	return errors.Join(errs...)
 }
