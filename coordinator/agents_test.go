@@ -44,6 +44,9 @@ type fakeAgent struct {
 	waves    []rollout.Wave
 	raisedBy []string // leaders whose word raised something
 	mute     bool
+	// logs has it report latencies, every other time: the canary's 182 ms,
+	// stable's 180 ms.
+	logs bool
 }
 
 type fakeService struct {
@@ -137,6 +140,10 @@ func (a *fakeAgent) health() wire.Health {
 		}
 		if s.canary != "" {
 			x.CanaryInstances = 1
+		}
+		if a.logs && a.sequence%2 == 0 {
+			x.CanaryLatency = latencyOf(s.canary, s.canaryCounts.Requests, 182_000)
+			x.StableLatency = latencyOf(s.stable, s.stableCounts.Requests, 180_000)
 		}
 		h.Services = append(h.Services, x)
 	}

@@ -60,6 +60,7 @@ func (f *fleet) hear(h wire.Health, now time.Duration) (*host, bool) {
 	case h.Started != known.health.Started || !maps.Equal(h.Labels, known.health.Labels):
 		known.answered, known.index = -1, 0
 	}
+	keepLatencies(known.health.Services, h.Services)
 	known.health, known.seen = h, now
 	if h.Wall != 0 {
 		known.skew = time.Until(time.UnixMilli(h.Wall))
@@ -77,6 +78,14 @@ func (f *fleet) live(selector rollout.Selector, now time.Duration) []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// complained reports whether the host's last report had that problem already.
+func (f *fleet) complained(name, service, problem string) bool {
+	h := f.hosts[name]
+	return h != nil && slices.ContainsFunc(h.health.Services, func(x wire.ServiceHealth) bool {
+		return x.Service == service && x.LatencyProblem == problem
+	})
 }
 
 // needsAnswer reports whether the host's report wants an answer: it has to
@@ -99,6 +108,23 @@ func (f *fleet) needsAnswer(h *host, s *rollout.State, now time.Duration) bool {
 }
 
 // Private
+
+// keepLatencies fills in what the report before said of the same incarnation:
+// agents do not say it each time.
+func keepLatencies(before, now []wire.ServiceHealth) {
+	for i := range now {
+		x := &now[i]
+		if !x.StableLatency.IsZero() || !x.CanaryLatency.IsZero() {
+			continue
+		}
+		k := slices.IndexFunc(before, func(b wire.ServiceHealth) bool {
+			return b.Service == x.Service && b.Incarnation == x.Incarnation
+		})
+		if k >= 0 {
+			x.StableLatency, x.CanaryLatency = before[k].StableLatency, before[k].CanaryLatency
+		}
+	}
+}
 
 func (h *host) update(s *rollout.State) {
 	if h.index == s.Index && h.index != 0 {

@@ -186,6 +186,7 @@ func (l *leader) replay(w *watch, service string, now time.Duration) {
 // hear takes in one report.
 func (l *leader) hear(s *rollout.State, health wire.Health) {
 	now := l.clock.now()
+	l.complain(health)
 	h, ok := l.fleet.hear(health, now)
 	if !ok {
 		l.inbox.dropped.Add(1)
@@ -200,6 +201,15 @@ func (l *leader) hear(s *rollout.State, health wire.Health) {
 	if health.Nonce != 0 && l.fleet.needsAnswer(h, s, now) {
 		h.answered = now
 		l.answers.add(health.Host, health.Labels, health.Nonce)
+	}
+}
+
+// complain tells of latencies that were refused, when they begin to be.
+func (l *leader) complain(health wire.Health) {
+	for _, x := range health.Services {
+		if x.LatencyProblem != "" && !l.fleet.complained(health.Host, x.Service, x.LatencyProblem) {
+			l.log.Warn().Str("host", health.Host).Str("service", x.Service).Str("problem", x.LatencyProblem).Msg("latencies not taken in")
+		}
 	}
 }
 

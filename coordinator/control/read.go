@@ -144,6 +144,7 @@ func explain(d api.RolloutDetail) string {
 			rate(api.Counts{Requests: c.Requests, Errors: c.Errors}), d.To,
 			rate(api.Counts{Requests: st.Requests, Errors: st.Errors}), orNothing(d.From))
 	}
+	b.WriteString(speeds(d))
 	for _, e := range d.Decisions {
 		if e.Kind == rollout.KindRolledBack && e.ZeroMillis > 0 {
 			fmt.Fprintf(&b, " The last host reported weight 0 after %d ms.", e.ZeroMillis)

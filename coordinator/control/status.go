@@ -66,6 +66,7 @@ func rolloutStatus(s *rollout.State, r rollout.Rollout, v View) api.RolloutStatu
 	if r.Phase.Final() {
 		return status
 	}
+	status.Latency = latencies(r, v)
 	step := r.Spec.Steps[r.Step]
 	moving := r.Phase == rollout.Progressing || r.Phase == rollout.Paused
 	status.NeedsApproval = moving && step.Approve && !r.Approved

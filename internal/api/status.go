@@ -24,6 +24,25 @@ type Verdict struct {
 	Reason  string `json:"reason"`
 }
 
+// Latency is how long requests took while the rollout has run, on the hosts
+// that have the canary; stable's on the others where these have no stable
+// traffic. There is no gate on it yet.
+type Latency struct {
+	Canary Times `json:"canary"`
+	Stable Times `json:"stable"`
+}
+
+// Times are quantiles, from a request's arrival at HAProxy to the head of the
+// answer, within 1 %. One that is not known is left out: too few requests
+// (1/(1-q) at least), or less than 95 % of them covered.
+type Times struct {
+	P50      Micros `json:"p50_us,omitempty"`
+	P90      Micros `json:"p90_us,omitempty"`
+	P99      Micros `json:"p99_us,omitempty"`
+	Requests int64  `json:"requests"`
+	Coverage int64  `json:"coverage_ppm"` // of the requests, that HAProxy's log told of
+}
+
 // ServiceStatus is one row of `serin status`.
 type ServiceStatus struct {
 	Service string    `json:"service"`
@@ -52,14 +71,16 @@ type RolloutStatus struct {
 	// Waiting says what the rollout waits for, in words; empty once it has ended.
 	Waiting string `json:"waiting,omitempty"`
 	// NeedsApproval: a person has to promote for it to go on.
-	NeedsApproval bool          `json:"needs_approval,omitempty"`
-	Verdict       *Verdict      `json:"verdict,omitempty"`
-	Cause         rollout.Cause `json:"cause,omitempty"` // of a pause or of the way back
-	Text          string        `json:"text,omitempty"`  // the cause in words
-	By            string        `json:"by,omitempty"`
-	Reason        string        `json:"reason,omitempty"`
-	Started       int64         `json:"started"`         // Unix ms
-	Ended         int64         `json:"ended,omitempty"` // Unix ms
+	NeedsApproval bool     `json:"needs_approval,omitempty"`
+	Verdict       *Verdict `json:"verdict,omitempty"`
+	// Latency is nil if nothing is known: no traffic yet, or the end is reached.
+	Latency *Latency      `json:"latency,omitempty"`
+	Cause   rollout.Cause `json:"cause,omitempty"` // of a pause or of the way back
+	Text    string        `json:"text,omitempty"`  // the cause in words
+	By      string        `json:"by,omitempty"`
+	Reason  string        `json:"reason,omitempty"`
+	Started int64         `json:"started"`         // Unix ms
+	Ended   int64         `json:"ended,omitempty"` // Unix ms
 }
 
 // StepStatus is one point of a rollout's path.

@@ -40,6 +40,9 @@ func (o Options) Status(s api.RolloutStatus) string {
 	if v := s.Verdict; v != nil && v.Canary.Requests > 0 {
 		parts = append(parts, rates(v.Canary.Errors, v.Canary.Requests, v.Stable.Errors, v.Stable.Requests))
 	}
+	if l := s.Latency; l != nil && l.Canary.P99 > 0 {
+		parts = append(parts, "p99 "+slowest(l))
+	}
 	if s.Waiting != "" {
 		parts = append(parts, firstLine(s.Waiting))
 	}
@@ -90,6 +93,11 @@ func eventRates(v *analysis.Verdict) string {
 
 func rates(canaryErrors, canaryRequests, stableErrors, stableRequests int64) string {
 	return "5xx " + rate(canaryErrors, canaryRequests) + " vs " + rate(stableErrors, stableRequests)
+}
+
+// slowest renders the 99th percentiles: 182ms vs 180ms; "-" is not known.
+func slowest(l *api.Latency) string {
+	return l.Canary.P99.String() + " vs " + l.Stable.P99.String()
 }
 
 // share renders a weight with a blank behind it; an install has none to split.

@@ -135,6 +135,9 @@ func (s *Screen) traffic(b *strings.Builder) {
 			rate(v.Canary.Errors, v.Canary.Requests), v.Canary.Errors, v.Canary.Requests,
 			rate(v.Stable.Errors, v.Stable.Requests), v.Stable.Errors, v.Stable.Requests)
 	}
+	if l := d.Latency; l != nil && l.Canary.P99 > 0 {
+		fmt.Fprintf(b, "  p99     %s against %s\n", l.Canary.P99, l.Stable.P99)
+	}
 	waiting := firstLine(d.Waiting)
 	switch {
 	case s.final:

@@ -14,13 +14,13 @@ import (
 func (o Options) Services(out io.Writer, services []api.ServiceStatus) error {
 	header := []string{"SERVICE", "STABLE", "ROLLOUT", o.Palette.paint(plain, "STATE"), "TO", "STEP", "TRAFFIC", "WAITING"}
 	if o.Wide {
-		header = append(header, "HOSTS", "EPOCH", "NEXT", "IMAGE")
+		header = append(header, "P99", "HOSTS", "EPOCH", "NEXT", "IMAGE")
 	}
 	t := newTable(out, header...)
 	for _, s := range services {
 		row := append([]string{s.Service, versionOf(s.Stable)}, o.rolloutCells(s.Rollout)...)
 		if o.Wide {
-			row = append(row, strconv.Itoa(s.Hosts), strconv.FormatUint(s.Epoch, 10), s.Next, imageOf(s))
+			row = append(row, slowestOf(s.Rollout), strconv.Itoa(s.Hosts), strconv.FormatUint(s.Epoch, 10), s.Next, imageOf(s))
 		}
 		t.row(row...)
 	}
@@ -135,6 +135,14 @@ func (o Options) rolloutCells(r *api.RolloutStatus) []string {
 		traffic = reach(*r)
 	}
 	return []string{r.ID, o.Palette.phase(r.Phase, state), r.To, step(*r), traffic, firstLine(waiting)}
+}
+
+// slowestOf is empty where nothing is known of either side.
+func slowestOf(r *api.RolloutStatus) string {
+	if r == nil || r.Latency == nil || r.Latency.Canary.P99 == 0 && r.Latency.Stable.P99 == 0 {
+		return ""
+	}
+	return slowest(r.Latency)
 }
 
 // waitsForYou reports whether nothing but a person's word is missing.

@@ -2,6 +2,7 @@ package show
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -137,6 +138,41 @@ func TestScreen(t *testing.T) {
 	s.Final(d.RolloutStatus)
 	if !strings.Contains(s.picture(), "22:14:50 checkout-7 rolled back at step 2 of 3: 5xx 2.31%") {
 		t.Error("hides the end:\n" + s.picture())
+	}
+}
+
+// TestLatency: it is shown where it is known, and never guessed.
+func TestLatency(t *testing.T) {
+	for name, x := range map[string]struct {
+		latency                *api.Latency
+		line, picture, p99Cell string
+	}{
+		"nothing is known": {nil, "", "", "-"},
+		"both":             {&api.Latency{Canary: api.Times{P99: 182_400}, Stable: api.Times{P99: 180_100}}, "p99 182ms vs 180ms", "p99     182ms against 180ms\n", "182ms vs 180ms"},
+		"only the canary":  {&api.Latency{Canary: api.Times{P99: 1840}}, "p99 1.8ms vs -", "p99     1.8ms against -\n", "1.8ms vs -"},
+		"only stable":      {&api.Latency{Stable: api.Times{P99: 180_000}}, "", "", "- vs 180ms"},
+		"neither":          {&api.Latency{Canary: api.Times{Requests: 5, Coverage: 900_000}}, "", "", "-"},
+	} {
+		d := detail()
+		d.Latency = x.latency
+		line := plainly().Status(d.RolloutStatus)
+		if !strings.Contains(line, x.line) || (x.line == "") == strings.Contains(line, "p99") {
+			t.Errorf("%s: %s", name, line)
+		}
+		s := NewScreen(io.Discard, plainly())
+		s.Status(d, now())
+		if picture := s.picture(); !strings.Contains(picture, x.picture) || (x.picture == "") == strings.Contains(picture, "p99") {
+			t.Errorf("%s:\n%s", name, picture)
+		}
+		var out bytes.Buffer
+		o := plainly()
+		o.Wide = true
+		if err := o.Services(&out, []api.ServiceStatus{{Service: "checkout", Rollout: &d.RolloutStatus}}); err != nil {
+			t.Fatal(err)
+		}
+		if table := out.String(); !strings.Contains(table, "  "+x.p99Cell+"  ") || !strings.Contains(table, "P99") {
+			t.Errorf("%s:\n%s", name, table)
+		}
 	}
 }
 

@@ -1,0 +1,102 @@
+package control
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/serin-rollouts/serin/internal/api"
+	"github.com/serin-rollouts/serin/internal/latency"
+	"github.com/serin-rollouts/serin/internal/rollout"
+	"github.com/serin-rollouts/serin/internal/wire"
+)
+
+func rolling() rollout.Rollout {
+	from := revisionOf("rev-1")
+	return rollout.Rollout{
+		ID: "checkout-2", Service: "checkout", From: &from, To: revisionOf("rev-2"), Hosts: []string{"a", "b", "c"},
+		Phase: rollout.Progressing, Spec: rollout.Spec{Steps: []rollout.Step{{Hosts: rollout.HostCount{Count: 1}, Weight: 500}}},
+	}
+}
+
+// took is of requests that all took as long.
+func took(revision string, requests, lines, micros int64) wire.Latency {
+	s := latency.New()
+	for range lines {
+		s.Add(micros)
+	}
+	return wire.Latency{Revision: revision, Requests: requests, Lines: lines, Sketch: s.Encode()}
+}
+
+func told(host string, canary, stable wire.Latency) Host {
+	return Host{Health: wire.Health{Host: host, Services: []wire.ServiceHealth{
+		{Service: "other", CanaryLatency: took("rev-2", 1, 1, 1)},
+		{Service: "checkout", CanaryLatency: canary, StableLatency: stable},
+	}}}
+}
+
+func TestLatenciesAreMergedOverHosts(t *testing.T) {
+	none := wire.Latency{}
+	fast, slow := func(n int64) wire.Latency { return took("rev-1", n, n, 20_000) }, func(n int64) wire.Latency { return took("rev-2", n, n, 80_000) }
+	for name, x := range map[string]struct {
+		hosts []Host
+		want  string
+	}{
+		"nobody tells": {[]Host{told("a", none, none)}, ""},
+		"stable beside the canary, not elsewhere": {
+			[]Host{told("a", slow(60), fast(100)), told("b", slow(60), fast(100)), told("c", none, took("rev-1", 900, 900, 500_000))},
+			"80ms 80ms 80ms of 120; 20ms 20ms 20ms of 200",
+		},
+		"stable elsewhere, where the canary has everything": {
+			[]Host{told("a", slow(120), none), told("b", none, fast(150))},
+			"80ms 80ms 80ms of 120; 20ms 20ms 20ms of 150",
+		},
+		"too few for p99": {[]Host{told("a", slow(50), fast(9))}, "80ms 80ms - of 50; 20ms - - of 9"},
+		"lines are lost": {
+			[]Host{told("a", took("rev-2", 200, 180, 80_000), fast(200))},
+			"- - - of 200; 20ms 20ms 20ms of 200",
+		},
+		"late lines do not make up for lost ones": {
+			[]Host{told("a", took("rev-2", 100, 200, 80_000), fast(200)), told("b", took("rev-2", 100, 80, 80_000), none)},
+			"- - - of 200; 20ms 20ms 20ms of 200",
+		},
+		"a host without a log":            {[]Host{told("a", slow(100), fast(200)), told("b", took("rev-2", 100, 0, 0), none)}, "- - - of 200; 20ms 20ms 20ms of 200"},
+		"of another rollout, of no host":  {[]Host{told("a", took("rev-0", 200, 200, 1000), fast(200)), told("z", slow(100), fast(100))}, "- - - of 0; 20ms 20ms 20ms of 200"},
+		"what is garbage, is no line":     {[]Host{told("a", wire.Latency{Revision: "rev-2", Requests: 100, Lines: 100, Sketch: []byte("x")}, fast(200))}, "- - - of 100; 20ms 20ms 20ms of 200"},
+		"so many that sums get very long": {[]Host{told("a", wire.Latency{Revision: "rev-2", Requests: 1 << 48, Lines: 1 << 48}, fast(200))}, "- - - of 281474976710656; 20ms 20ms 20ms of 200"},
+	} {
+		if diff := cmp.Diff(x.want, text(latencies(rolling(), View{Hosts: x.hosts}))); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+	install := rolling()
+	install.From = nil
+	if l := latencies(install, View{Hosts: []Host{told("a", slow(100), none)}}); l != nil {
+		t.Errorf("of an install: %+v", l)
+	}
+}
+
+func text(l *api.Latency) string {
+	if l == nil {
+		return ""
+	}
+	one := func(t api.Times) string {
+		quantiles := []string{t.P50.String(), t.P90.String(), t.P99.String()}
+		return strings.Join(quantiles, " ") + " of " + rate(api.Counts{Requests: t.Requests})
+	}
+	return strings.NewReplacer("0% (0 of ", "", ")", "", "no requests", "0").Replace(one(l.Canary) + "; " + one(l.Stable))
+}
+
+func TestExplanationTellsLatencies(t *testing.T) {
+	s := &rollout.State{Services: map[string]*rollout.Service{"checkout": {Name: "checkout"}}}
+	view := View{Hosts: []Host{told("a", took("rev-2", 100, 100, 80_000), took("rev-1", 200, 150, 20_000))}}
+	got := explain(detail(s, rolling(), view))
+	want := " Time to answer (p50, p90, p99): 80ms, 80ms, 80ms on 2; not known (HAProxy's log told of 75% of the requests) on 1."
+	if !strings.HasSuffix(got, want) {
+		t.Errorf("%q", got)
+	}
+	if got := explain(detail(s, rolling(), View{})); strings.Contains(got, "Time") {
+		t.Errorf("%q", got)
+	}
+}
