@@ -1,0 +1,95 @@
+// Package e2e tests the programs as users run them: real processes, real
+// Docker, real HAProxy, and traffic all the while.
+package e2e
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/serin-rollouts/serin/agent/docker"
+)
+
+// bin holds the programs, built once for all tests.
+var bin string
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "serin-bin")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", dir, "./cmd/...")
+	build.Dir = filepath.Join("..", "..")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "build the programs:", err)
+		return 1
+	}
+	bin = dir
+	return m.Run()
+}
+
+// needMachine skips, or fails in CI, where Docker or HAProxy are missing.
+func needMachine(t *testing.T) {
+	t.Helper()
+	_, err := exec.LookPath("haproxy")
+	if err == nil {
+		var engine *docker.Engine
+		if engine, err = docker.Open(t.Context(), docker.Config{}); err == nil {
+			err = engine.Close()
+		}
+	}
+	switch {
+	case err == nil:
+	case os.Getenv("CI") == "true":
+		t.Fatalf("this test needs Docker and HAProxy: %v", err)
+	default:
+		t.Skipf("SKIPPED: this test needs Docker and HAProxy: %v", err)
+	}
+}
+
+// eventually polls real processes until try works.
+func eventually(t *testing.T, within time.Duration, what string, try func() error) {
+	t.Helper()
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	deadline := time.Now().Add(within)
+	for {
+		err := try()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not in %s: %v", what, within, err)
+		}
+		<-ticker.C
+	}
+}
+
+// bounded is a context for what has to end soon, in clean-ups too.
+func bounded(t *testing.T, limit time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func writeFile(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
