@@ -12,11 +12,19 @@ umask 077
 [ $# -ge 2 ] || { sed -n '2,8s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 dir=$1
 shift
+command -v openssl >/dev/null || { echo "make-certs: openssl is missing" >&2; exit 1; }
 mkdir -p "$dir"
+
+# quietly COMMAND...: openssl talks on standard error even when all is well.
+quietly() {
+  local said
+  said=$("$@" 2>&1) || { printf '%s\n' "$said" >&2; exit 1; }
+}
+
 readonly key=(-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes)
 
 if [ ! -e "$dir/ca.pem" ]; then
-  openssl req -x509 "${key[@]}" -days 3650 -subj "/CN=serin authority" -keyout "$dir/ca.key" -out "$dir/ca.pem" 2>/dev/null
+  quietly openssl req -x509 "${key[@]}" -days 3650 -subj "/CN=serin authority" -keyout "$dir/ca.key" -out "$dir/ca.pem"
 fi
 for entry in "$@"; do
   name=${entry%%=*} address=
@@ -28,7 +36,7 @@ for entry in "$@"; do
     *[!0-9.:a-fA-F]* | *[g-zG-Z]*) extra=(-addext "subjectAltName=DNS:$address") ;;
     *) extra=(-addext "subjectAltName=IP:$address") ;;
   esac
-  openssl req -x509 -CA "$dir/ca.pem" -CAkey "$dir/ca.key" "${key[@]}" -days 825 -subj "/CN=$name" \
-    -addext basicConstraints=CA:FALSE "${extra[@]}" -keyout "$dir/$name.key" -out "$dir/$name.pem" 2>/dev/null
+  quietly openssl req -x509 -CA "$dir/ca.pem" -CAkey "$dir/ca.key" "${key[@]}" -days 825 -subj "/CN=$name" \
+    -addext basicConstraints=CA:FALSE "${extra[@]}" -keyout "$dir/$name.key" -out "$dir/$name.pem"
   printf '%s\n' "$dir/$name.pem"
 done

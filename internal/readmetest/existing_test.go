@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -29,12 +30,12 @@ func (r *rig) useOwnHAProxy(t *testing.T) {
 	}
 	r.daemon(t, name, "serin-agent", "--config", filepath.Join(r.dir, name+".yaml"))
 	r.await(t, hosts+1)
-	file := strings.NewReplacer("service: checkout", "service: own\nbackend: checkout", "role: web", "role: own").Replace(r.files["rollout.yaml"])
+	file := strings.NewReplacer("service: checkout", "service: own", "listen: "+strconv.Quote(r.port(":8080")), "backend: checkout", "role: web", "role: own").Replace(r.files["rollout.yaml"])
 	r.write(t, "own.yaml", file)
 	if code := r.bash(t, command{text: "serin start own.yaml"}); code != "0" {
 		t.Fatalf("serin start own.yaml: exit code %s", code)
 	}
-	url := "http://" + r.network + "7:8080/"
+	url := "http://" + r.network + "7" + r.port(":8080") + "/"
 	r.poll(t, "the service behind the user's HAProxy", func() bool { return answers(t, url) })
 	endHAProxy(proxy)
 	proxy = r.ownHAProxy(t)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -33,9 +34,10 @@ const (
 type rig struct {
 	dir      string // of everything
 	bin      string
-	network  string // three numbers and a dot: stands for the README's 10.0.0.
-	hostName string // stands for the README's web-
-	registry string // stands for registry.example.com
+	network  string   // three numbers and a dot: stands for the README's 10.0.0.
+	hostName string   // stands for the README's web-
+	registry string   // stands for registry.example.com
+	ports    []string // old, new, ...: with a colon each
 	env      []string
 	files    map[string]string // of README.md, by name
 }
@@ -55,7 +57,8 @@ func newRig(t *testing.T, bin string, blocks []block) *rig {
 		dir: dir, bin: bin, files: map[string]string{},
 		hostName: fmt.Sprintf("readme-%x-", id[2:]),
 	}
-	r.network, r.registry = freeNetwork(t, id), freeAddress(t, "127.0.0.1:0")
+	r.network, r.registry = fmt.Sprintf("127.%d.%d.", id[0]%250+2, id[1]), freeAddress(t, "127.0.0.1:0")
+	r.ports = freePorts(t)
 	r.env = append(os.Environ(), "PATH="+r.bin+":"+os.Getenv("PATH"), "NO_COLOR=1", "USER=ann")
 	r.install(t)
 	for _, b := range blocks {
@@ -69,7 +72,7 @@ func newRig(t *testing.T, bin string, blocks []block) *rig {
 
 // here puts this machine's names for the README's.
 func (r *rig) here(text string) string {
-	return strings.NewReplacer(
+	return strings.NewReplacer(append(slices.Clone(r.ports),
 		"10.0.0.", r.network,
 		"registry.example.com", r.registry,
 		"web-", r.hostName,
@@ -78,7 +81,14 @@ func (r *rig) here(text string) string {
 		"/run/haproxy", r.dir,
 		// The holds of the README are for people.
 		"hold: 1m", "hold: 1s", "hold: 5m", "hold: 1s",
-	).Replace(text)
+		// The default is the container's port, which is not ours to choose.
+		"\ncontainer:\n", fmt.Sprintf("\nlisten: %q\ncontainer:\n", r.port(":8080")),
+	)...).Replace(text)
+}
+
+// port returns this machine's port for one of the README's.
+func (r *rig) port(readmes string) string {
+	return r.ports[slices.Index(r.ports, readmes)+1]
 }
 
 // there is the contrary, for the log of the test.
@@ -248,30 +258,18 @@ func needRuntime(t *testing.T) {
 	}
 }
 
-// freeNetwork returns a part of 127.0.0.0/8 in which nobody uses the ports of
-// the README.
-func freeNetwork(t *testing.T, seed [4]byte) string {
+// freePorts puts ports that nobody listens on, on any address, in the place of
+// the README's.
+func freePorts(t *testing.T) (pairs []string) {
 	t.Helper()
-	for i := range byte(20) {
-		network := fmt.Sprintf("127.%d.%d.", seed[0]%250+2, (seed[1]+i)%250+2)
-		err := errors.Join(
-			tryListen(t, network+"1:4222"), tryListen(t, network+"1:6222"), tryListen(t, network+"1:7311"), tryListen(t, network+"11:8080"))
-		if err == nil {
-			return network
+	for _, port := range []string{":4222", ":6222", ":7311", ":8080"} {
+		_, free, err := net.SplitHostPort(freeAddress(t, ":0"))
+		if err != nil {
+			t.Fatal(err)
 		}
-		t.Log(err)
+		pairs = append(pairs, port, ":"+free)
 	}
-	t.Fatal("ports 4222, 6222, 7311 and 8080 are in use on all addresses; the README's fleet needs them on some loopback address")
-	return ""
-}
-
-func tryListen(t *testing.T, address string) error {
-	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", address)
-	if err != nil {
-		return err
-	}
-	return listener.Close()
+	return pairs
 }
 
 func freeAddress(t *testing.T, pattern string) string {

@@ -177,28 +177,28 @@ func subscribe(ctx context.Context, conn *nats.Conn, p natsArgs) error {
 	return nil
 }
 
-// listServices asks as `nats micro ls` does: everybody answers the ping.
+// listServices asks as `nats micro ls` does: everybody answers.
 func listServices(conn *nats.Conn) error {
 	inbox := conn.NewRespInbox()
 	sub, err := conn.SubscribeSync(inbox)
 	if err != nil {
 		return err
 	}
-	if err := conn.PublishRequest("$SRV.PING", inbox, nil); err != nil {
+	if err := conn.PublishRequest("$SRV.INFO", inbox, nil); err != nil {
 		return err
 	}
 	for {
-		m, err := sub.NextMsg(2 * time.Second)
+		m, err := sub.NextMsg(time.Second)
 		if errors.Is(err, nats.ErrTimeout) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		var ping micro.Ping
-		if err := json.Unmarshal(m.Data, &ping); err != nil {
+		var info micro.Info
+		if err := json.Unmarshal(m.Data, &info); err != nil {
 			return err
 		}
-		fmt.Printf("│ %s │ %s │ %s │\n", ping.Name, ping.Version, ping.ID)
+		fmt.Printf("│ %s │ %s │ %s │ %s │\n", info.Name, info.Version, info.ID, info.Description)
 	}
 }

@@ -1,6 +1,8 @@
 package readmetest
 
 import (
+	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -8,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/serin-rollouts/serin/internal/analysis"
 )
 
 var (
@@ -44,6 +48,28 @@ func TestLinks(t *testing.T) {
 			t.Errorf("README.md links to %s: %v", m[1], err)
 		}
 	}
+}
+
+// TestRequestsTable: the numbers of the table are what the planner forecasts.
+func TestRequestsTable(t *testing.T) {
+	text, _ := readme(t)
+	for label, errorsOfStable := range map[string]int64{"none": 0, "0.1%": 100, "1%": 1_000} {
+		var row strings.Builder
+		row.WriteString("| " + label + " |")
+		for _, maxIncrease := range []int{100, 50, 25} {
+			// A canary that gets 4 requests a second: 20 in a window.
+			needed := analysis.Plan(analysis.Config{MaxIncrease: maxIncrease, MinRequests: 100}, analysis.Counts{Requests: 100_000, Errors: errorsOfStable}, 20)
+			fmt.Fprintf(&row, " %.0f |", twoDigits(float64(needed)))
+		}
+		if !strings.Contains(text, "\n"+row.String()+"\n") {
+			t.Errorf("README.md has not the row\n%s", row.String())
+		}
+	}
+}
+
+func twoDigits(v float64) float64 {
+	unit := math.Pow(10, math.Floor(math.Log10(v))-1)
+	return math.Round(v/unit) * unit
 }
 
 // TestPrograms: what the README says of the programs is so.
