@@ -1,12 +1,15 @@
 package coordinator
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/rs/zerolog"
 
+	"github.com/serin-rollouts/serin/coordinator/replica"
 	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/identity"
 )
@@ -69,6 +72,10 @@ type Raft struct {
 type Seams struct {
 	// NoPorts keeps the embedded server within the process.
 	NoPorts bool
+	// InProcess is a server within this process that stands for NATS.
+	InProcess interface{ InProcessConn() (net.Conn, error) }
+	// OpenReplica stands for replica.Open: a group in memory.
+	OpenReplica func(context.Context, replica.Config) (*replica.Replica, error)
 }
 
 // Validate names the field that is missing or wrong.
@@ -90,6 +97,9 @@ func (c Config) Validate() error {
 	}
 	if c.Raft.Listen == "" {
 		return errors.New("raft.listen: is needed, for example 10.0.0.1:7311")
+	}
+	if c.Seams.InProcess != nil {
+		return nil
 	}
 	return c.NATS.validate(c.Seams.NoPorts)
 }

@@ -62,7 +62,11 @@ func (p parts) run(ctx context.Context, open *teardown) error {
 	if err != nil {
 		return err
 	}
-	r, err := replica.Open(ctx, replica.Config{
+	openReplica := replica.Open
+	if p.cfg.Seams.OpenReplica != nil {
+		openReplica = p.cfg.Seams.OpenReplica
+	}
+	r, err := openReplica(ctx, replica.Config{
 		ID: p.cfg.ID, Dir: filepath.Join(p.cfg.Data, "raft"),
 		Listen: p.cfg.Raft.Listen, Advertise: p.cfg.Raft.Advertise, Peers: peers, Join: p.cfg.Raft.Join,
 		Heartbeat: p.cfg.Raft.Heartbeat, Election: p.cfg.Raft.Election, Lease: p.cfg.Raft.Lease,
@@ -78,7 +82,8 @@ func (p parts) run(ctx context.Context, open *teardown) error {
 // connect brings the bus up.
 func (p parts) connect(ctx context.Context, open *teardown) (*bus.Conn, error) {
 	cfg := bus.Config{
-		URLs: p.cfg.NATS.URLs, Name: "coordinator " + p.cfg.ID, TLS: p.cfg.TLS, Creds: p.cfg.NATS.Creds, Log: p.log,
+		URLs: p.cfg.NATS.URLs, Name: "coordinator " + p.cfg.ID, TLS: p.cfg.TLS, Creds: p.cfg.NATS.Creds,
+		InProcess: p.cfg.Seams.InProcess, Log: p.log,
 	}
 	if p.cfg.NATS.Embed {
 		server, err := embed.Start(ctx, embed.Config{
