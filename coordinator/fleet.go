@@ -39,13 +39,20 @@ type want struct {
 type fleet struct {
 	hosts  map[string]*host
 	forgot time.Duration // when the silent were last forgotten
+
+	heard   time.Duration // last report of any host
+	resumed time.Duration // first report after a silence of all hosts
 }
 
-func newFleet() *fleet { return &fleet{hosts: map[string]*host{}} }
+func newFleet() *fleet { return &fleet{hosts: map[string]*host{}, resumed: -gatherLongest} }
 
 // hear takes in a report. It reports false for one that is older than what is
 // known, or a host too many.
 func (f *fleet) hear(h wire.Health, now time.Duration) (*host, bool) {
+	if len(f.hosts) > 0 && now-f.heard > gatherLongest {
+		f.resumed = now
+	}
+	f.heard = now
 	known := f.hosts[h.Host]
 	switch {
 	case known == nil:
@@ -66,6 +73,15 @@ func (f *fleet) hear(h wire.Health, now time.Duration) (*host, bool) {
 		known.skew = time.Until(time.UnixMilli(h.Wall))
 	}
 	return known, true
+}
+
+// returning is how much longer to wait for reports after a silence of all
+// hosts: then it was the bus that was away, and not they.
+func (f *fleet) returning(now time.Duration) time.Duration {
+	if len(f.hosts) > 0 && now-f.heard > gatherLongest {
+		return gatherLongest
+	}
+	return f.resumed + gatherLongest - now
 }
 
 // live returns the names of the live hosts that match, in order.

@@ -18,6 +18,7 @@ import (
 const (
 	resolveTimeout = 15 * time.Second
 	resolveHosts   = 3
+	mostLooks      = 2  // at a fleet that returns, before what is there has to do
 	longestService = 50 // a rollout's id, which is longer, has to fit into a subject
 )
 
@@ -163,16 +164,25 @@ func staleRevision(svc *rollout.Service, t api.Trigger) *rollout.Refusal {
 }
 
 // choose returns the live hosts that match, once the fleet has had time to
-// report to this leader.
+// report to this leader, and again after the bus was away.
 func (l *leader) choose(ctx context.Context, selector rollout.Selector) ([]string, error) {
 	select {
 	case <-l.gathered:
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	var hosts []string
-	err := l.do(ctx, func() { hosts = l.fleet.live(selector, l.clock.now()) })
-	return hosts, err
+	for looks := 1; ; looks++ {
+		var hosts []string
+		var wait time.Duration
+		err := l.do(ctx, func() {
+			now := l.clock.now()
+			hosts, wait = l.fleet.live(selector, now), l.fleet.returning(now)
+		})
+		if err != nil || wait <= 0 || looks > mostLooks {
+			return hosts, err
+		}
+		pause(ctx, wait)
+	}
 }
 
 // resolve asks hosts what the image stands for, so that all of them run the
