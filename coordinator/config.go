@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -98,6 +100,11 @@ func (c Config) Validate() error {
 	if c.Raft.Listen == "" {
 		return errors.New("raft.listen: is needed, for example 10.0.0.1:7311")
 	}
+	if err := addresses(map[string]string{
+		"raft.listen": c.Raft.Listen, "raft.advertise": c.Raft.Advertise, "nats.listen": c.NATS.Listen, "nats.cluster": c.NATS.Cluster,
+	}); err != nil {
+		return err
+	}
 	if c.Seams.InProcess != nil {
 		return nil
 	}
@@ -105,6 +112,19 @@ func (c Config) Validate() error {
 }
 
 // Private
+
+// addresses checks those that are given.
+func addresses(named map[string]string) error {
+	for _, key := range slices.Sorted(maps.Keys(named)) {
+		if named[key] == "" {
+			continue
+		}
+		if _, _, err := net.SplitHostPort(named[key]); err != nil {
+			return fmt.Errorf("%s: %q is no host:port: %w", key, named[key], err)
+		}
+	}
+	return nil
+}
 
 func (n NATS) validate(noPorts bool) error {
 	switch {

@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 
 	"github.com/rs/zerolog"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/serin-rollouts/serin/agent"
 	"github.com/serin-rollouts/serin/internal/config"
+	build "github.com/serin-rollouts/serin/internal/version"
 )
 
 const (
@@ -32,6 +32,9 @@ const usage = `Usage: serin-agent [run|check] [flags]
 Flags:
 `
 
+// version is set by the linker.
+var version = "devel"
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
@@ -44,7 +47,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := pflag.NewFlagSet("serin-agent", pflag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() { _, _ = fmt.Fprint(stderr, usage+flags.FlagUsages()) }
-	version := flags.Bool("version", false, "print the version, then end")
+	show := flags.Bool("version", false, "print the version, then end")
 	loaded, err := config.Load(flags, args, os.Environ(), &s)
 	verb := "run"
 	switch {
@@ -52,8 +55,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 0
 	case err != nil:
 		return complain(stderr, exitUsage, err)
-	case *version:
-		_, err = fmt.Fprintln(stdout, buildVersion())
+	case *show:
+		_, err = fmt.Fprintln(stdout, build.Semantic(version))
 		return complain(stderr, exitFailed, err)
 	case loaded.PrintConfig:
 		return complain(stderr, exitFailed, loaded.Print(stdout))
@@ -92,14 +95,4 @@ func complain(stderr io.Writer, code int, err error) int {
 	}
 	_, _ = fmt.Fprintln(stderr, "serin-agent:", err) // nowhere else to say it
 	return code
-}
-
-// buildVersion is the module's version, as semantic versions are written.
-func buildVersion() string {
-	const unknown = "0.0.0-devel"
-	info, ok := debug.ReadBuildInfo()
-	if !ok || len(info.Main.Version) < 2 || info.Main.Version[0] != 'v' {
-		return unknown
-	}
-	return info.Main.Version[1:]
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/serin-rollouts/serin/agent/haproxy"
 	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/identity"
+	build "github.com/serin-rollouts/serin/internal/version"
 )
 
 // logOff is the word for no log of requests.
@@ -80,7 +81,7 @@ func (s settings) config(log zerolog.Logger) agent.Config {
 		logAddr = ""
 	}
 	return agent.Config{
-		Host: s.Host, Labels: s.Labels, Version: buildVersion(), DataDir: s.Data, Log: log,
+		Host: s.Host, Labels: s.Labels, Version: build.Semantic(version), DataDir: s.Data, Log: log,
 		Bus: bus.Config{
 			URLs: s.NATS.URLs, Creds: s.NATS.Creds, Log: log.With().Str("component", "bus").Logger(),
 			TLS: identity.Files{CA: s.TLS.CA, Cert: s.TLS.Cert, Key: s.TLS.Key},

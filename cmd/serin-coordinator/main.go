@@ -10,7 +10,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -20,12 +19,21 @@ import (
 	"github.com/serin-rollouts/serin/coordinator"
 	"github.com/serin-rollouts/serin/internal/config"
 	"github.com/serin-rollouts/serin/internal/identity"
+	build "github.com/serin-rollouts/serin/internal/version"
 )
 
 const (
 	exitFailed = 1
 	exitUsage  = 2
 )
+
+const usage = `Usage: serin-coordinator [run|check] [flags]
+
+  run    be one replica of the coordinator (the default)
+  check  look at the configuration, then end
+
+Flags:
+`
 
 // settings is the configuration file.
 type settings struct {
@@ -69,6 +77,9 @@ type logSettings struct {
 	Level string `yaml:"level" doc:"debug, info, warn or error"`
 }
 
+// version is set by the linker.
+var version = "devel"
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
@@ -80,18 +91,24 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	s := defaults()
 	flags := pflag.NewFlagSet("serin-coordinator", pflag.ContinueOnError)
 	flags.SetOutput(stderr)
-	version := flags.Bool("version", false, "print the version, then end")
+	flags.Usage = func() { _, _ = fmt.Fprint(stderr, usage+flags.FlagUsages()) }
+	show := flags.Bool("version", false, "print the version, then end")
 	loaded, err := config.Load(flags, args, os.Environ(), &s)
+	verb := "run"
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
 		return 0
 	case err != nil:
 		return complain(stderr, exitUsage, err)
-	case *version:
-		_, err = fmt.Fprintln(stdout, buildVersion())
+	case *show:
+		_, err = fmt.Fprintln(stdout, build.Semantic(version))
 		return complain(stderr, exitFailed, err)
 	case loaded.PrintConfig:
 		return complain(stderr, exitFailed, loaded.Print(stdout))
+	case flags.NArg() > 1:
+		return complain(stderr, exitUsage, fmt.Errorf("one verb is enough, got %q", flags.Args()))
+	case flags.NArg() == 1:
+		verb = flags.Arg(0)
 	}
 	level, err := zerolog.ParseLevel(s.Log.Level)
 	if err != nil {
@@ -101,7 +118,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err := cfg.Validate(); err != nil {
 		return complain(stderr, exitUsage, err)
 	}
-	return complain(stderr, exitFailed, coordinator.Run(ctx, cfg))
+	switch verb {
+	case "run":
+		return complain(stderr, exitFailed, coordinator.Run(ctx, cfg))
+	case "check":
+		_, err := fmt.Fprintf(stdout, "replica %s: the configuration is good\n", cfg.ID)
+		return complain(stderr, exitFailed, err)
+	default:
+		return complain(stderr, exitUsage, fmt.Errorf("unknown verb %q, known are run and check", verb))
+	}
 }
 
 // complain prints an error and returns the exit code for it; 0 for none.
@@ -120,7 +145,7 @@ func defaults() settings {
 	}
 	return settings{
 		ID:    host,
-		Data:  "/var/lib/serin/coordinator",
+		Data:  "/var/lib/serin-coordinator",
 		NATS:  natsSettings{Listen: "0.0.0.0:4222"},
 		Raft:  raftSettings{Listen: "127.0.0.1:7311"},
 		Lease: coordinator.DefaultLease,
@@ -130,7 +155,7 @@ func defaults() settings {
 
 func (s settings) config(log zerolog.Logger) coordinator.Config {
 	cfg := coordinator.Config{
-		ID: s.ID, Data: s.Data, Cluster: s.Cluster, Lease: s.Lease, Version: buildVersion(), Log: log,
+		ID: s.ID, Data: s.Data, Cluster: s.Cluster, Lease: s.Lease, Version: build.Semantic(version), Log: log,
 		TLS: identity.Files{CA: s.TLS.CA, Cert: s.TLS.Cert, Key: s.TLS.Key},
 		NATS: coordinator.NATS{
 			Embed: s.NATS.Embed || len(s.NATS.URLs) == 0, Listen: s.NATS.Listen, Cluster: s.NATS.Cluster,
@@ -155,14 +180,4 @@ func advertised(r raftSettings) string {
 		return r.Advertise
 	}
 	return r.Listen
-}
-
-// buildVersion is the module's version, as semantic versions are written.
-func buildVersion() string {
-	const unknown = "0.0.0-devel"
-	info, ok := debug.ReadBuildInfo()
-	if !ok || len(info.Main.Version) < 2 || info.Main.Version[0] != 'v' {
-		return unknown
-	}
-	return info.Main.Version[1:]
 }
