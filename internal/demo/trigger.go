@@ -53,11 +53,13 @@ func (r *run) rollOut(ctx context.Context, version string, load *localfleet.Load
 	if err := conn.Publish(bus.TriggerSubject(service), trigger); err != nil {
 		return nil, err
 	}
-	if load != nil {
-		stop := r.showLoad(ctx, load, version)
-		defer stop()
-	}
-	events, err := localfleet.Follow(ctx, conn, service, id, func(e rollout.Event) { r.say("%s", eventLine(e)) })
+	p := progress{run: r, conn: conn, load: load, version: version}
+	stop := p.start(ctx)
+	defer stop()
+	events, err := localfleet.Follow(ctx, conn, service, id, func(e rollout.Event) {
+		p.heard()
+		r.say("%s", eventLine(e))
+	})
 	if errors.Is(context.Cause(ctx), errTooLong) {
 		err = errTooLong
 	}
@@ -71,25 +73,4 @@ func (r *run) rollOut(ctx context.Context, version string, load *localfleet.Load
 
 func (r *run) file(version string) string {
 	return fmt.Sprintf(rolloutFile, service, r.fleet.Image(version), r.fleet.Port, localfleet.AppPort, localfleet.HealthPath)
-}
-
-// showLoad redraws the status line until it is stopped.
-func (r *run) showLoad(ctx context.Context, load *localfleet.Load, version string) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		ticker := time.NewTicker(500 * time.Millisecond)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				r.screen.show("")
-				return
-			case <-ticker.C:
-				r.screen.show(statusLine(load.Stats(), version))
-			}
-		}
-	}()
-	return func() { cancel(); <-ended }
 }
