@@ -59,6 +59,7 @@ func (b *inbox) put(h wire.Health) bool {
 	if known && older(h, old) {
 		return false
 	}
+	keepLatencies(old.Services, h.Services)
 	b.latest[h.Host] = h
 	return true
 }

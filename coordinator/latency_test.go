@@ -103,3 +103,15 @@ func TestFleetKeepsLatencies(t *testing.T) {
 		t.Error("complaints are mixed up")
 	}
 }
+
+// TestInboxKeepsLatencies: a report that is overtaken before the loop looks
+// takes nothing away that the next one does not say again.
+func TestInboxKeepsLatencies(t *testing.T) {
+	b := newInbox()
+	told := wire.Latency{Revision: "r1", Requests: 9, Lines: 9}
+	b.put(wire.Health{Host: "a", Sequence: 1, Services: []wire.ServiceHealth{{Service: checkout, Incarnation: "1", StableLatency: told}}})
+	b.put(wire.Health{Host: "a", Sequence: 2, Services: []wire.ServiceHealth{{Service: checkout, Incarnation: "1"}}})
+	if diff := cmp.Diff(told, b.take()["a"].Services[0].StableLatency); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -98,5 +99,30 @@ func TestExplanationTellsLatencies(t *testing.T) {
 	}
 	if got := explain(detail(s, rolling(), View{})); strings.Contains(got, "Time") {
 		t.Errorf("%q", got)
+	}
+}
+
+// BenchmarkLatencies merges a fleet, as each request for a status does.
+func BenchmarkLatencies(b *testing.B) {
+	r := rolling()
+	r.Hosts = nil
+	s := latency.New()
+	for i := range int64(20_000) {
+		s.Add(1000 + i*i%400_000)
+	}
+	var v View
+	for i := range 1000 {
+		name := fmt.Sprintf("web-%04d", i)
+		r.Hosts = append(r.Hosts, name)
+		l := wire.Latency{Requests: 20_000, Lines: 20_000, Sketch: s.Encode()}
+		canary, stable := l, l
+		canary.Revision, stable.Revision = "rev-2", "rev-1"
+		v.Hosts = append(v.Hosts, told(name, canary, stable))
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if l := latencies(r, v); l.Canary.P99 == 0 {
+			b.Fatal("not known")
+		}
 	}
 }
