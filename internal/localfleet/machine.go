@@ -13,12 +13,28 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/serin-rollouts/serin/agent/docker"
 )
 
-// dirPrefix begins the name of every fleet's directory; nothing else is swept.
-const dirPrefix = "serin-"
+// A fleet's directory is called serin-<name>-<six hexadecimal digits>; no other
+// is ever swept.
+const (
+	dirPrefix = "serin-"
+	runDigits = 6
+)
+
+// isDir tells whether a directory is a fleet's, by its name.
+func isDir(dir string) bool {
+	name, ok := strings.CutPrefix(filepath.Base(dir), dirPrefix)
+	i := strings.LastIndexByte(name, '-')
+	if !filepath.IsAbs(dir) || !ok || i < 1 || len(name[i+1:]) != runDigits {
+		return false
+	}
+	_, err := hex.DecodeString(name[i+1:])
+	return err == nil
+}
 
 // checkMachine names what is missing on this machine, and what to do about it.
 func checkMachine(ctx context.Context, bin string) error {
@@ -40,7 +56,7 @@ func checkMachine(ctx context.Context, bin string) error {
 // allot picks names, ports and loopback addresses. Each host has an address of
 // its own, so that all of them can listen on the same port, as real hosts do.
 func (f *Fleet) allot(ctx context.Context) error {
-	id := make([]byte, 3)
+	id := make([]byte, runDigits/2)
 	if _, err := io.ReadFull(rand.Reader, id); err != nil {
 		return fmt.Errorf("name the run: %w", err)
 	}

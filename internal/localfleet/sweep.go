@@ -72,7 +72,7 @@ func Sweep(ctx context.Context, in io.Reader, dir string, hosts []string, images
 	if string(word) == keepWord {
 		return nil
 	}
-	if !filepath.IsAbs(dir) || !strings.HasPrefix(filepath.Base(dir), dirPrefix) {
+	if !isDir(dir) {
 		return fmt.Errorf("%s is no fleet's directory", dir)
 	}
 	stopErr := endProcesses(ctx, dir)

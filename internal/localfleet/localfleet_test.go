@@ -1,0 +1,83 @@
+package localfleet
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestComplaints: of a log only what is wrong is shown; of a log the last, of a
+// panic the first.
+func TestComplaints(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "c1.log")
+	lines := []string{`{"level":"info","message":"all is well"}`, `{"level":"warn","time":"2026-11-23T04:00:00Z","message":"slow"}`}
+	for range 10 {
+		lines = append(lines, `{"level":"error","time":"2026-11-23T04:00:01Z","message":"away","error":"no route"}`)
+	}
+	lines = append(lines, "panic: index out of range", "", "goroutine 1 [running]:", "main.main()", "\tmain.go:1", "more", "and more")
+	if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	away := `04:00:01 ERR away error="no route"`
+	want := []string{away, away, away, away, away, "panic: index out of range", "goroutine 1 [running]:", "main.main()", "main.go:1", "more"}
+	if diff := cmp.Diff(want, complaints(file)); diff != "" {
+		t.Error(diff)
+	}
+	if got := complaints(file + ".none"); got != nil {
+		t.Errorf("of no file: %q", got)
+	}
+}
+
+// TestSweepRefuses: only a fleet's directory is ever removed.
+func TestSweepRefuses(t *testing.T) {
+	kept := t.TempDir()
+	for _, dir := range []string{kept, "/", "", "serin-demo-1a2b3c", "/var/lib/serin-agent", filepath.Join(kept, "serin-demo-1a2b3c", "..")} {
+		if err := Sweep(t.Context(), strings.NewReader(""), dir, nil, "none"); err == nil {
+			t.Errorf("%q was swept", dir)
+		}
+	}
+	if err := Sweep(t.Context(), strings.NewReader(keepWord), filepath.Join(kept, "serin-x"), nil, "none"); err != nil {
+		t.Errorf("told to keep: %v", err)
+	}
+	if _, err := os.Stat(kept); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestStrangersProcess: a program of somebody else's that names the fleet's
+// directory is not of the fleet.
+func TestStrangersProcess(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "serin-x")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	pager := exec.Command("tail", "-f", filepath.Join(dir, "c1.log"), "/dev/null")
+	if err := pager.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = pager.Process.Kill()
+		_ = pager.Wait()
+	})
+	pids, err := processesOf(dir)
+	if err != nil || slices.Contains(pids, pager.Process.Pid) {
+		t.Errorf("processes of the fleet: %v, %v", pids, err)
+	}
+}
+
+// TestFreePorts: no port twice, and none that the kernel gives away.
+func TestFreePorts(t *testing.T) {
+	ports, err := freePorts(t.Context(), 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(ports)
+	if len(slices.Compact(ports)) != 20 || ports[0] < "15000" || ports[19] >= "32000" {
+		t.Errorf("ports %v", ports)
+	}
+}
