@@ -36,9 +36,15 @@ func TestComplaints(t *testing.T) {
 // TestSweepRefuses: only a fleet's directory is ever removed.
 func TestSweepRefuses(t *testing.T) {
 	kept := t.TempDir()
-	for _, dir := range []string{kept, "/", "", "serin-demo-1a2b3c", "/var/lib/serin-agent", filepath.Join(kept, "serin-demo-1a2b3c", "..")} {
-		if err := Sweep(t.Context(), strings.NewReader(""), dir, nil, "none"); err == nil {
-			t.Errorf("%q was swept", dir)
+	if err := Sweep(t.Context(), strings.NewReader(""), kept, nil, "none"); err == nil {
+		t.Errorf("%q was swept", kept)
+	}
+	for dir, want := range map[string]bool{
+		"/tmp/serin-demo-1a2b3c": true, "/tmp/serin-a-b-1a2b3c": true, "/": false, "": false, "serin-demo-1a2b3c": false,
+		"/var/lib/serin-agent": false, "/tmp/serin-1a2b3c": false, "/tmp/serin-demo-1a2b3c/..": false,
+	} {
+		if got := isDir(dir); got != want {
+			t.Errorf("%q: is a fleet's: %v", dir, got)
 		}
 	}
 	if err := Sweep(t.Context(), strings.NewReader(keepWord), filepath.Join(kept, "serin-x"), nil, "none"); err != nil {
