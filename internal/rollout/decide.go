@@ -122,7 +122,7 @@ func (d *decision) progressing() Command {
 		return nil
 	}
 	if d.gated() && d.e.Verdict.Outcome != analysis.Pass {
-		d.waiting = d.e.Verdict.Reason
+		d.waiting = sentence("waits for evidence", d.e.Verdict.Reason)
 		return nil
 	}
 	if step.Approve && !d.r.Approved {
