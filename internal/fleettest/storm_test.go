@@ -1,7 +1,6 @@
 package fleettest_test
 
 import (
-	"fmt"
 	"os"
 	"strconv"
 	"testing"
@@ -38,7 +37,7 @@ func TestStorm(t *testing.T) {
 }
 
 // storm knows what is broken. At most one replica is, so that there is a
-// majority.
+// majority, and two hosts of four, so that somebody can be asked.
 type storm struct {
 	t       *testing.T
 	fleet   *fleettest.Fleet
@@ -115,6 +114,10 @@ func (s *storm) troubleHost(host int, what string, do, undo func()) {
 		s.log("host %d mended", host)
 		mend()
 		delete(s.hosts, host)
+		s.fleet.Sleep(5 * time.Second) // until it has reported
+		return
+	}
+	if len(s.hosts) == 2 {
 		return
 	}
 	s.log("%s %d", what, host)
@@ -131,8 +134,8 @@ func (s *storm) over() {
 		s.mend()
 	}
 	s.log("over")
-	if svc := s.fleet.State().Services[fleettest.Service]; svc.Number > 0 {
-		s.fleet.Until(fmt.Sprintf("%s-%d", fleettest.Service, svc.Number), rollout.Succeeded, rollout.RolledBack, rollout.Aborted)
+	for svc := s.fleet.State().Services[fleettest.Service]; svc.Active != nil; svc = s.fleet.State().Services[fleettest.Service] {
+		s.fleet.Until(svc.Active.ID, rollout.Succeeded, rollout.RolledBack, rollout.Aborted)
 	}
 }
 
