@@ -82,7 +82,21 @@ func openLedger(dir, host string) (*ledger, error) {
 	if l.page.Accepted == nil {
 		l.page.Accepted = map[string]acceptedPage{}
 	}
-	return l, nil
+	return l, l.tidy()
+}
+
+// tidy removes what a crash in the middle of a write has left.
+func (l *ledger) tidy() error {
+	left, err := filepath.Glob(filepath.Join(filepath.Dir(l.path), "."+filepath.Base(l.path)+"*"))
+	if err != nil {
+		return fmt.Errorf("look for unfinished files: %w", err)
+	}
+	for _, file := range left {
+		if err := os.Remove(file); err != nil {
+			return fmt.Errorf("remove unfinished file: %w", err)
+		}
+	}
+	return nil
 }
 
 // record writes the services' pages through to the disk.
@@ -94,7 +108,7 @@ func (l *ledger) record(pages map[string]acceptedPage) error {
 	if err != nil {
 		return fmt.Errorf("encode accepted assignments: %w", err)
 	}
-	if err := renameio.WriteFile(l.path, append(data, '\n'), 0o600); err != nil {
+	if err := renameio.WriteFile(l.path, append(data, '\n'), 0o600, renameio.WithTempDir(filepath.Dir(l.path))); err != nil {
 		return fmt.Errorf("write accepted assignments: %w", err)
 	}
 	if err := syncDir(filepath.Dir(l.path)); err != nil {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -37,6 +38,36 @@ func TestLedgerRemembers(t *testing.T) {
 	}
 	if diff := cmp.Diff(page, again.page.Accepted[shop]); diff != "" {
 		t.Errorf("the first service was lost:\n%s", diff)
+	}
+}
+
+// TestLedgerLeavesNothing: unfinished files are in the state directory alone,
+// and the next run removes them.
+func TestLedgerLeavesNothing(t *testing.T) {
+	dir, elsewhere := t.TempDir(), t.TempDir()
+	t.Setenv("TMPDIR", elsewhere)
+	long := time.Unix(1, 0)
+	if err := os.Chtimes(elsewhere, long, long); err != nil {
+		t.Fatal(err)
+	}
+	l, err := openLedger(dir, host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.record(map[string]acceptedPage{shop: {Epoch: 9}}); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(elsewhere); err != nil || !info.ModTime().Equal(long) {
+		t.Errorf("something was written to TMPDIR: %v, %v", info.ModTime(), err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, ".accepted.json123"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openLedger(dir, host); err != nil {
+		t.Fatal(err)
+	}
+	if files, err := os.ReadDir(dir); err != nil || len(files) != 1 {
+		t.Errorf("after a crash: %v, %v", files, err)
 	}
 }
 

@@ -29,7 +29,7 @@ func (f *file) save(text []byte) error {
 	if f.last != nil && bytes.Equal(f.last, text) {
 		return nil
 	}
-	if err := renameio.WriteFile(f.path, text, 0o600); err != nil {
+	if err := renameio.WriteFile(f.path, text, 0o600, renameio.WithTempDir(filepath.Dir(f.path))); err != nil {
 		return err
 	}
 	if err := syncDir(filepath.Dir(f.path)); err != nil {
