@@ -97,11 +97,13 @@ func (f *Fleet) startSweeper() error {
 	return nil
 }
 
-// endProcesses asks all processes of the fleet to stop, and kills those that do
-// not. It looks again each time: a process may have been starting another.
+// endProcesses asks all processes of the fleet to stop, each once, since a
+// second signal ends a program at once, and kills those that do not. It looks
+// again each time: a process may have been starting another.
 func endProcesses(ctx context.Context, dir string) error {
 	const patience = 10 * time.Second
 	began := time.Now()
+	sent := map[int]syscall.Signal{}
 	for {
 		pids, err := processesOf(dir)
 		if err != nil || len(pids) == 0 {
@@ -111,7 +113,9 @@ func endProcesses(ctx context.Context, dir string) error {
 		if time.Since(began) > patience {
 			signal = syscall.SIGKILL
 		}
+		pids = slices.DeleteFunc(pids, func(pid int) bool { return sent[pid] == signal })
 		for _, pid := range pids {
+			sent[pid] = signal
 			if err := syscall.Kill(pid, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
 				return fmt.Errorf("end process %d: %w", pid, err)
 			}
