@@ -40,7 +40,7 @@ func TestSweepRefuses(t *testing.T) {
 		t.Errorf("%q was swept", kept)
 	}
 	for dir, want := range map[string]bool{
-		"/tmp/serin-demo-1a2b3c": true, "/tmp/serin-a-b-1a2b3c": true, "/": false, "": false, "serin-demo-1a2b3c": false,
+		"/tmp/serin-demo-1a2b3c": true, "/tmp/serin-a-b-2163557738": true, "/": false, "": false, "serin-demo-1a2b3c": false,
 		"/var/lib/serin-agent": false, "/tmp/serin-1a2b3c": false, "/tmp/serin-demo-1a2b3c/..": false,
 	} {
 		if got := isDir(dir); got != want {

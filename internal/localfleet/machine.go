@@ -18,8 +18,8 @@ import (
 	"github.com/serin-rollouts/serin/agent/docker"
 )
 
-// A fleet's directory is called serin-<name>-<six hexadecimal digits>; no other
-// is ever swept.
+// A fleet's directory is called serin-<name>-<at least six hexadecimal digits>;
+// no other is ever swept.
 const (
 	dirPrefix = "serin-"
 	runDigits = 6
@@ -29,11 +29,7 @@ const (
 func isDir(dir string) bool {
 	name, ok := strings.CutPrefix(filepath.Base(dir), dirPrefix)
 	i := strings.LastIndexByte(name, '-')
-	if !filepath.IsAbs(dir) || !ok || i < 1 || len(name[i+1:]) != runDigits {
-		return false
-	}
-	_, err := hex.DecodeString(name[i+1:])
-	return err == nil
+	return filepath.IsAbs(dir) && ok && i > 0 && len(name[i+1:]) >= runDigits && strings.Trim(name[i+1:], "0123456789abcdef") == ""
 }
 
 // checkMachine names what is missing on this machine, and what to do about it.
