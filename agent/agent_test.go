@@ -280,6 +280,21 @@ func TestImageMissing(t *testing.T) {
 	})
 }
 
+// TestPortTaken: an address that somebody else listens on ends an install, which
+// could only wait for its deadline.
+func TestPortTaken(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		b.haproxy.Occupy(":8080", true)
+		a := b.want(5, b.revision("1", 1), nil, 0)
+		a.Rollout = "shop-1"
+		b.assign(a)
+		s := b.until("problem", time.Minute, func(s wire.ServiceHealth) bool { return s.Fatal })
+		if s.Cause != rollout.CauseStart || !strings.Contains(s.Problem, ":8080") || s.Settled {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
 // TestDockerErrors: what fails is tried again, told while it lasts, and
 // forgotten afterwards.
 func TestDockerErrors(t *testing.T) {

@@ -217,8 +217,9 @@ func (s *service) judge(op plan.Op, err error) problem {
 	case plan.Share:
 		p.cause = rollout.CauseStart
 		p.fatal = isTooFine(err)
-	case plan.EnsureFrontend:
+	case plan.EnsureFrontend: // a port that is taken, a backend that is not there
 		p.cause = rollout.CauseStart
+		p.fatal = s.memory.failures+1 >= tooOften
 	default:
 	}
 	p.fatal = p.fatal && a.Rollout != ""

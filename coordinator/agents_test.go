@@ -235,6 +235,12 @@ func (a *fakeAgent) resolve(m bus.Msg) {
 	if strings.Contains(request.Image, "missing") {
 		answer = wire.Resolved{Error: "manifest unknown"}
 	}
+	if strings.Contains(request.Image, "local") { // known to Docker alone, and to some hosts only if uneven
+		answer = wire.Resolved{Image: "sha256:" + contentHash("", []byte(request.Image)), Local: true}
+		if strings.Contains(request.Image, "uneven") && a.name == "web-02" {
+			answer = wire.Resolved{Error: "no such image"}
+		}
+	}
 	data, err := wire.EncodeResolved(answer)
 	if err != nil {
 		panic(err)

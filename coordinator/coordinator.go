@@ -54,6 +54,13 @@ type parts struct {
 }
 
 func (p parts) run(ctx context.Context, open *teardown) error {
+	dir := filepath.Join(p.cfg.Data, "raft")
+	if p.cfg.Seams.OpenReplica == nil {
+		// Before the embedded server touches what lies beside it.
+		if err := replica.Claim(dir, p.cfg.ID); err != nil {
+			return err
+		}
+	}
 	conn, err := p.connect(ctx, open)
 	if err != nil {
 		return err
@@ -67,7 +74,7 @@ func (p parts) run(ctx context.Context, open *teardown) error {
 		openReplica = p.cfg.Seams.OpenReplica
 	}
 	r, err := openReplica(ctx, replica.Config{
-		ID: p.cfg.ID, Dir: filepath.Join(p.cfg.Data, "raft"),
+		ID: p.cfg.ID, Dir: dir,
 		Listen: p.cfg.Raft.Listen, Advertise: p.cfg.Raft.Advertise, Peers: peers, Join: p.cfg.Raft.Join,
 		Heartbeat: p.cfg.Raft.Heartbeat, Election: p.cfg.Raft.Election, Lease: p.cfg.Raft.Lease,
 		TLS: p.cfg.TLS, Log: p.cfg.Log,

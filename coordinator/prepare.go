@@ -6,7 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/serin-rollouts/serin/internal/api"
 	"github.com/serin-rollouts/serin/internal/bus"
@@ -18,6 +22,7 @@ import (
 const (
 	resolveTimeout = 15 * time.Second
 	resolveHosts   = 3
+	resolveAtOnce  = 32 // hosts that are asked for a local image
 	mostLooks      = 2  // at a fleet that returns, before what is there has to do
 	longestService = 50 // a rollout's id, which is longer, has to fit into a subject
 )
@@ -186,7 +191,8 @@ func (l *leader) choose(ctx context.Context, selector rollout.Selector) ([]strin
 }
 
 // resolve asks hosts what the image stands for, so that all of them run the
-// same bytes. The refusal carries the agent's own words.
+// same bytes. An image that no registry knows has to be on every host
+// beforehand, the same one. The refusal carries the agents' own words.
 func (l *leader) resolve(ctx context.Context, image string, hosts []string) (string, *rollout.Refusal, error) {
 	request, err := wire.EncodeResolve(wire.Resolve{Image: image})
 	if err != nil {
@@ -194,14 +200,17 @@ func (l *leader) resolve(ctx context.Context, image string, hosts []string) (str
 	}
 	bounded, stop := context.WithTimeout(ctx, resolveTimeout)
 	defer stop()
-	hosts = hosts[:min(len(hosts), resolveHosts)]
+	some := hosts[:min(len(hosts), resolveHosts)]
 	message := ""
-	for i, name := range hosts {
-		pinned, err := l.resolveOn(bounded, name, request, len(hosts)-i)
-		if err == nil {
-			return pinned, nil, nil
-		}
-		if ctx.Err() != nil {
+	for i, name := range some {
+		found, err := l.resolveOn(bounded, name, request, len(some)-i)
+		switch {
+		case err == nil && found.Local:
+			refusal := l.everywhere(bounded, found.Image, name, request, hosts)
+			return found.Image, refusal, ctx.Err()
+		case err == nil:
+			return found.Image, nil, nil
+		case ctx.Err() != nil:
 			return "", nil, ctx.Err()
 		}
 		message = name + ": " + err.Error()
@@ -209,12 +218,42 @@ func (l *leader) resolve(ctx context.Context, image string, hosts []string) (str
 	return "", &rollout.Refusal{Code: rollout.CodeImage, Field: "image", Message: message}, nil
 }
 
+// everywhere refuses a local image that some host has not, or has another by
+// that name.
+func (l *leader) everywhere(ctx context.Context, pinned, first string, request []byte, hosts []string) *rollout.Refusal {
+	var group errgroup.Group
+	group.SetLimit(resolveAtOnce)
+	wrong := make([]string, len(hosts))
+	for i, name := range hosts {
+		group.Go(func() error {
+			found, err := l.resolveOn(ctx, name, request, 1)
+			switch {
+			case err != nil:
+				wrong[i] = name + " (" + err.Error() + ")"
+			case found.Image != pinned:
+				wrong[i] = name + " (has another one)"
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // its members report in wrong
+	wrong = slices.DeleteFunc(wrong, func(s string) bool { return s == "" })
+	if len(wrong) == 0 {
+		return nil
+	}
+	return &rollout.Refusal{
+		Code: rollout.CodeImage, Field: "image",
+		Message: fmt.Sprintf("no registry knows it, so every host must have the image of %s (%s) already; not so: %s: "+
+			"push it to a registry, or `docker load` it there", first, pinned, strings.Join(wrong, ", ")),
+	}
+}
+
 // resolveOn asks one host, which may take its share of what is left of the
 // time.
-func (l *leader) resolveOn(ctx context.Context, name string, request []byte, left int) (string, error) {
+func (l *leader) resolveOn(ctx context.Context, name string, request []byte, left int) (wire.Resolved, error) {
 	token, err := bus.HostToken(name)
 	if err != nil {
-		return "", err
+		return wire.Resolved{}, err
 	}
 	if end, ok := ctx.Deadline(); ok {
 		var stop context.CancelFunc
@@ -223,18 +262,18 @@ func (l *leader) resolveOn(ctx context.Context, name string, request []byte, lef
 	}
 	m, err := l.bus.Request(ctx, bus.ResolveSubject(token), request)
 	if err != nil {
-		return "", fmt.Errorf("the agent does not answer: %w", err)
+		return wire.Resolved{}, fmt.Errorf("the agent does not answer: %w", err)
 	}
 	answer, err := wire.DecodeResolved(m.Data)
 	switch {
 	case err != nil:
-		return "", err
+		return wire.Resolved{}, err
 	case answer.Error != "":
-		return "", errors.New(answer.Error)
+		return wire.Resolved{}, errors.New(answer.Error)
 	case answer.Image == "":
-		return "", errors.New("the agent named no image")
+		return wire.Resolved{}, errors.New("the agent named no image")
 	}
-	return answer.Image, nil
+	return answer, nil
 }
 
 // sameSpec compares specs but for the name of the image: the revision says

@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/rs/zerolog"
 
+	"github.com/serin-rollouts/serin/coordinator/replica"
 	"github.com/serin-rollouts/serin/internal/api"
 	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/bus/embed"
@@ -198,4 +201,23 @@ func clusterOf(t *testing.T, conn *bus.Conn) api.ClusterStatus {
 		return err == nil
 	})
 	return status
+}
+
+// A replica that is started on another's directory leaves all of it alone.
+func TestRunTouchesNothingOfAnother(t *testing.T) {
+	data := t.TempDir()
+	if err := replica.Claim(filepath.Join(data, "raft"), "c1"); err != nil {
+		t.Fatal(err)
+	}
+	err := Run(t.Context(), Config{
+		ID: "c9", Data: data,
+		NATS: NATS{Embed: true, Listen: "127.0.0.1:0"},
+		Raft: Raft{Listen: "127.0.0.1:7311", Peers: []string{"c9=127.0.0.1:7311"}},
+	})
+	if !errors.Is(err, replica.ErrDirectory) {
+		t.Errorf("got %v, want a refusal of the directory", err)
+	}
+	if _, err := os.Stat(filepath.Join(data, "nats")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the embedded server has been there: %v", err)
+	}
 }

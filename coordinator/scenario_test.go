@@ -105,6 +105,24 @@ steps: [{hosts: 1, weight: 200%}]`, "invalid", "steps[0].weight"},
 	})
 }
 
+// An image that no registry knows runs if every host has it, and is refused
+// before anything is changed if one has not.
+func TestLocalImage(t *testing.T) {
+	inBubble(t, 3, func(b *bench) {
+		spec := func(image string) string { return string(specText(image, ungated)) }
+		r := b.reply(bus.TriggerSubject(checkout), spec("uneven-local:1"))
+		if r.OK || r.Code != rollout.CodeImage || r.Field != "image" || !strings.Contains(r.Message, "web-02 (no such image)") {
+			t.Errorf("one host has it not: %+v", r)
+		}
+		if r := b.reply(bus.TriggerSubject(checkout), spec("local:1")); !r.OK {
+			t.Fatalf("every host has it: %+v", r)
+		}
+		if r := b.until("checkout-1", rollout.Succeeded); !strings.HasPrefix(r.To.Image, "sha256:") {
+			t.Errorf("pinned as %s", r.To.Image)
+		}
+	})
+}
+
 func TestConflictAndReplace(t *testing.T) {
 	inBubble(t, 3, func(b *bench) {
 		b.install()

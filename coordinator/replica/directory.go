@@ -29,6 +29,13 @@ type format struct {
 	Ready bool `json:"ready,omitempty"`
 }
 
+// Claim makes dir the directory of replica id, or checks that it is; Open does
+// so too. Who keeps other state beside it asks before touching that.
+func Claim(dir, id string) error {
+	_, err := claimDirectory(dir, id)
+	return err
+}
+
 // claimDirectory makes dir the directory of replica id, or checks that it is.
 // It reports whether the directory has been in use before.
 func claimDirectory(dir, id string) (used bool, err error) {
