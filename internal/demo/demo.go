@@ -123,12 +123,15 @@ func (r *run) story(ctx context.Context) (report, error) {
 	load := localfleet.NewLoad(r.fleet.Frontends(), rate)
 	stop := load.Start(ctx)
 	defer stop()
-	good, err := r.measured(ctx, "v2", load)
+	good, err := r.measured(ctx, "v2", load, load.Take)
 	if err != nil {
 		return out, err
 	}
 	out.Good = good.result
-	bad, err := r.measured(ctx, "v3", load)
+	bad, err := r.measured(ctx, "v3", load, func() localfleet.Stats {
+		stop() // what was asked before the end is answered after it
+		return load.Take()
+	})
 	if err != nil {
 		return out, err
 	}
@@ -146,18 +149,20 @@ type measurement struct {
 	verdict, final rollout.Event
 }
 
-func (r *run) measured(ctx context.Context, version string, load *localfleet.Load) (measurement, error) {
+// measured rolls a version out and takes what the load counted until then.
+// Every request counts in one of the measurements.
+func (r *run) measured(ctx context.Context, version string, load *localfleet.Load, take func() localfleet.Stats) (measurement, error) {
 	r.say("rolling out %s at %d requests/s", version, rate)
-	load.Reset()
 	began := time.Now()
 	events, err := r.rollOut(ctx, version, load)
 	if err != nil {
 		return measurement{}, err
 	}
-	m := measurement{stats: load.Stats(), final: events[len(events)-1]}
+	took := time.Since(began)
+	m := measurement{stats: take(), final: events[len(events)-1]}
 	m.result = result{
 		Outcome: string(m.final.Phase), Requests: m.stats.Requests, Failed: m.stats.Failed,
-		Seconds: time.Since(began).Round(time.Millisecond).Seconds(),
+		Seconds: took.Round(time.Millisecond).Seconds(),
 	}
 	for _, e := range events {
 		if e.Kind == rollout.KindRollingBack {

@@ -71,11 +71,13 @@ func (l *Load) Start(ctx context.Context) (stop func()) {
 	}
 }
 
-// Reset begins to count anew.
-func (l *Load) Reset() {
+// Take returns what has been counted since the last Take, and counts anew.
+func (l *Load) Take() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	taken := l.stats
 	l.stats = Stats{Versions: map[string]int{}}
+	return taken
 }
 
 // Stats returns what has been counted so far.

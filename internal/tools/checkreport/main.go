@@ -1,7 +1,7 @@
 // Command checkreport fails unless the report of `serin demo --report FILE` says what a demo must show:
 // the good version rolled out, the bad one taken back in time, and no request lost.
 //
-//	checkreport [-hosts 3] [-replicas 3] [-max-rollback-ms 100] FILE
+//	checkreport [-hosts 3] [-replicas 3] [-max-rollback-ms 100] [-max-errors 60] [-min-rate 100] FILE
 package main
 
 import (
@@ -43,6 +43,8 @@ type badRollout struct {
 type want struct {
 	hosts, replicas int
 	maxRollbackMS   float64
+	maxErrors       int
+	minRate         float64
 }
 
 func main() {
@@ -56,6 +58,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 	fs.IntVar(&w.hosts, "hosts", 3, "hosts that the demo must have had")
 	fs.IntVar(&w.replicas, "replicas", 3, "coordinator replicas that the demo must have had")
 	fs.Float64Var(&w.maxRollbackMS, "max-rollback-ms", 100, "the verdict to the last host's weight 0 must take less")
+	fs.IntVar(&w.maxErrors, "max-errors", 60, "errors that users may have got of the bad version, which has 5 %: some hundred requests")
+	fs.Float64Var(&w.minRate, "min-rate", 100, "requests per second that the load must have reached, of 200 asked for")
 	if err := fs.Parse(args); err != nil {
 		return 2
 	}
@@ -103,10 +107,12 @@ func check(r report, w want) error {
 		must(g.Requests > 0, "%s.requests is %d: there was no traffic to judge by", part, g.Requests)
 		must(g.Failed != nil && *g.Failed == 0, "%s.failed is %s, not 0", part, number(g.Failed))
 		must(g.Seconds > 0, "%s.seconds is %v", part, g.Seconds)
+		must(float64(g.Requests) >= w.minRate*g.Seconds, "%s.requests is %d in %v s: less than %v a second", part, g.Requests, g.Seconds, w.minRate)
 	}
 	outcome("good", r.Good, "Succeeded")
 	outcome("bad", r.Bad.goodRollout, "RolledBack")
 	must(r.Bad.CanaryErrors > 0, "bad.canary_errors is %d: the bad version was never seen", r.Bad.CanaryErrors)
+	must(r.Bad.CanaryErrors <= w.maxErrors, "bad.canary_errors is %d, more than %d", r.Bad.CanaryErrors, w.maxErrors)
 	must(r.Bad.DetectMS != nil && *r.Bad.DetectMS > 0, "bad.detect_ms is %s, not a time", number(r.Bad.DetectMS))
 	must(r.Bad.RollbackMS != nil && *r.Bad.RollbackMS >= 0 && *r.Bad.RollbackMS < w.maxRollbackMS,
 		"bad.rollback_ms is %s, not below %v", number(r.Bad.RollbackMS), w.maxRollbackMS)
