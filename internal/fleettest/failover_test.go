@@ -103,7 +103,7 @@ func TestControlLost(t *testing.T) {
 				t.Errorf("I13: after the lease: %+v", got)
 			}
 		}
-		f.Sleep(time.Hour)
+		f.Sleep(anHour())
 		for i := range 3 {
 			if got := f.Send(i, 100); got.Canary > 0 || got.Unanswered > 0 {
 				t.Errorf("I13: an hour later: %+v", got)

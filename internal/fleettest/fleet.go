@@ -29,7 +29,7 @@ const garbage = 800
 type Options struct {
 	Hosts    int           // 3 if 0
 	Replicas int           // coordinators; 3 if 0
-	Rate     int           // requests per second to each host, on average; 10 if 0
+	Rate     int           // requests per second to each host, on average; 40 if 0
 	Lease    time.Duration // of canaries; the coordinator's default if 0
 }
 
@@ -93,7 +93,7 @@ func seed(t *testing.T) uint64 {
 
 func newFleet(t *testing.T, o Options, dir string, seed uint64) *Fleet {
 	t.Helper()
-	o.Hosts, o.Replicas, o.Rate = cmp.Or(o.Hosts, 3), cmp.Or(o.Replicas, 3), cmp.Or(o.Rate, 10)
+	o.Hosts, o.Replicas, o.Rate = cmp.Or(o.Hosts, 3), cmp.Or(o.Replicas, 3), cmp.Or(o.Rate, 40)
 	log := zerolog.Nop()
 	if os.Getenv("SERIN_TEST_LOG") != "" {
 		log = zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr, TimeFormat: time.TimeOnly}).With().Timestamp().Logger().Level(zerolog.InfoLevel)

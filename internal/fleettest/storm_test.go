@@ -19,6 +19,9 @@ const storms = 3
 // to come to rest like any other, and nobody may have lost a request.
 func TestStorm(t *testing.T) {
 	n := storms
+	if racing {
+		n = 1
+	}
 	if asked, err := strconv.Atoi(os.Getenv("SERIN_FLEET_STORMS")); err == nil {
 		n = asked
 	}
@@ -27,7 +30,7 @@ func TestStorm(t *testing.T) {
 			fleettest.Run(t, fleettest.Options{Hosts: 4}, func(f *fleettest.Fleet) {
 				f.Install("1", gated)
 				s := storm{t: t, fleet: f, replica: -1, hosts: map[int]func(){}}
-				for version := 2; version < 7; version++ {
+				for version := 2; version < 6; version++ {
 					s.roll(strconv.Itoa(version))
 				}
 				s.over()
