@@ -16,7 +16,6 @@ import (
 
 	"github.com/serin-rollouts/serin/coordinator/control"
 	"github.com/serin-rollouts/serin/coordinator/replica"
-	"github.com/serin-rollouts/serin/internal/api"
 	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/bus/embed"
 	"github.com/serin-rollouts/serin/internal/event"
@@ -61,7 +60,7 @@ func (p parts) run(ctx context.Context, open *teardown) error {
 			return err
 		}
 	}
-	conn, err := p.connect(ctx, open)
+	conn, server, err := p.connect(ctx, open)
 	if err != nil {
 		return err
 	}
@@ -82,34 +81,37 @@ func (p parts) run(ctx context.Context, open *teardown) error {
 	if err != nil {
 		return err
 	}
-	p.ledger, p.bus, p.cluster, p.copies = r, conn, members{r}, p.cfg.NATS.replicas()
+	p.ledger, p.bus, p.copies = r, conn, p.cfg.NATS.replicas()
+	p.cluster = members{Replica: r, server: server, bus: conn, copies: p.copies, log: p.log}
 	return p.follow(ctx, r, open)
 }
 
-// connect brings the bus up.
-func (p parts) connect(ctx context.Context, open *teardown) (*bus.Conn, error) {
+// connect brings the bus up. The server is nil if it is the user's own.
+func (p parts) connect(ctx context.Context, open *teardown) (*bus.Conn, *embed.Server, error) {
 	cfg := bus.Config{
 		URLs: p.cfg.NATS.URLs, Name: "coordinator " + p.cfg.ID, TLS: p.cfg.TLS, Creds: p.cfg.NATS.Creds,
 		InProcess: p.cfg.Seams.InProcess, Log: p.log,
 	}
+	var server *embed.Server
 	if p.cfg.NATS.Embed {
-		server, err := embed.Start(ctx, embed.Config{
+		var err error
+		server, err = embed.Start(ctx, embed.Config{
 			Name: p.cfg.ID, Dir: filepath.Join(p.cfg.Data, "nats"),
 			Listen: p.cfg.NATS.Listen, Cluster: p.cfg.NATS.Cluster, Routes: p.cfg.NATS.Routes,
 			TLS: p.cfg.TLS, InProcessOnly: p.cfg.Seams.NoPorts, Log: p.cfg.Log,
 		})
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		open.push("nats server", unbounded(server.Shutdown))
 		cfg.InProcess = server
 	}
 	conn, err := bus.Connect(ctx, cfg)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	open.push("bus", unbounded(conn.Close))
-	return conn, nil
+	return conn, server, nil
 }
 
 // follow takes part in the group until ctx ends. The leading outlives ctx
@@ -156,20 +158,4 @@ func (r Raft) peers() ([]replica.Peer, error) {
 		peers = append(peers, replica.Peer{ID: id, Address: address})
 	}
 	return peers, nil
-}
-
-// members is the group as the operators' API changes it.
-type members struct{ *replica.Replica }
-
-// Status implements control.Cluster.
-func (m members) Status() (api.ClusterStatus, error) {
-	c, err := m.Cluster()
-	if err != nil {
-		return api.ClusterStatus{}, err
-	}
-	status := api.ClusterStatus{Leader: c.Leader, Term: c.Term, Applied: c.Applied, Commit: c.Commit}
-	for _, x := range c.Members {
-		status.Members = append(status.Members, api.ClusterMember{ID: x.ID, Addr: x.Address, Voter: x.Voter})
-	}
-	return status, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -13,6 +14,10 @@ import (
 	"github.com/serin-rollouts/serin/cmd/serin/show"
 	"github.com/serin-rollouts/serin/internal/api"
 )
+
+// changeWait is longer than other answers take: a new replica catches up
+// first, and what a removed one kept moves to the others.
+const changeWait = 35 * time.Second
 
 func newCluster(a *app) *cobra.Command {
 	cmd := &cobra.Command{
@@ -111,6 +116,7 @@ func (a *app) changingCluster(cmd *cobra.Command) *cobra.Command {
 
 func (a *app) changeCluster(ctx context.Context, action string, m api.Member, done string) error {
 	m.By = a.by()
+	a.timeout = cmp.Or(a.timeout, changeWait)
 	who := cmp.Or(m.ID, "another replica")
 	if a.dryRun {
 		return a.print(m, func(out io.Writer, _ show.Options) error { return line(out, "would %s %s", action, who) }, names(m.ID))

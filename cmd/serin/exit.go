@@ -136,6 +136,9 @@ func nextStep(r *rollout.Refusal) string {
 	case rollout.CodeStale:
 		return "next: `serin status`, and decide anew"
 	case rollout.CodeUnknown:
+		if r.Field == "id" { // of a replica
+			return "next: `serin cluster status`"
+		}
 		return "next: `serin status` lists the services"
 	case rollout.CodePhase:
 		if r.Rollout != "" {

@@ -33,10 +33,19 @@ type Leader interface {
 	Plan(ctx context.Context, service string, t api.Trigger) (Proposal, *rollout.Refusal, error)
 }
 
-// Cluster is the replicas.
+// What a Cluster cannot do, whoever leads.
+var (
+	// ErrNoMember means that there is no replica of that id.
+	ErrNoMember = errors.New("no such replica")
+	// ErrImpossible means that this cannot be done to that replica now.
+	ErrImpossible = errors.New("not possible")
+)
+
+// Cluster is the replicas. Its errors may be ErrNoMember and ErrImpossible.
 type Cluster interface {
 	Status() (api.ClusterStatus, error)
 	Add(ctx context.Context, id, addr string) error
+	// Remove is done when the replica counts for nothing any more.
 	Remove(ctx context.Context, id string) error
 	// Transfer hands the leadership to a replica; an empty id: to any.
 	Transfer(ctx context.Context, id string) error

@@ -3,9 +3,11 @@ package control
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/serin-rollouts/serin/internal/api"
 	"github.com/serin-rollouts/serin/internal/rollout"
@@ -49,13 +51,39 @@ func (s *server) member(ctx context.Context, action string, data []byte) ([]byte
 		return encode(refusef(rollout.CodeInvalid, "no action %q; known are add, remove, transfer", action))
 	}
 	if err != nil {
-		return encode(refusef(rollout.CodeBusy, "%v", err))
+		return encode(api.Refused(s.cannot(m, err)))
 	}
 	s.Log.Info().Str("action", action).Str("member", m.ID).Str("by", m.By).Msg("cluster changed")
 	return encode(api.Reply{OK: true})
 }
 
 // Private
+
+// cannot says why the group stays as it is.
+func (s *server) cannot(m api.Member, err error) *rollout.Refusal {
+	switch {
+	case errors.Is(err, ErrNoMember):
+		r := refusal(rollout.CodeUnknown, "", "no replica %q; known are %s", m.ID, s.memberIDs())
+		r.Field = "id"
+		return r
+	case errors.Is(err, ErrImpossible):
+		return refusal(rollout.CodePhase, "", "%v", err)
+	default:
+		return refusal(rollout.CodeBusy, "", "%v", err)
+	}
+}
+
+func (s *server) memberIDs() string {
+	status, err := s.Cluster.Status()
+	if err != nil {
+		return "none: " + err.Error()
+	}
+	var ids []string
+	for _, m := range status.Members {
+		ids = append(ids, m.ID)
+	}
+	return strings.Join(ids, ", ")
+}
 
 func planOf(svc *rollout.Service, service string, p Proposal) api.Plan {
 	plan := api.Plan{

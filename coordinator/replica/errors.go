@@ -20,6 +20,12 @@ var (
 	ErrDamaged = errors.New("damaged")
 	// ErrRemoved means that the group has removed this replica; it has stopped.
 	ErrRemoved = errors.New("this replica was removed from the group")
+	// ErrNotMember means that the group has no replica of that id.
+	ErrNotMember = errors.New("it is not a member")
+	// ErrNoVote means that a member only follows so far.
+	ErrNoVote = errors.New("it is a member without a vote")
+	// ErrLastVoter means that a group cannot be without a voter.
+	ErrLastVoter = errors.New("it is the last voter")
 	// ErrClosed means that the replica was closed.
 	ErrClosed = errors.New("replica is closed")
 	// ErrDirectory means that the directory cannot be this replica's.

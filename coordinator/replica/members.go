@@ -95,9 +95,9 @@ func (r *Replica) Remove(ctx context.Context, id string) error {
 	at := slices.IndexFunc(members, func(m Member) bool { return m.ID == id })
 	switch {
 	case at < 0:
-		return fmt.Errorf("remove replica %s: it is not a member", id)
+		return fmt.Errorf("remove replica %s: %w", id, ErrNotMember)
 	case members[at].Voter && r.voters() == 1:
-		return fmt.Errorf("remove replica %s: it is the last voter", id)
+		return fmt.Errorf("remove replica %s: %w", id, ErrLastVoter)
 	}
 	err := r.change(ctx, func() raft.Future { return r.raft.RemoveServer(raft.ServerID(id), 0, 0) })
 	if id == r.cfg.ID && errors.Is(err, ErrRemoved) {
@@ -116,9 +116,12 @@ func (r *Replica) Transfer(ctx context.Context, id string) error {
 	start := r.raft.LeadershipTransfer
 	if id != "" {
 		members := r.members()
-		at := slices.IndexFunc(members, func(m Member) bool { return m.ID == id && m.Voter })
-		if at < 0 {
-			return fmt.Errorf("transfer leadership to %s: it is not a voter", id)
+		at := slices.IndexFunc(members, func(m Member) bool { return m.ID == id })
+		switch {
+		case at < 0:
+			return fmt.Errorf("transfer leadership to %s: %w", id, ErrNotMember)
+		case !members[at].Voter:
+			return fmt.Errorf("transfer leadership to %s: %w", id, ErrNoVote)
 		}
 		if leader, _ := r.Leader(); leader == id {
 			return nil

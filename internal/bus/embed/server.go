@@ -23,9 +23,10 @@ var ErrNotReady = errors.New("embedded nats: jetstream is not ready")
 
 // Server is a running NATS server. It satisfies bus.Config.InProcess.
 type Server struct {
-	cfg   Config
-	nats  *server.Server
-	fatal <-chan error
+	cfg    Config
+	nats   *server.Server
+	system *system
+	fatal  <-chan error
 }
 
 // Start starts a server and returns when it accepts connections; see Ready for
@@ -43,13 +44,18 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if err := os.MkdirAll(cfg.Dir, dirMode); err != nil {
 		return nil, fmt.Errorf("make embedded nats dir: %w", err)
 	}
+	system := newSystem()
+	if len(cfg.Routes) > 0 {
+		opts.CustomClientAuthentication, opts.AuthTimeout = system, handshakeTimeout.Seconds()
+	}
 	ns, err := server.NewServer(opts)
 	if err != nil {
 		return nil, fmt.Errorf("start embedded nats: %w", err)
 	}
+	system.nats = ns
 	logger := newLogger(cfg.Log)
 	ns.SetLoggerV2(logger, false, false, false)
-	s := &Server{cfg: cfg, nats: ns, fatal: logger.fatal}
+	s := &Server{cfg: cfg, nats: ns, system: system, fatal: logger.fatal}
 	ns.Start()
 	if err := s.poll(ctx, s.accepting); err != nil {
 		return nil, errors.Join(fmt.Errorf("start embedded nats %s: %w", cfg.Name, err), s.Shutdown())

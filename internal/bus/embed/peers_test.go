@@ -1,0 +1,126 @@
+package embed_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+
+	"github.com/serin-rollouts/serin/internal/bus"
+	"github.com/serin-rollouts/serin/internal/bus/embed"
+)
+
+// peers starts four servers in this process, each of which a test may shut down.
+func peers(t *testing.T) []*embed.Server {
+	t.Helper()
+	ports := freePorts(t, 4)
+	servers := make([]*embed.Server, 0, len(ports))
+	for i, name := range []string{"c1", "c2", "c3", "c4"} {
+		servers = append(servers, start(t, embed.Config{
+			Name: name, Dir: t.TempDir(), Listen: "127.0.0.1:0",
+			Cluster: ports[i], Routes: ports, Log: zerolog.Nop(),
+		}))
+	}
+	eventually(t, "four peers", func() bool { return servers[0].Peers() == 4 })
+	return servers
+}
+
+func streamLeader(t *testing.T, s *embed.Server) string {
+	t.Helper()
+	nc, err := nats.Connect("", nats.InProcessServer(s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := js.Stream(timeout(t, patience), bus.EventsStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stream.CachedInfo().Cluster.Leader
+}
+
+func TestARemovedPeerCountsForNothing(t *testing.T) {
+	servers := peers(t)
+	conns := map[string]*bus.Conn{}
+	for _, s := range servers {
+		conns[s.Name()] = connect(t, bus.Config{InProcess: s})
+	}
+	ctx := timeout(t, patience)
+	first := conns["c1"]
+	if err := first.EnsureStreams(ctx, 3); err != nil {
+		t.Fatal(err)
+	}
+	publish := func(c *bus.Conn, seq uint64) {
+		t.Helper()
+		if err := (&publisher{conn: c, next: seq}).publish(ctx, seq); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish(first, 1)
+
+	// One that keeps a copy goes while it runs, one that did is shut down.
+	gone := streamLeader(t, servers[0])
+	var left []*embed.Server
+	for _, s := range servers {
+		if s.Name() != gone {
+			left = append(left, s)
+		}
+	}
+	if err := left[0].RemovePeer(ctx, gone); err != nil {
+		t.Fatal(err)
+	}
+	if err := left[0].RemovePeer(ctx, gone); !errors.Is(err, embed.ErrNoPeer) {
+		t.Errorf("removed again: %v", err)
+	}
+	began := time.Now()
+	copies := func() int { return min(3, left[0].Peers()) }
+	if err := conns[left[0].Name()].AwaitCopies(ctx, gone, copies); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("copies are complete after %s", time.Since(began).Round(time.Millisecond))
+	for _, s := range servers {
+		if s.Name() == gone || s == left[1] {
+			if err := s.Shutdown(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	publish(conns[left[0].Name()], 2)
+
+	// Now a dead one; two of two are left.
+	if err := left[0].RemovePeer(ctx, left[1].Name()); err != nil {
+		t.Fatal(err)
+	}
+	if err := conns[left[0].Name()].AwaitCopies(ctx, left[1].Name(), copies); err != nil {
+		t.Fatal(err)
+	}
+	publish(conns[left[2].Name()], 3)
+	if last, err := conns[left[0].Name()].LastEvent(ctx); last != 3 || err != nil {
+		t.Errorf("last event %d, %v", last, err)
+	}
+}
+
+func TestTheSystemAccountIsClosed(t *testing.T) {
+	ports := freePorts(t, 2)
+	s := start(t, embed.Config{
+		Name: "c1", Dir: t.TempDir(), Listen: "127.0.0.1:0", Cluster: ports[0], Routes: ports, Log: zerolog.Nop(),
+	})
+	if _, err := nats.Connect(s.URL(), nats.UserInfo("serin-system", "guess")); !errors.Is(err, nats.ErrAuthorization) {
+		t.Errorf("a guess: %v", err)
+	}
+	nc, err := nats.Connect(s.URL(), nats.UserInfo("anybody", "x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if _, err := nc.RequestWithContext(timeout(t, patience), "$SYS.REQ.SERVER.PING", nil); !errors.Is(err, nats.ErrNoResponders) {
+		t.Errorf("a client asks the system: %v", err)
+	}
+}
