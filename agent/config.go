@@ -63,25 +63,26 @@ type Config struct {
 	Log zerolog.Logger
 }
 
-// Validate names the field that is missing or wrong.
+// Validate names what is missing or wrong by its key in the configuration file.
 func (c Config) Validate() error {
+	c = c.withDefaults()
 	if _, err := bus.HostToken(c.Host); err != nil {
-		return fmt.Errorf("config Host: %w", err)
+		return fmt.Errorf("host: %w", err)
 	}
 	switch {
 	case c.DataDir == "":
-		return errors.New("config DataDir: is empty; name a directory for the accepted assignments")
+		return errors.New("data: is empty; name a directory for the accepted assignments")
 	case c.Mode != Managed && c.Mode != Existing:
-		return fmt.Errorf("config Mode: %q is neither %q nor %q", c.Mode, Managed, Existing)
+		return fmt.Errorf("haproxy.mode: %q is neither %q nor %q", c.Mode, Managed, Existing)
 	case c.Bind != "" && net.ParseIP(c.Bind) == nil:
-		return fmt.Errorf("config Bind: %q is no IP address", c.Bind)
+		return fmt.Errorf("haproxy.bind: %q is no IP address", c.Bind)
 	case c.Interval <= 0 || c.IdleInterval <= 0:
-		return errors.New("config Interval and IdleInterval: must be longer than 0")
+		return errors.New("intervals: must be longer than 0")
 	case c.Lease < time.Second:
-		return fmt.Errorf("config Lease: %s is too short, a leader is heard about once a second", c.Lease)
+		return fmt.Errorf("lease: %s is too short, a leader is heard about once a second", c.Lease)
 	}
 	if err := c.Bus.Validate(); err != nil {
-		return fmt.Errorf("config Bus: %w", err)
+		return fmt.Errorf("nats: %w", err)
 	}
 	return nil
 }

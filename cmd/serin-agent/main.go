@@ -70,6 +70,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return complain(stderr, exitUsage, loaded.At("log.level", err))
 	}
 	cfg := s.config(zerolog.New(stderr).Level(level).With().Timestamp().Logger())
+	if err := cfg.Validate(); err != nil {
+		return complain(stderr, exitUsage, loaded.Point(err))
+	}
 	switch verb {
 	case "run":
 		return complain(stderr, exitFailed, agent.Run(ctx, cfg))

@@ -44,7 +44,7 @@ func TestUsageErrors(t *testing.T) {
 		}
 	}
 	var out, errs bytes.Buffer
-	if code := run(t.Context(), []string{"--host", "no spaces please"}, &out, &errs); code != exitFailed || !strings.Contains(errs.String(), "config Host") {
+	if code := run(t.Context(), []string{"--host", "no spaces please"}, &out, &errs); code != exitUsage || !strings.Contains(errs.String(), "--host") {
 		t.Errorf("exit %d: %s", code, errs.String())
 	}
 }

@@ -116,7 +116,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	cfg := s.config(zerolog.New(stderr).Level(level).With().Timestamp().Logger())
 	if err := cfg.Validate(); err != nil {
-		return complain(stderr, exitUsage, err)
+		return complain(stderr, exitUsage, loaded.Point(err))
 	}
 	switch verb {
 	case "run":

@@ -26,9 +26,9 @@ func TestRunSaysWhatIsWrong(t *testing.T) {
 		"check":          {[]string{"check", "--id", "c1"}, 0, "good"},
 		"unknown verb":   {[]string{"chekc", "--id", "c1"}, exitUsage, "chekc"},
 		"two verbs":      {[]string{"run", "check", "--id", "c1"}, exitUsage, "one verb"},
-		"raft address":   {[]string{"check", "--id", "c1", "--raft-listen", "nonsense"}, exitUsage, "raft.listen"},
-		"nats address":   {[]string{"check", "--id", "c1", "--nats-listen", "nonsense"}, exitUsage, "nats.listen"},
-		"peers":          {[]string{"--id", "c1", "--raft-peers", "c1"}, exitUsage, "raft.peers"},
+		"raft address":   {[]string{"check", "--id", "c1", "--raft-listen", "nonsense"}, exitUsage, "--raft-listen"},
+		"nats address":   {[]string{"check", "--id", "c1", "--nats-listen", "nonsense"}, exitUsage, "--nats-listen"},
+		"peers":          {[]string{"--id", "c1", "--raft-peers", "c1"}, exitUsage, "--raft-peers"},
 		"half an id":     {[]string{"--id", "c1", "--tls-ca", "ca.pem"}, exitUsage, "tls"},
 		"data is a file": {[]string{"--id", "c1", "--data", "main.go", "--nats-listen", "127.0.0.1:0"}, exitFailed, "main.go"},
 	} {

@@ -20,9 +20,11 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml/token"
@@ -144,6 +146,19 @@ func (s Settings) At(key string, err error) error {
 		f := field{key: key}
 		return fmt.Errorf("%s: %w (set it in the file, by %s or by --%s)", key, err, f.env(), f.flag())
 	}
+}
+
+// Point returns an error that begins with a key, such as "raft.listen: is no address", as At does; any other
+// as it is.
+func (s Settings) Point(err error) error {
+	if err == nil {
+		return nil
+	}
+	key, rest, found := strings.Cut(err.Error(), ": ")
+	if !found || !slices.ContainsFunc(s.fields, func(f field) bool { return f.key == key }) {
+		return err
+	}
+	return s.At(key, errors.New(rest))
 }
 
 // Origin says in a few words where key's value comes from: "default", "file agent.yaml:3",

@@ -248,3 +248,17 @@ func TestPrintIsAFileThatGivesTheSame(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestPointFindsTheKeyOfAnError(t *testing.T) {
+	_, settings := mustLoad(t, everything, nil, nil)
+	got := settings.Point(errors.New("raft.timeout.election: is too long")).Error()
+	if !strings.Contains(got, "agent.yaml:12") || !strings.Contains(got, "is too long") || !strings.Contains(got, "^") {
+		t.Errorf("got %s", got)
+	}
+	if err := errors.New("no space left: on device"); settings.Point(err) != err { //nolint:errorlint // the very same
+		t.Error("an error without a key was changed")
+	}
+	if settings.Point(nil) != nil {
+		t.Error("no error became one")
+	}
+}
