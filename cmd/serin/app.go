@@ -17,8 +17,7 @@ import (
 
 	"github.com/serin-rollouts/serin/cmd/serin/client"
 	"github.com/serin-rollouts/serin/cmd/serin/show"
-	"github.com/serin-rollouts/serin/internal/bus"
-	"github.com/serin-rollouts/serin/internal/identity"
+	"github.com/serin-rollouts/serin/internal/config"
 )
 
 const (
@@ -36,10 +35,10 @@ type app struct {
 	env     func(string) string
 	started bool // cobra found the command line in order
 
+	settings settings
+	loader   *config.Loader
+
 	output         string
-	server, creds  string
-	tlsCA, tlsCert string
-	tlsKey         string
 	timeout        time.Duration
 	quiet, verbose bool
 	noColor        bool
@@ -48,23 +47,18 @@ type app struct {
 	reason, person string
 }
 
-// dial connects to the bus as the flags and the environment say.
+// dial connects to the bus as the settings say.
 func (a *app) dial(ctx context.Context) (*client.Client, error) {
 	var verbose io.Writer
 	if a.verbose {
 		verbose = a.err
 	}
-	servers := strings.FieldsFunc(cmp.Or(a.server, a.env("SERIN_SERVER"), defaultServer), func(r rune) bool { return r == ',' || r == ' ' })
-	c, err := client.Dial(ctx, client.Config{
-		Bus: bus.Config{
-			URLs: servers, Name: "serin cli", Creds: cmp.Or(a.creds, a.env("SERIN_CREDS")),
-			TLS: identity.Files{
-				CA: cmp.Or(a.tlsCA, a.env("SERIN_TLS_CA")), Cert: cmp.Or(a.tlsCert, a.env("SERIN_TLS_CERT")),
-				Key: cmp.Or(a.tlsKey, a.env("SERIN_TLS_KEY")),
-			},
-		},
-		Wait: cmp.Or(a.timeout, defaultWait), Verbose: verbose,
-	})
+	if _, err := a.load(); err != nil {
+		return nil, err
+	}
+	cfg := a.settings.client()
+	cfg.Wait, cfg.Verbose = cmp.Or(a.timeout, defaultWait), verbose
+	c, err := client.Dial(ctx, cfg)
 	if err != nil {
 		return nil, usagef("%v", err)
 	}

@@ -63,7 +63,7 @@ func usagef(format string, args ...any) error { return exitf(exitUsage, format, 
 
 // finish says what went wrong, with what to type next, and returns the code.
 func (a *app) finish(command *cobra.Command, err error) int {
-	if err == nil {
+	if err == nil || errors.Is(err, errPrinted) {
 		return exitOK
 	}
 	if !a.started { // cobra did not get as far as the command: its words or flags are wrong

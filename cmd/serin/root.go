@@ -62,11 +62,7 @@ func (a *app) globalFlags(root *cobra.Command) {
 	f := root.PersistentFlags()
 	f.SortFlags = false
 	f.StringVarP(&a.output, "output", "o", "table", "table, wide, json, yaml or name")
-	f.StringVar(&a.server, "server", "", "`URLs` of the bus, comma-separated (env SERIN_SERVER; "+defaultServer+")")
-	f.StringVar(&a.creds, "creds", "", "NATS credentials `file` (env SERIN_CREDS)")
-	f.StringVar(&a.tlsCA, "tls-ca", "", "`file` with the authorities of the bus (env SERIN_TLS_CA)")
-	f.StringVar(&a.tlsCert, "tls-cert", "", "`file` with your certificate (env SERIN_TLS_CERT)")
-	f.StringVar(&a.tlsKey, "tls-key", "", "`file` with its key (env SERIN_TLS_KEY)")
+	a.define(f)
 	f.DurationVar(&a.timeout, "timeout", 0, "end after this time; if not given, 10s for an answer, and no end for following")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "no remarks, only results")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "the connection's story on standard error")
@@ -86,7 +82,7 @@ func (a *app) start() error {
 	if a.timeout < 0 {
 		return usagef("--timeout %s: is negative", a.timeout)
 	}
-	return nil
+	return a.printConfig()
 }
 
 // changing adds the flags of every command that changes something.

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"errors"
+	"os"
+
+	"github.com/spf13/pflag"
+
+	"github.com/serin-rollouts/serin/cmd/serin/client"
+	"github.com/serin-rollouts/serin/internal/bus"
+	"github.com/serin-rollouts/serin/internal/config"
+	"github.com/serin-rollouts/serin/internal/identity"
+)
+
+// settings is what a file, the environment or flags say about the way to the
+// bus.
+type settings struct {
+	Server []string    `yaml:"server" doc:"URLs of the bus, comma-separated"`
+	Creds  string      `yaml:"creds" doc:"NATS credentials file"`
+	TLS    tlsSettings `yaml:"tls"`
+}
+
+type tlsSettings struct {
+	CA   string `yaml:"ca" doc:"file with the authorities of the bus"`
+	Cert string `yaml:"cert" doc:"file with your certificate"`
+	Key  string `yaml:"key" doc:"file with its key"`
+}
+
+// errPrinted ends a command whose place --print-config has taken.
+var errPrinted = errors.New("")
+
+// define adds the settings' flags.
+func (a *app) define(flags *pflag.FlagSet) {
+	a.settings.Server = []string{defaultServer}
+	loader, err := config.Define(flags, &a.settings)
+	if err != nil {
+		panic(err) // a mistake in the struct above
+	}
+	a.loader = loader
+}
+
+// load fills the settings once the flags are parsed: before a command, and once
+// more where a connection is made, since completion parses them later.
+func (a *app) load() (config.Settings, error) {
+	loaded, err := a.loader.Load(os.Environ())
+	if err != nil {
+		return loaded, usagef("%v", err)
+	}
+	return loaded, nil
+}
+
+// printConfig takes the command's place if --print-config asks for it.
+func (a *app) printConfig() error {
+	loaded, err := a.load()
+	if err != nil || !loaded.PrintConfig {
+		return err
+	}
+	if err := loaded.Print(a.out); err != nil {
+		return err
+	}
+	return errPrinted
+}
+
+// client returns how to reach the bus.
+func (s settings) client() client.Config {
+	return client.Config{Bus: bus.Config{
+		URLs: s.Server, Name: "serin cli", Creds: s.Creds,
+		TLS: identity.Files{CA: s.TLS.CA, Cert: s.TLS.Cert, Key: s.TLS.Key},
+	}}
+}
