@@ -131,8 +131,14 @@ func (r *Replica) settle(ctx context.Context) (term uint64, ok bool) {
 
 // await waits for a future of Raft, for ctx, or for the end of the replica.
 func (r *Replica) await(ctx context.Context, start func() raft.Future) error {
+	if !r.asked.begin() {
+		return r.Err()
+	}
 	got := make(chan error, 1)
-	go func() { got <- start().Error() }() // Raft answers sooner or later
+	go func() {
+		defer r.asked.end()
+		got <- start().Error()
+	}()
 	select {
 	case err := <-got:
 		return err

@@ -123,6 +123,30 @@ func TestDeposedLeaderIsRefused(t *testing.T) {
 	})
 }
 
+// Raft does not answer what is open when it ends, so the replica waits before:
+// the bubble does not end with a goroutine left behind.
+func TestNothingIsAskedOfTheDead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, 3)
+		defer b.close()
+		at := b.leader()
+		b.cut(at)
+		asked := make(chan struct{})
+		go func() {
+			defer close(asked)
+			_ = b.all[at].Verify(t.Context()) // an answer that was on its way may confirm it
+		}()
+		synctest.Wait()
+		if err := b.all[at].end(t.Context()); err != nil {
+			t.Error(err)
+		}
+		<-asked
+		if err := b.all[at].Verify(t.Context()); !errors.Is(err, ErrClosed) {
+			t.Errorf("error = %v, want ErrClosed", err)
+		}
+	})
+}
+
 func TestProposeEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBubble(t, 3)

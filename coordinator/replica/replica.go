@@ -14,6 +14,10 @@ import (
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
+// answerLimit is how long a replica that stops waits for Raft's answers. A leader
+// without a majority gives up within its lease, and then answers.
+const answerLimit = 2 * time.Second
+
 // Replica is this coordinator's part of the group.
 type Replica struct {
 	cfg     Config
@@ -25,6 +29,7 @@ type Replica struct {
 
 	tenure  atomic.Pointer[tenure]
 	leading chan bool // from Raft; watch reads it
+	asked   *asked    // futures of Raft
 	running atomic.Bool
 
 	why     atomic.Pointer[error] // why it has stopped
@@ -43,7 +48,7 @@ func Open(ctx context.Context, cfg Config) (*Replica, error) {
 	}
 	r := &Replica{
 		cfg: cfg, log: cfg.Log.With().Str("component", "replica").Str("replica", cfg.ID).Logger(),
-		leading: make(chan bool, 1), done: make(chan struct{}), ended: make(chan struct{}),
+		leading: make(chan bool, 1), asked: newAsked(), done: make(chan struct{}), ended: make(chan struct{}),
 	}
 	r.machine = newMachine(r.stop)
 	r.tenure.Store(newTenure(false))
@@ -187,6 +192,9 @@ func (r *Replica) shutdown() {
 		r.log.Error().Err(why).Msg("replica has stopped")
 	}
 	removed := r.raft.State() == raft.Shutdown // by itself; it tells nobody when it has ended
+	if !removed {
+		r.drain()
+	}
 	future := r.raft.Shutdown()
 	for removed && r.tenure.Load().leading {
 		select {
@@ -202,6 +210,24 @@ func (r *Replica) shutdown() {
 	}
 	if t, ok := r.trans.(raft.WithClose); ok {
 		_ = t.Close() // closed already unless the group removed this replica
+	}
+}
+
+// drain waits, not for long, until Raft has answered what it was asked: it
+// leaves open what it has not when it ends.
+func (r *Replica) drain() {
+	timer := time.NewTimer(answerLimit)
+	defer timer.Stop()
+	answered := r.asked.close()
+	for {
+		select {
+		case leads := <-r.leading: // Raft waits for somebody who takes this
+			r.lead(leads)
+		case <-answered:
+			return
+		case <-timer.C:
+			return
+		}
 	}
 }
 
