@@ -81,7 +81,11 @@ func (c *Conn) Events(ctx context.Context, filter Filter, f func(EventMsg) error
 		return fmt.Errorf("filter events: %w", err)
 	}
 	r := reader{conn: c, filter: filter, deliver: f}
-	if err := r.locate(ctx); err != nil {
+	err := c.keepTrying(ctx, "find first event", func(func()) (bool, error) {
+		err := r.locate(ctx)
+		return !errors.Is(err, context.DeadlineExceeded), err // a server that died does not answer
+	})
+	if err != nil {
 		return fmt.Errorf("find first event: %w", typedStream(err))
 	}
 	if r.drained() {
