@@ -51,6 +51,8 @@ func (r *Replica) Lead(ctx context.Context, f func(ctx context.Context, term uin
 }
 
 // Verify asks a majority whether this replica still leads: ErrNotLeader if not.
+// Raft also counts an answer that was on its way before the call, so nil means
+// that it led at most one round trip to a majority before.
 func (r *Replica) Verify(ctx context.Context) error {
 	err := r.await(ctx, r.raft.VerifyLeader)
 	if errors.Is(err, raft.ErrLeadershipLost) || errors.Is(err, raft.ErrNotLeader) {
