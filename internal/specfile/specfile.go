@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
@@ -22,6 +24,8 @@ type Error struct {
 	Field   string // path of the field, for example steps[1].weight; may be empty
 	Message string // one line
 	Source  string // the lines around the mistake with a caret; may be empty
+	// Line and Column are where it stands, from 1; both are 0 if it stands nowhere.
+	Line, Column int
 }
 
 // Error renders the mistake with its source lines.
@@ -68,8 +72,15 @@ func Annotate(problem *rollout.Problem, source []byte) *Error {
 	if err != nil {
 		return e
 	}
-	if lines, err := path.AnnotateSource(source, false); err == nil {
-		e.Source = strings.TrimRight(string(lines), "\n")
+	lines, err := path.AnnotateSource(source, false)
+	if err != nil {
+		return e
+	}
+	e.Source = strings.TrimRight(string(lines), "\n")
+	if file, err := parser.ParseBytes(source, 0); err == nil {
+		if node, err := path.FilterFile(file); err == nil {
+			e.Line, e.Column = position(node.GetToken())
+		}
 	}
 	return e
 }
@@ -83,5 +94,16 @@ func decodeError(err error) *Error {
 		return &Error{Message: "the file is empty"}
 	}
 	message, lines, _ := strings.Cut(yaml.FormatError(err, false, true), "\n")
-	return &Error{Message: message, Source: strings.TrimRight(lines, "\n")}
+	e := &Error{Message: message, Source: strings.TrimRight(lines, "\n")}
+	if located, ok := errors.AsType[yaml.Error](err); ok {
+		e.Line, e.Column = position(located.GetToken())
+	}
+	return e
+}
+
+func position(t *token.Token) (line, column int) {
+	if t == nil || t.Position == nil {
+		return 0, 0
+	}
+	return t.Position.Line, t.Position.Column
 }

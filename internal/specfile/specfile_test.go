@@ -2,6 +2,7 @@ package specfile
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"testing"
 
@@ -26,6 +27,28 @@ func TestParse(t *testing.T) {
 			return string(out) + "\n"
 		})
 	})
+}
+
+func TestMistakesHaveAPlace(t *testing.T) {
+	const head = "service: web\nimage: web:1\n"
+	for text, want := range map[string][2]int{
+		head + "container: {port: 80}\nstepz: []\n":                   {4, 1},
+		head + "container: {port: 80}\ndeadline: 5\n":                 {4, 11},
+		head + "container: {port: 80}\nsteps:\n  - {weight: 101%}\n": {5, 14},
+		head + "container: {port: 80\n":                               {3, 12},
+		"service: web\ncontainer: {port: 80}\n":                       {0, 0}, // it is what is not there
+		"": {0, 0},
+	} {
+		_, err := Parse([]byte(text))
+		wrong, ok := errors.AsType[*Error](err)
+		if !ok {
+			t.Errorf("%q: %v", text, err)
+			continue
+		}
+		if got := [2]int{wrong.Line, wrong.Column}; got != want {
+			t.Errorf("%q: at %v, want %v: %v", text, got, want, err)
+		}
+	}
 }
 
 // TestJSONIsYAML shows that a trigger may carry the spec as JSON.
