@@ -22,8 +22,7 @@ type ledger interface {
 	Changed() <-chan struct{}
 	// Propose returns what the entry came to, once it is committed and applied.
 	Propose(ctx context.Context, e rollout.Entry) (rollout.Result, error)
-	// Verify returns nil if this replica led at the call, or at most one round
-	// trip to a majority before it.
+	// Verify returns nil if this replica led at the moment of the call.
 	Verify(ctx context.Context) error
 }
 

@@ -50,20 +50,6 @@ func (r *Replica) Lead(ctx context.Context, f func(ctx context.Context, term uin
 	}
 }
 
-// Verify asks a majority whether this replica still leads: ErrNotLeader if not.
-// Raft also counts an answer that was on its way before the call, so nil means
-// that it led at most one round trip to a majority before.
-func (r *Replica) Verify(ctx context.Context) error {
-	err := r.await(ctx, r.raft.VerifyLeader)
-	if errors.Is(err, raft.ErrLeadershipLost) || errors.Is(err, raft.ErrNotLeader) {
-		return r.notLeader()
-	}
-	if err != nil {
-		return fmt.Errorf("verify leadership: %w", err)
-	}
-	return nil
-}
-
 // Leader returns the leader as this replica knows it; empty if it knows none.
 func (r *Replica) Leader() (id, address string) {
 	a, i := r.raft.LeaderWithID()

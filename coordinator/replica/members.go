@@ -158,10 +158,8 @@ func (r *Replica) change(ctx context.Context, start func() raft.Future) error {
 func (r *Replica) catchUp(ctx context.Context, id, address string) error {
 	goal, reached := r.raft.LastIndex(), uint64(0)
 	for {
-		// The term before a verification that succeeds is one that this replica
-		// leads, so it may speak as its leader.
-		term := r.raft.CurrentTerm()
-		if err := r.Verify(ctx); err != nil {
+		term, err := r.confirm(ctx) // only the leader of a term may speak as that
+		if err != nil {
 			return err
 		}
 		last, err := r.ask(ctx, term, id, address)
@@ -176,24 +174,18 @@ func (r *Replica) catchUp(ctx context.Context, id, address string) error {
 	}
 }
 
-// ask sends a heartbeat, whose answer tells the last entry of the member's log.
+// ask asks a member for the last entry of its log.
 func (r *Replica) ask(ctx context.Context, term uint64, id, address string) (last uint64, err error) {
-	header := raft.RPCHeader{
-		ProtocolVersion: raft.ProtocolVersionMax, ID: []byte(r.cfg.ID),
-		Addr: r.trans.EncodePeer(raft.ServerID(r.cfg.ID), r.trans.LocalAddr()),
-	}
-	got := make(chan raft.AppendEntriesResponse, 1)
+	got := make(chan uint64, 1)
 	err = r.await(ctx, func() raft.Future {
-		var answer raft.AppendEntriesResponse
-		err := r.trans.AppendEntries(raft.ServerID(id), raft.ServerAddress(address),
-			&raft.AppendEntriesRequest{RPCHeader: header, Term: term}, &answer)
-		got <- answer
+		answer, err := r.heartbeat(term, id, address)
+		got <- answer.LastLog
 		return settled{err}
 	})
 	if err != nil {
 		return 0, err
 	}
-	return (<-got).LastLog, nil
+	return <-got, nil
 }
 
 // settled is a future that has arrived.

@@ -31,6 +31,8 @@ type Replica struct {
 	leading chan bool // from Raft; watch reads it
 	asked   *asked    // futures of Raft
 	running atomic.Bool
+	// questions holds, by voter, a token for each that Verify waits for.
+	questions sync.Map
 
 	why     atomic.Pointer[error] // why it has stopped
 	done    chan struct{}         // closed when why is set
