@@ -77,6 +77,7 @@ func decodeState(r io.Reader) (*rollout.State, error) {
 			return nil, fmt.Errorf("snapshot has no service under the name %q", name)
 		}
 	}
+	s.Reindex()
 	return s, nil
 }
 

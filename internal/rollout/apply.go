@@ -144,6 +144,7 @@ func (a *applier) start(svc *Service, c Submit) {
 		Phase: Preparing, By: c.By, Reason: c.Reason,
 		StartedAt: now, PhaseAt: now, StepAt: now, Started: a.stamp.Wall,
 	}
+	svc.Active.index()
 	a.result.Rollout = svc.Active.ID
 	head := "rolling out " + c.To.Version()
 	if svc.Stable != nil {
@@ -286,6 +287,7 @@ func (a *applier) finish(svc *Service, r *Rollout, c Finish) *Refusal {
 		text += "; " + strconv.Itoa(n) + " hosts have not followed yet"
 	}
 	a.emit(kind, r, Event{Cause: r.Cause, Text: text, Lost: c.Lost, ZeroMillis: c.ZeroMillis})
+	r.places = nil
 	svc.History = append(svc.History, *r)
 	if over := len(svc.History) - maxHistory; over > 0 {
 		svc.History = slices.Delete(svc.History, 0, over)

@@ -42,7 +42,7 @@ func (s *State) Assignment(service, host string, labels map[string]string) (Assi
 	}
 	a := Assignment{Service: service, Epoch: svc.Epoch, Frontend: svc.Spec.Frontend, Stable: svc.Stable, OnControlLoss: svc.Spec.OnControlLoss}
 	if r := svc.Active; r != nil {
-		if k := slices.Index(r.Hosts, host); k >= 0 {
+		if k := r.position(host); k >= 0 {
 			return a.during(r, k), true
 		}
 	}
@@ -83,6 +83,26 @@ func (s *State) Wave(service string) (Wave, bool) {
 }
 
 // Private
+
+// position is a host's place in the rollout, -1 if it has none.
+func (r *Rollout) position(host string) int {
+	if len(r.places) != len(r.Hosts) { // not indexed
+		return slices.Index(r.Hosts, host)
+	}
+	k, ok := r.places[host]
+	if !ok {
+		return -1
+	}
+	return k
+}
+
+// index makes position find a host without a search.
+func (r *Rollout) index() {
+	r.places = make(map[string]int, len(r.Hosts))
+	for k, host := range r.Hosts {
+		r.places[host] = k
+	}
+}
 
 // during fills in what a running rollout wants of its k-th host.
 func (a Assignment) during(r *Rollout, k int) Assignment {

@@ -103,6 +103,10 @@ type Rollout struct {
 	StepAt    time.Duration `json:"step_at"`
 	Started   int64         `json:"started"`         // Unix milliseconds, for display
 	Ended     int64         `json:"ended,omitempty"` // Unix milliseconds, for display
+
+	// places are the positions in Hosts, while the rollout runs: they follow
+	// from Hosts, which never change, and are no part of the encoded state.
+	places map[string]int
 }
 
 // Baseline is what stable did while the canary was watched beside it.
@@ -138,6 +142,16 @@ func (s *State) Clone() *State {
 	c.Outbox = slices.Clone(s.Outbox)
 	c.Outcomes = slices.Clone(s.Outcomes)
 	return &c
+}
+
+// Reindex makes what Assignment finds a host by. It is for a state that was
+// decoded, before it is published: without it each host is searched for.
+func (s *State) Reindex() {
+	for _, svc := range s.Services {
+		if svc.Active != nil {
+			svc.Active.index()
+		}
+	}
 }
 
 // Names returns the services' names in order.
