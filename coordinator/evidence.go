@@ -3,6 +3,7 @@ package coordinator
 import (
 	"time"
 
+	"github.com/serin-rollouts/serin/coordinator/control"
 	"github.com/serin-rollouts/serin/internal/analysis"
 	"github.com/serin-rollouts/serin/internal/rollout"
 	"github.com/serin-rollouts/serin/internal/wire"
@@ -127,11 +128,7 @@ func (w *watch) begin(now time.Duration) {
 
 // config is the gate as the judge takes it, for the current step.
 func (w *watch) config(r *rollout.Rollout) analysis.Config {
-	g := r.Spec.Gates.Errors
-	c := analysis.Config{MaxIncrease: g.MaxIncrease, Alpha: g.Alpha, MinRequests: g.MinRequests}
-	if g.MaxIncrease == 0 {
-		c.MaxIncrease = analysis.NoIncrease
-	}
+	c := control.ErrorsConfig(*r.Spec.Gates.Errors)
 	if r.Weight() == rollout.Full && r.Wave() == len(r.Hosts) {
 		c.Baseline = analysis.Counts{Requests: r.Baseline.Requests, Errors: r.Baseline.Errors}
 	}

@@ -18,7 +18,8 @@ func newPlan(a *app) *cobra.Command {
 		Use:   "plan FILE",
 		Short: "Ask what a rollout file would do, and do nothing",
 		Long: "Ask the coordinator what FILE (- for standard input) would do: which hosts, in which steps,\n" +
-			"what changes, how long at least. Nothing is started.",
+			"what changes, how long at least, and about how many requests to the canary each step needs as\n" +
+			"evidence. Nothing is started.",
 		Example:           "  serin plan rollout.yaml\n  serin plan rollout.yaml --exit-code      # 0 nothing to do, 9 changes",
 		Args:              oneOf("FILE"),
 		ValidArgsFunction: completeFile,

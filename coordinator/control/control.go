@@ -122,7 +122,7 @@ func (s *server) command(ctx context.Context, m bus.Msg) ([]byte, error) {
 	}
 	switch verb {
 	case api.PlanVerb:
-		return s.plan(ctx, object, m.Data)
+		return s.plan(ctx, object, m)
 	case api.Cluster:
 		return s.member(ctx, object, m.Data)
 	}

@@ -10,12 +10,13 @@ import (
 	"strings"
 
 	"github.com/serin-rollouts/serin/internal/api"
+	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
 // plan answers cmd.plan.<service>: what a trigger would do.
-func (s *server) plan(ctx context.Context, service string, data []byte) ([]byte, error) {
-	t, problem := api.ParseTrigger(data)
+func (s *server) plan(ctx context.Context, service string, m bus.Msg) ([]byte, error) {
+	t, problem := api.ParseTrigger(m.Data)
 	if problem != nil {
 		return encode(api.Refused(problem.Refused()))
 	}
@@ -26,7 +27,14 @@ func (s *server) plan(ctx context.Context, service string, data []byte) ([]byte,
 	if refusal != nil {
 		return encode(api.Refused(refusal))
 	}
-	return answer(planOf(s.Leader.State().Services[service], service, p))
+	view, err := s.Leader.View(ctx)
+	if err != nil {
+		return s.silent(ctx, m, err)
+	}
+	svc := s.Leader.State().Services[service]
+	plan := planOf(svc, service, p)
+	forecast(&plan, p.Spec, svc, view)
+	return answer(plan)
 }
 
 // member answers cmd.cluster.<action>.

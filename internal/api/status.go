@@ -91,6 +91,10 @@ type StepStatus struct {
 	Hold    int64  `json:"hold"`   // ms
 	Approve bool   `json:"approve,omitempty"`
 	State   string `json:"state,omitempty"` // done, now or ahead
+	// Needs is about how many canary requests the errors gate needs to let the
+	// step pass if the canary is as good as stable; in a Plan only, 0 if there
+	// is no gate or no telling. See Plan.Stable for how good that is.
+	Needs int64 `json:"needs,omitempty"`
 }
 
 // RolloutDetail is everything about one rollout. Decisions is filled by
@@ -183,6 +187,10 @@ type Plan struct {
 	Path      []StepStatus `json:"path"`
 	Holds     int64        `json:"holds"` // sum of all holds, ms: the least it takes
 	// MinRequests is what the errors gate wants to see of the canary at each
-	// step before it lets the rollout go on; 0 without the gate.
+	// step at the least before it lets the rollout go on; 0 without the gate.
 	MinRequests int64 `json:"min_requests,omitempty"`
+	// Stable is what the users of the stable version got since its last rollout
+	// began, as far as the hosts know: the steps' Needs follow from it. If it is
+	// nil too little is known, and Needs holds if no request fails.
+	Stable *Counts `json:"stable,omitempty"`
 }

@@ -32,12 +32,12 @@ func TestParse(t *testing.T) {
 func TestMistakesHaveAPlace(t *testing.T) {
 	const head = "service: web\nimage: web:1\n"
 	for text, want := range map[string][2]int{
-		head + "container: {port: 80}\nstepz: []\n":                   {4, 1},
-		head + "container: {port: 80}\ndeadline: 5\n":                 {4, 11},
+		head + "container: {port: 80}\nstepz: []\n":                  {4, 1},
+		head + "container: {port: 80}\ndeadline: 5\n":                {4, 11},
 		head + "container: {port: 80}\nsteps:\n  - {weight: 101%}\n": {5, 14},
-		head + "container: {port: 80\n":                               {3, 12},
-		"service: web\ncontainer: {port: 80}\n":                       {0, 0}, // it is what is not there
-		"": {0, 0},
+		head + "container: {port: 80\n":                              {3, 12},
+		"service: web\ncontainer: {port: 80}\n":                      {0, 0}, // it is what is not there
+		"":                                                           {0, 0},
 	} {
 		_, err := Parse([]byte(text))
 		wrong, ok := errors.AsType[*Error](err)

@@ -28,15 +28,14 @@ func (o Options) Plan(out io.Writer, p api.Plan) error {
 	if _, err := io.WriteString(out, b.String()); err != nil {
 		return fmt.Errorf("write plan: %w", err)
 	}
-	if err := o.path(out, p.Path); err != nil {
+	if err := path(out, p); err != nil {
 		return err
 	}
 	b.Reset()
-	fmt.Fprintf(b, "\nat least %s", span(milli(p.Holds)))
-	if p.MinRequests > 0 {
-		fmt.Fprintf(b, "; the errors gate wants %d canary requests at each step", p.MinRequests)
+	b.WriteString("\n" + needs(p))
+	if p.Holds > 0 {
+		fmt.Fprintf(b, "It takes %s at least.\n", span(milli(p.Holds)))
 	}
-	b.WriteString("\n")
 	if p.Running != "" {
 		fmt.Fprintf(b, "%s runs: start would be refused without --replace\n", p.Running)
 	}
@@ -98,25 +97,63 @@ func evidence(e rollout.Event) []string {
 	return lines
 }
 
-// path writes the steps of a rollout.
-func (o Options) path(out io.Writer, steps []api.StepStatus) error {
-	t := newTable(out, "STEP", "HOSTS", "WEIGHT", "OF ALL", "HOLD", "THEN")
-	for i, s := range steps {
+// needs says what the steps' numbers of requests rest on.
+func needs(p api.Plan) string {
+	if !slices.ContainsFunc(p.Path, func(s api.StepStatus) bool { return gated(p, s) }) {
+		return ""
+	}
+	const head = "The errors gate lets a step pass after about so many requests to the canary, if "
+	if p.Stable == nil {
+		return head + "none fails on either\nversion. It takes more if some do.\n"
+	}
+	return head + fmt.Sprintf("it fails as few\nof them as %s: %s (%d of %d).\n",
+		p.From.Version, rate(p.Stable.Errors, p.Stable.Requests), p.Stable.Errors, p.Stable.Requests)
+}
+
+// gated reports whether the errors gate has a say at a step: at an install
+// there is nothing to compare with, and weight 0 has no traffic.
+func gated(p api.Plan, s api.StepStatus) bool {
+	return p.From != nil && p.MinRequests > 0 && s.Weight > 0
+}
+
+// path writes the steps of a plan.
+func path(out io.Writer, p api.Plan) error {
+	t := newTable(out, "STEP", "HOSTS", "WEIGHT", "OF ALL", "HOLD", "NEEDS", "THEN")
+	for i, s := range p.Path {
 		next := "on"
-		if i == len(steps)-1 {
+		if i == len(p.Path)-1 {
 			next = "promoted"
 		}
-		note := next + " as soon as the evidence allows"
-		if s.Approve {
-			note = next + " when a person promotes it"
-		}
-		hold := ""
+		hold, evidence, when := "", "", "as soon as the hosts are ready"
 		if s.Hold > 0 {
-			hold = span(milli(s.Hold))
+			hold, when = span(milli(s.Hold)), "after the hold"
 		}
-		t.row(strconv.Itoa(i+1), strconv.Itoa(s.Hosts), rollout.Percent(s.Weight), rollout.Percent(s.Share), hold, note)
+		if gated(p, s) {
+			evidence, when = canaryRequests(s.Needs), "as soon as the evidence allows"
+		}
+		if s.Approve {
+			when = "when a person promotes it"
+		}
+		t.row(strconv.Itoa(i+1), strconv.Itoa(s.Hosts), rollout.Percent(s.Weight), rollout.Percent(s.Share), hold, evidence, next+" "+when)
 	}
 	return t.end()
+}
+
+// canaryRequests renders a forecast; 0 is one that there is not.
+func canaryRequests(n int64) string {
+	if n == 0 {
+		return "more requests than can be told"
+	}
+	return fmt.Sprintf("about %d canary requests", twoDigits(n))
+}
+
+// twoDigits rounds a forecast: it is no better than that.
+func twoDigits(n int64) int64 {
+	unit := int64(1)
+	for n/unit >= 100 {
+		unit *= 10
+	}
+	return (n + unit/2) / unit * unit
 }
 
 // listed names up to eight hosts and counts the rest.

@@ -1,0 +1,65 @@
+package control
+
+import (
+	"github.com/serin-rollouts/serin/internal/analysis"
+	"github.com/serin-rollouts/serin/internal/api"
+	"github.com/serin-rollouts/serin/internal/rollout"
+)
+
+const (
+	// enough is how many requests of stable tell how often it fails; with fewer
+	// a forecast would be one of chance.
+	enough = 1000
+	// perWindow is a canary container's requests in a window of the gate, as
+	// long as nobody knows its traffic: four a second.
+	perWindow = 20
+)
+
+// ErrorsConfig is the gate as the judge takes it.
+func ErrorsConfig(g rollout.ErrorsGate) analysis.Config {
+	c := analysis.Config{MaxIncrease: g.MaxIncrease, Alpha: g.Alpha, MinRequests: g.MinRequests}
+	if g.MaxIncrease == 0 {
+		c.MaxIncrease = analysis.NoIncrease
+	}
+	return c
+}
+
+// Private
+
+// forecast says how many canary requests each step of a plan takes: all the
+// same, since every step wants evidence of its own. Where the gate has no say,
+// at an install and at weight 0, it says nothing.
+func forecast(plan *api.Plan, spec rollout.Spec, svc *rollout.Service, v View) {
+	if spec.Gates.Errors == nil || svc == nil || svc.Stable == nil {
+		return
+	}
+	seen := v.stable(svc.Name, svc.Stable.ID)
+	if seen.Requests < enough {
+		seen = analysis.Counts{}
+	} else {
+		plan.Stable = &api.Counts{Requests: seen.Requests, Errors: seen.Errors}
+	}
+	needs := analysis.Plan(ErrorsConfig(*spec.Gates.Errors), seen, perWindow)
+	for i := range plan.Path {
+		if plan.Path[i].Weight > 0 {
+			plan.Path[i].Needs = needs
+		}
+	}
+}
+
+// stable sums what the hosts counted of a stable revision.
+func (v View) stable(service, revision string) analysis.Counts {
+	var all analysis.Counts
+	for _, h := range v.Hosts {
+		for _, x := range h.Health.Services {
+			if !h.Live || x.Service != service || x.Stable != revision {
+				continue
+			}
+			for _, c := range x.StableCounts {
+				all.Requests += c.Requests
+				all.Errors += c.Errors
+			}
+		}
+	}
+	return all
+}
