@@ -136,6 +136,19 @@ func TestConflictAndReplace(t *testing.T) {
 		if r := b.until(second, rollout.Aborted); r.Cause != rollout.CauseReplaced {
 			t.Errorf("replaced for %s", r.Cause)
 		}
+		// The refused trigger is the service's affair, not the rollout's that it met.
+		detail, err := api.DecodeAnswer[api.RolloutDetail](b.request(bus.GetSubject(api.GetExplain, second), ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range detail.Decisions {
+			if e.Kind == rollout.KindRefused {
+				t.Errorf("%s is explained by %+v", second, e)
+			}
+		}
+		if first := detail.Decisions[0].Kind; first != rollout.KindSubmitted {
+			t.Errorf("%s began with %s", second, first)
+		}
 		b.checkEvents()
 	})
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/serin-rollouts/serin/cmd/serin/client"
+	"github.com/serin-rollouts/serin/cmd/serin/show"
 	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/event"
 	"github.com/serin-rollouts/serin/internal/rollout"
@@ -32,8 +33,9 @@ func newEvents(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "events [SERVICE|ROLLOUT]",
 		Short: "Show what happened, and what happens",
-		Long: "Show what happened: the events that the bus keeps, 30 days of them. With -o json each is a\n" +
-			"CloudEvent on one line. It needs no leader. -f goes on with what happens, until Ctrl-C.",
+		Long: "Show what happened: the events that the bus keeps, 30 days of them; of all services, of one\n" +
+			"SERVICE, or of one ROLLOUT. Triggers that were refused are events of the service. With -o json\n" +
+			"each is a CloudEvent on one line. It needs no leader. -f goes on with what happens, until Ctrl-C.",
 		Example: "  serin events checkout --since 1h\n" +
 			"  serin events -f --type rolledback --type aborted\n" +
 			"  serin events -f -o json | jq -r .data.text",
@@ -48,7 +50,7 @@ func newEvents(a *app) *cobra.Command {
 	f.StringVar(&s.since, "since", "", "leave out what is older: a `time` ago (90m, 24h) or a point of time (RFC 3339)")
 	f.StringSliceVar(&s.types, "type", nil, "only these `kinds`: step, rolledback, ... or the CloudEvents type")
 	kinds := []string{
-		string(rollout.KindRefused), string(rollout.KindSubmitted), string(rollout.KindStep), string(rollout.KindApproved),
+		string(rollout.KindRefused), string(rollout.KindUnchanged), string(rollout.KindSubmitted), string(rollout.KindStep), string(rollout.KindApproved),
 		string(rollout.KindPaused), string(rollout.KindResumed), string(rollout.KindPromoting), string(rollout.KindRollingBack),
 		string(rollout.KindSucceeded), string(rollout.KindRolledBack), string(rollout.KindAborted),
 	}
@@ -114,7 +116,7 @@ func (s *selection) filter(name string) (bus.Filter, error) {
 
 // wanted is what the bus could not leave out.
 func (s *selection) wanted(e rollout.Event, name string) bool {
-	if name != "" && e.Service != name && e.Rollout != name {
+	if name != "" && e.Service != name && !event.Of(e, name) {
 		return false
 	}
 	return len(s.types) == 0 || slices.Contains(s.kinds(), string(e.Kind))
@@ -152,10 +154,7 @@ func (a *app) printEvent(e rollout.Event, raw []byte) error {
 		}
 		text = "---\n" + strings.TrimSpace(string(document))
 	case "name":
-		text = e.Rollout
-		if text == "" {
-			text = e.Service
-		}
+		text = show.Subject(e)
 	default:
 		text = a.show().Event(e)
 	}

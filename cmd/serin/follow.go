@@ -10,6 +10,7 @@ import (
 	"github.com/serin-rollouts/serin/cmd/serin/client"
 	"github.com/serin-rollouts/serin/internal/api"
 	"github.com/serin-rollouts/serin/internal/bus"
+	"github.com/serin-rollouts/serin/internal/event"
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
@@ -128,13 +129,9 @@ func (f *following) answered(d api.RolloutDetail) (done bool, err error) {
 	return true, nil
 }
 
-// statusAfter is what an event tells of where the rollout stands. One of a
-// trigger that it was in the way of tells nothing.
+// statusAfter is what an event tells of where the rollout stands.
 func (f *following) statusAfter(e rollout.Event) api.RolloutStatus {
 	s := f.status
-	if e.Phase == "" {
-		return s
-	}
 	s.ID, s.Service, s.Phase, s.From, s.To, s.Image = e.Rollout, e.Service, e.Phase, e.From, e.To, e.Image
 	s.Step, s.Steps, s.Weight, s.Reached, s.Fleet = e.Step, e.Steps, e.Weight, e.Hosts, e.Fleet
 	if s.Phase.Final() {
@@ -148,6 +145,9 @@ func (f *following) statusAfter(e rollout.Event) api.RolloutStatus {
 func (f *following) read(ctx context.Context, news chan<- heard) error {
 	filter := bus.Filter{Service: f.service, Rollout: f.id, Follow: true}
 	err := f.client.Events(ctx, filter, func(e rollout.Event, raw []byte) error {
+		if !event.Of(e, f.id) {
+			return nil
+		}
 		return send(ctx, news, heard{event: &e, raw: raw})
 	})
 	if err != nil && ctx.Err() == nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/serin-rollouts/serin/cmd/serin/show"
 	"github.com/serin-rollouts/serin/internal/api"
 	"github.com/serin-rollouts/serin/internal/bus"
+	"github.com/serin-rollouts/serin/internal/event"
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
@@ -141,8 +142,10 @@ func (cloudEvents) Close() {}
 func replay(ctx context.Context, c *client.Client, v view, s api.RolloutStatus) {
 	told := false
 	err := c.Events(ctx, bus.Filter{Service: s.Service, Rollout: s.ID}, func(e rollout.Event, raw []byte) error {
-		v.Event(e, raw)
-		told = told || e.Phase.Final()
+		if event.Of(e, s.ID) {
+			v.Event(e, raw)
+			told = told || e.Phase.Final()
+		}
 		return nil
 	})
 	if err != nil || !told {

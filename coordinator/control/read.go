@@ -101,7 +101,7 @@ func (s *server) decisions(ctx context.Context, state *rollout.State, r rollout.
 	var all []rollout.Event
 	last := uint64(0)
 	err := s.Bus.Events(ctx, bus.Filter{Service: r.Service, Rollout: r.ID}, func(m bus.EventMsg) error {
-		if e, err := event.Decode(m.Data); err == nil {
+		if e, err := event.Decode(m.Data); err == nil && event.Of(e, r.ID) {
 			all = append(all, e)
 			last = e.Seq
 		}
@@ -111,7 +111,7 @@ func (s *server) decisions(ctx context.Context, state *rollout.State, r rollout.
 		s.Log.Info().Err(err).Str("rollout", r.ID).Msg("events not read for an explanation")
 	}
 	for _, e := range state.Outbox {
-		if e.Rollout == r.ID && e.Seq > last {
+		if event.Of(e, r.ID) && e.Seq > last {
 			all = append(all, e)
 		}
 	}

@@ -52,6 +52,10 @@ func Source(cluster string) string {
 	return sourcePrefix + cluster
 }
 
+// Of reports whether an event tells of that rollout. A trigger that a rollout
+// was in the way of names it, too, but is a matter of the service's.
+func Of(e rollout.Event, id string) bool { return e.Rollout == id && e.Phase != "" }
+
 // Encode renders an event. The same event and source give the same bytes on
 // every replica, so that whoever leads publishes the same.
 func Encode(source string, e rollout.Event) ([]byte, error) {

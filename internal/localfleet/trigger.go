@@ -67,8 +67,8 @@ func (f *follower) take(m bus.EventMsg) error {
 		}
 		f.name = e.Rollout
 	}
-	if f.name == "" || e.Rollout != f.name || e.Kind == rollout.KindRefused {
-		return nil // of another rollout, or of a trigger that met this one
+	if f.name == "" || !event.Of(e, f.name) {
+		return nil
 	}
 	f.events = append(f.events, e)
 	if f.saw != nil {

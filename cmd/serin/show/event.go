@@ -7,6 +7,7 @@ import (
 
 	"github.com/serin-rollouts/serin/internal/analysis"
 	"github.com/serin-rollouts/serin/internal/api"
+	"github.com/serin-rollouts/serin/internal/event"
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
@@ -14,15 +15,20 @@ import (
 //
 //	23:55:02 checkout-7 step 3/6  10% on 3 of 12 hosts  5xx 0.41% vs 0.39%
 func (o Options) Event(e rollout.Event) string {
-	subject := e.Rollout
-	if subject == "" {
-		subject = e.Service
-	}
-	line := o.clock(e.Wall) + " " + subject + " " + o.eventText(e)
+	line := o.clock(e.Wall) + " " + Subject(e) + " " + o.eventText(e)
 	if o.Wide {
 		line = fmt.Sprintf("%6d %s  by %s", e.Seq, line, e.By)
 	}
 	return line
+}
+
+// Subject names what an event is about: a rollout, or the service whose trigger
+// came to nothing.
+func Subject(e rollout.Event) string {
+	if event.Of(e, e.Rollout) {
+		return e.Rollout
+	}
+	return e.Service
 }
 
 // Status renders where a rollout stands as one line, without a time.
@@ -69,6 +75,8 @@ func (o Options) eventText(e rollout.Event) string {
 			text = "refused: " + text
 		}
 		return o.Palette.paint(red, text) + took(e)
+	case rollout.KindUnchanged:
+		return "nothing to do: " + firstLine(e.Text)
 	case rollout.KindPaused:
 		return o.Palette.paint(yellow, firstLine(e.Text)) + eventRates(e.Verdict)
 	default: // of this release or a later one

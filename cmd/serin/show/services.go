@@ -1,6 +1,7 @@
 package show
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strconv"
@@ -155,11 +156,10 @@ func step(r api.RolloutStatus) string {
 	return fmt.Sprintf("%d/%d", r.Step, r.Steps)
 }
 
+// why says why a rollout stands or has ended as it did or, where nothing has
+// come in its way, what it was started for.
 func why(r api.RolloutStatus) string {
-	if r.Text != "" {
-		return firstLine(r.Text)
-	}
-	return string(r.Cause)
+	return firstLine(cmp.Or(r.Text, string(r.Cause), r.Reason))
 }
 
 func versionOf(r *api.Revision) string {

@@ -58,14 +58,21 @@ func TestEventLines(t *testing.T) {
 	}{
 		"step": {stepped(), "22:13:24 checkout-7 step 3/6  10% on 3 of 12 hosts  5xx 0.40% vs 0.00%"},
 		"install": {
-			rollout.Event{Kind: rollout.KindStep, Rollout: "a-1", Step: 1, Steps: 1, Hosts: 2, Fleet: 2, Weight: 10_000},
+			rollout.Event{Kind: rollout.KindStep, Rollout: "a-1", Phase: rollout.Paused, Step: 1, Steps: 1, Hosts: 2, Fleet: 2, Weight: 10_000},
 			"00:00:00 a-1 step 1/1  on 2 of 2 hosts",
 		},
 		"refused": {rollout.Event{Kind: rollout.KindRefused, Service: "a", Text: "image: no\nsuch"}, "00:00:00 a refused: image: no"},
-		"paused":  {rollout.Event{Kind: rollout.KindPaused, Rollout: "a-1", Text: "paused at step 1 of 2"}, "00:00:00 a-1 paused at step 1 of 2"},
-		"unknown": {rollout.Event{Kind: "moonstruck", Rollout: "a-1", Text: "shines"}, "00:00:00 a-1 shines"},
+		"in the way": {
+			rollout.Event{Kind: rollout.KindRefused, Service: "a", Rollout: "a-1", Text: "a-1 is Paused"}, "00:00:00 a refused: a-1 is Paused",
+		},
+		"unchanged": {
+			rollout.Event{Kind: rollout.KindUnchanged, Service: "a", Rollout: "a-1", Text: "a-1 rolls it out already"},
+			"00:00:00 a nothing to do: a-1 rolls it out already",
+		},
+		"paused":  {rollout.Event{Kind: rollout.KindPaused, Rollout: "a-1", Phase: rollout.Paused, Text: "paused at step 1 of 2"}, "00:00:00 a-1 paused at step 1 of 2"},
+		"unknown": {rollout.Event{Kind: "moonstruck", Rollout: "a-1", Phase: rollout.Paused, Text: "shines"}, "00:00:00 a-1 shines"},
 		"no stable traffic": {
-			rollout.Event{Kind: rollout.KindPaused, Rollout: "a-1", Text: "p", Verdict: &analysis.Verdict{Canary: analysis.Counts{Requests: 3}}},
+			rollout.Event{Kind: rollout.KindPaused, Rollout: "a-1", Phase: rollout.Paused, Text: "p", Verdict: &analysis.Verdict{Canary: analysis.Counts{Requests: 3}}},
 			"00:00:00 a-1 p  5xx 0.00% vs no traffic",
 		},
 	} {
