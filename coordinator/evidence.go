@@ -3,7 +3,6 @@ package coordinator
 import (
 	"time"
 
-	"github.com/serin-rollouts/serin/coordinator/control"
 	"github.com/serin-rollouts/serin/internal/analysis"
 	"github.com/serin-rollouts/serin/internal/rollout"
 	"github.com/serin-rollouts/serin/internal/wire"
@@ -21,12 +20,12 @@ type watch struct {
 	hosts   map[string]rollout.HostEvidence
 	took    time.Duration // the leader's takeover
 
-	judge     *analysis.Judge // nil without a gate
+	panel     *analysis.Panel // nil where there is nothing to compare with
 	pool      *pool
 	pooledAt  time.Duration
 	instances map[string]int // canary instances by host, for the pool
 	verdict   analysis.Verdict
-	stale     bool // the judge has heard more since verdict
+	stale     bool // the panel has heard more since verdict
 
 	settled   map[string]bool // hosts of the wave in the current epoch
 	settledAt time.Duration
@@ -44,8 +43,8 @@ func newWatch(svc *rollout.Service, took, now time.Duration) *watch {
 	for k, name := range r.Hosts {
 		w.index[name] = k
 	}
-	if r.Spec.Gates.Errors != nil && !r.Install() {
-		w.judge = analysis.NewJudge(w.config(r))
+	if !r.Install() {
+		w.panel = analysis.NewPanel(r.Spec.Gates.Judging())
 		w.pool = newPool()
 	}
 	w.rollout, w.epoch = r, svc.Epoch
@@ -62,9 +61,9 @@ func (w *watch) sync(svc *rollout.Service, now time.Duration) {
 		w.epoch = svc.Epoch
 		w.settled = map[string]bool{}
 	}
-	if before.Parked && !svc.Active.Parked && w.judge != nil {
+	if before.Parked && !svc.Active.Parked && w.panel != nil {
 		// A person wants the canary tried once more: the old evidence has had its say.
-		w.judge = analysis.NewJudge(w.config(svc.Active))
+		w.panel = analysis.NewPanel(svc.Active.Spec.Gates.Judging())
 	}
 	if moved {
 		w.begin(now)
@@ -89,7 +88,7 @@ func (w *watch) hear(name string, h wire.ServiceHealth, now time.Duration) {
 // evidence returns the pooled view. Its map of hosts is the watch's own.
 func (w *watch) evidence(now time.Duration) rollout.ServiceEvidence {
 	if w.stale {
-		w.verdict, w.stale = w.judge.Verdict(now), false
+		w.verdict, w.stale = w.panel.Verdict(now), false
 	}
 	e := rollout.ServiceEvidence{
 		Hosts: w.hosts, SettledAt: w.settledAt, Verdict: w.verdict,
@@ -98,7 +97,7 @@ func (w *watch) evidence(now time.Duration) rollout.ServiceEvidence {
 	if w.rollout.Phase != rollout.RollingBack {
 		e.ZeroMillis = 0 // nothing was to be taken back
 	}
-	if w.judge != nil {
+	if w.panel != nil {
 		e.Baseline.Requests += w.verdict.Stable.Requests
 		e.Baseline.Errors += w.verdict.Stable.Errors
 	}
@@ -118,21 +117,21 @@ func evidenceOf(h wire.ServiceHealth) rollout.HostEvidence {
 func (w *watch) begin(now time.Duration) {
 	w.settled, w.settledAt = map[string]bool{}, -1
 	w.zeroed = map[string]bool{}
-	if w.judge == nil {
+	if w.panel == nil {
 		return
 	}
-	w.judge.Restart(now, w.config(w.rollout))
+	w.panel.Restart(now, step(w.rollout))
 	w.pool.restart()
 	w.stale = true
 }
 
-// config is the gate as the judge takes it, for the current step.
-func (w *watch) config(r *rollout.Rollout) analysis.Config {
-	c := control.ErrorsConfig(*r.Spec.Gates.Errors)
-	if r.Weight() == rollout.Full && r.Wave() == len(r.Hosts) {
-		c.Baseline = analysis.Counts{Requests: r.Baseline.Requests, Errors: r.Baseline.Errors}
+// step is what the panel needs to know of the current step: at its end stable
+// has no traffic left to compare with.
+func step(r *rollout.Rollout) analysis.Step {
+	if r.Weight() != rollout.Full || r.Wave() != len(r.Hosts) {
+		return analysis.Step{}
 	}
-	return c
+	return analysis.Step{Baseline: analysis.Counts{Requests: r.Baseline.Requests, Errors: r.Baseline.Errors}}
 }
 
 // noteSettled keeps the moment from which the step's hold counts. An approval
@@ -169,9 +168,9 @@ func (w *watch) noteZero(name string, k int, h wire.ServiceHealth, now time.Dura
 	}
 }
 
-// observe feeds the judge.
+// observe feeds the panel.
 func (w *watch) observe(name string, k int, h wire.ServiceHealth, now time.Duration) {
-	if w.judge == nil || !w.moving() {
+	if w.panel == nil || !w.moving() {
 		return
 	}
 	inWave := k < w.rollout.Wave()
@@ -180,7 +179,7 @@ func (w *watch) observe(name string, k int, h wire.ServiceHealth, now time.Durat
 	}
 	w.pool.add(name, k, inWave, h)
 	if !w.pooling() {
-		w.judge.Observe(analysis.Report{
+		w.panel.Observe(analysis.Report{
 			Host: name, Incarnation: h.Incarnation, At: now,
 			Canary: h.CanaryCounts, Stable: h.StableCounts, CanaryInstances: h.CanaryInstances,
 		})
@@ -200,7 +199,7 @@ func (w *watch) observe(name string, k int, h wire.ServiceHealth, now time.Durat
 	}
 	report := w.pool.report(total)
 	report.At = now
-	w.judge.Observe(report)
+	w.panel.Observe(report)
 	w.stale = true
 }
 

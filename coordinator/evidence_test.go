@@ -15,7 +15,7 @@ import (
 func atFirstStep(steps ...rollout.Step) *rollout.Service {
 	from := rollout.Revision{ID: "old"}
 	spec := rollout.Spec{Service: checkout, Steps: steps}
-	spec.Gates.Errors = &rollout.ErrorsGate{MaxIncrease: 100, Alpha: rollout.DefaultAlpha}
+	spec.Gates.Errors = &rollout.ErrorsGate{Conduct: rollout.Conduct{Name: "errors"}, MaxIncrease: 100}
 	return &rollout.Service{
 		Name: checkout, Epoch: 5, Stable: &from,
 		Active: &rollout.Rollout{

@@ -15,15 +15,6 @@ const (
 	perWindow = 20
 )
 
-// ErrorsConfig is the gate as the judge takes it.
-func ErrorsConfig(g rollout.ErrorsGate) analysis.Config {
-	c := analysis.Config{MaxIncrease: g.MaxIncrease, Alpha: g.Alpha, MinRequests: g.MinRequests}
-	if g.MaxIncrease == 0 {
-		c.MaxIncrease = analysis.NoIncrease
-	}
-	return c
-}
-
 // Private
 
 // forecast says how many canary requests each step of a plan takes: all the
@@ -39,7 +30,10 @@ func forecast(plan *api.Plan, spec rollout.Spec, svc *rollout.Service, v View) {
 	} else {
 		plan.Stable = &api.Counts{Requests: seen.Requests, Errors: seen.Errors}
 	}
-	needs := analysis.Plan(ErrorsConfig(*spec.Gates.Errors), seen, perWindow)
+	g := spec.Gates.Judging()
+	needs := analysis.Plan(analysis.Config{
+		MaxIncrease: g.Errors.MaxIncrease, Alpha: g.Shares()[g.Errors.Name], MinRequests: g.Errors.MinRequests,
+	}, seen, perWindow)
 	for i := range plan.Path {
 		if plan.Path[i].Weight > 0 {
 			plan.Path[i].Needs = needs

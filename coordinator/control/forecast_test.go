@@ -20,7 +20,7 @@ func TestForecastTellsWhatItRestsOn(t *testing.T) {
 			{Service: "search", Stable: stable, StableCounts: map[string]analysis.Counts{"b1": {Requests: 9999, Errors: 9999}}},
 		}}}
 	}
-	gated := rollout.Gates{Errors: &rollout.ErrorsGate{MaxIncrease: 50, MinRequests: 100, Alpha: 10_000}}
+	gated := rollout.Gates{Errors: &rollout.ErrorsGate{MaxIncrease: 50, MinRequests: 100}}
 	for name, c := range map[string]struct {
 		gates  rollout.Gates
 		past   []string

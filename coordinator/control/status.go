@@ -72,7 +72,7 @@ func rolloutStatus(s *rollout.State, r rollout.Rollout, v View) api.RolloutStatu
 	status.NeedsApproval = moving && step.Approve && !r.Approved
 	if e, ok := v.Evidence[r.Service]; ok {
 		status.Waiting = rollout.Waiting(s, r.Service, e, v.Now)
-		if moving && r.Spec.Gates.Errors != nil && !r.Install() {
+		if moving && r.Spec.Gates.Acting() && !r.Install() {
 			status.Verdict = verdict(e.Verdict)
 		}
 	}

@@ -158,7 +158,7 @@ func direct(spec rollout.Spec) rollout.Spec {
 // repeated request must not take that one back.
 func returning(svc *rollout.Service) bool {
 	r := svc.Active
-	if len(r.Spec.Steps) != 1 || r.Spec.Gates.Errors != nil || r.Install() {
+	if len(r.Spec.Steps) != 1 || r.Spec.Gates.Acting() || r.Install() {
 		return false
 	}
 	for _, old := range svc.History {

@@ -36,8 +36,8 @@ func BenchmarkObserve(b *testing.B) {
 	}
 }
 
-// BenchmarkVerdict costs one look at fleets of several sizes.
-func BenchmarkVerdict(b *testing.B) {
+// BenchmarkFinding costs one look at fleets of several sizes.
+func BenchmarkFinding(b *testing.B) {
 	for _, hosts := range []int{3, 100, 10_000} {
 		b.Run(fmt.Sprintf("hosts=%d", hosts), func(b *testing.B) {
 			w := world{
@@ -54,7 +54,7 @@ func BenchmarkVerdict(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				_ = j.Verdict(time.Minute)
+				_ = j.Finding(time.Minute)
 			}
 		})
 	}

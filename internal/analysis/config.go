@@ -24,6 +24,8 @@ type Config struct {
 	// Baseline holds frozen counts of stable, for hosts where no stable traffic runs beside
 	// canary. If it is zero the host's own stable traffic of earlier windows serves.
 	Baseline Counts
+	// Noun is what is counted as bad, for people; "5xx" if empty.
+	Noun string
 }
 
 func (c Config) withDefaults() Config {
@@ -39,6 +41,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Window <= 0 {
 		c.Window = 5 * time.Second
+	}
+	if c.Noun == "" {
+		c.Noun = "5xx"
 	}
 	return c
 }

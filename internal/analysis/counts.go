@@ -1,7 +1,5 @@
 package analysis
 
-import "time"
-
 // Counts are requests, and those of them that were answered with a server error.
 type Counts struct {
 	Requests int64 `json:"requests"`
@@ -29,24 +27,6 @@ func (c Counts) PPM() int64 {
 		return 0
 	}
 	return int64(float64(c.Errors)/float64(c.Requests)*1e6 + .5)
-}
-
-// Report is what one agent said about one service at one instant.
-type Report struct {
-	Host string
-	// Incarnation names a life of the agent's counters: it changes whenever they restart from
-	// zero, and an incarnation that has been replaced never returns. Counters that start anew
-	// with each epoch need the epoch in it.
-	Incarnation string
-	// At is the leader's monotonic time of arrival.
-	At time.Duration
-	// Canary is the sum over the canary instances, Stable the counts of each stable instance, by
-	// a name that is its own on the host. All are cumulative within the incarnation. An instance
-	// that is not in Stable has gone; it may come back, with higher counts or from zero.
-	Canary Counts
-	Stable map[string]Counts
-	// CanaryInstances is the number of canary instances that may get traffic.
-	CanaryInstances int
 }
 
 // mostCount keeps counters within what floating-point numbers hold exactly.

@@ -99,7 +99,7 @@ func TestHostOrder(t *testing.T) {
 				a.Restart(at, Config{MaxIncrease: 100})
 				b.Restart(at, Config{MaxIncrease: 100})
 			}
-			if d := cmp.Diff(a.Verdict(at), b.Verdict(at)); d != "" {
+			if d := cmp.Diff(a.Finding(at), b.Finding(at)); d != "" {
 				t.Fatalf("at %s:\n%s", at, d)
 			}
 		}
@@ -140,7 +140,7 @@ func TestCountsOnce(t *testing.T) {
 				}
 			}
 		}
-		v := j.Verdict(time.Hour)
+		v := j.Finding(time.Hour)
 		for _, c := range []Counts{v.Canary, v.Stable} {
 			if c.Requests < 0 || c.Errors < 0 || total.below(c) || c.Errors > c.Requests {
 				t.Fatalf("counted %+v of %+v", c, total)
@@ -165,7 +165,7 @@ func TestFailover(t *testing.T) {
 		first.Observe(r)
 		second.Observe(r)
 	}
-	a, b := first.Verdict(30*time.Second), second.Verdict(30*time.Second)
+	a, b := first.Finding(30*time.Second), second.Finding(30*time.Second)
 	if a.Outcome != Fail || b.Canary != a.Canary || b.Worse <= 0 || b.Worse > a.Worse {
 		t.Errorf("before %+v\nafter %+v", a, b)
 	}

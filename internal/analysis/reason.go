@@ -8,7 +8,7 @@ import (
 )
 
 // reason tells a verdict in one line for people: rates, allowance, and what follows.
-func (j *Judge) reason(v Verdict, s scores) string {
+func (j *Judge) reason(v Finding, s scores) string {
 	if v.Canary.Requests == 0 {
 		return "no canary requests counted yet"
 	}
@@ -23,8 +23,8 @@ func (j *Judge) reason(v Verdict, s scores) string {
 	return strings.Join(parts, "; ")
 }
 
-func (j *Judge) rates(v Verdict) string {
-	s := fmt.Sprintf("5xx %s on canary, ", share(v.Canary))
+func (j *Judge) rates(v Finding) string {
+	s := fmt.Sprintf("%s %s on canary, ", j.config.Noun, share(v.Canary))
 	switch {
 	case v.Stable.Requests > 0:
 		return s + share(v.Stable) + " on stable"
@@ -35,7 +35,7 @@ func (j *Judge) rates(v Verdict) string {
 	}
 }
 
-func (j *Judge) finding(v Verdict, s scores) string {
+func (j *Judge) finding(v Finding, s scores) string {
 	switch v.Outcome {
 	case Fail:
 		claim := "canary is beyond that: "

@@ -26,7 +26,7 @@ type world struct {
 // result of a run: when it was decided, and by how many canary requests.
 type result struct {
 	failed, passed int64 // canary requests served until then; 0: never
-	last           Verdict
+	last           Finding
 }
 
 const tick = 5 * time.Second
@@ -45,7 +45,7 @@ func (w world) run(seed uint64, stopAtPass bool) result {
 		for _, report := range f.reports(at) {
 			j.Observe(report)
 		}
-		r.last = j.Verdict(at)
+		r.last = j.Finding(at)
 		switch {
 		case r.last.Outcome == Fail:
 			r.failed = f.canary

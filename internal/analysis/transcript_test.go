@@ -69,7 +69,7 @@ func (s *stage) play(t *testing.T, d *datadriven.TestData) string {
 	case "report":
 		return s.report(t, d)
 	case "verdict":
-		return show(s.judge.Verdict(s.now))
+		return show(s.judge.Finding(s.now))
 	}
 	d.Fatalf(t, "unknown verb %s", d.Cmd)
 	return ""
@@ -146,11 +146,11 @@ func (s *stage) serve(t *testing.T, d *datadriven.TestData) string {
 			}
 		}
 		s.observe()
-		if v := s.judge.Verdict(s.now); v.Outcome != Wait {
+		if v := s.judge.Finding(s.now); v.Outcome != Wait {
 			break
 		}
 	}
-	return show(s.judge.Verdict(s.now))
+	return show(s.judge.Finding(s.now))
 }
 
 func (e exact) plus(o exact, parts int) exact {
@@ -172,7 +172,7 @@ func (s *stage) observe() {
 }
 
 // show writes a verdict for transcripts.
-func show(v Verdict) string {
+func show(v Finding) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s: %s\n", v.At, v.Outcome, v.Reason)
 	fmt.Fprintf(&b, "  worse %s, beyond %s (fail at %s); safe %s (pass at %s)\n",

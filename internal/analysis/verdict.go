@@ -48,9 +48,13 @@ func (o *Outcome) UnmarshalText(text []byte) error {
 	return fmt.Errorf("no outcome %q", text)
 }
 
-// Verdict is a judge's opinion at one moment. It holds integers and text only, so that it can
+// Finding is what one gate says at one moment. It holds integers and text only, so that it can
 // stand in a replicated log and in events.
-type Verdict struct {
+type Finding struct {
+	// Gate is the gate's name: "errors", "latency p99", or what the spec calls it.
+	Gate string `json:"gate,omitempty"`
+	// Observe: reported, never acted on.
+	Observe bool    `json:"observe,omitempty"`
 	Outcome Outcome `json:"outcome"`
 	// At is the time that the verdict was asked for, on the fleet's clock.
 	At time.Duration `json:"at_ns"`
@@ -89,11 +93,11 @@ type Verdict struct {
 // calmLimit is the evidence for a roll-back above which nothing passes: an e-value of 3.
 const calmLimit = 3
 
-// Verdict returns the judge's opinion at the leader's time now. It rests on closed windows only
+// Finding returns the judge's opinion at the leader's time now. It rests on closed windows only
 // and changes nothing; it costs time in proportion to the hosts.
-func (j *Judge) Verdict(now time.Duration) Verdict {
+func (j *Judge) Finding(now time.Duration) Finding {
 	s := j.scores()
-	v := Verdict{
+	v := Finding{
 		At:          now,
 		Canary:      j.step.canary,
 		Stable:      j.step.stable,

@@ -150,7 +150,7 @@ func TestRefused(t *testing.T) {
 	} {
 		j.Observe(r)
 	}
-	if v := j.Verdict(2); v.Refused != 5 || v.Hosts != 0 {
+	if v := j.Finding(2); v.Refused != 5 || v.Hosts != 0 {
 		t.Errorf("%+v", v)
 	}
 }

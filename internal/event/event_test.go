@@ -29,10 +29,14 @@ func examples() map[string]rollout.Event {
 			Phase: rollout.RolledBack, Cause: rollout.CauseGate, By: "serin", Text: "rolled back: 5xx <2.31%> & more",
 			Blame: []string{"web-01"}, Lost: []string{"web-09"}, ZeroMillis: 180,
 			Verdict: &analysis.Verdict{
-				Outcome: analysis.Fail, At: 94 * time.Second,
+				Outcome: analysis.Fail, At: 94 * time.Second, Gate: "errors", Reason: "5xx 2.31% on canary",
 				Canary: analysis.Counts{Requests: 2468, Errors: 57}, Stable: analysis.Counts{Requests: 24630, Errors: 101},
-				CanaryPPM: 23096, StablePPM: 4101, MaxIncrease: 50, Windows: 30, Hosts: 3, Odds: 5000, OddsLow: 2000, OddsHigh: 20000,
-				Worse: 9000, Beyond: 6000, FailLimit: 4605, Safe: -1, SafeLimit: 2996, Reason: "5xx 2.31% on canary",
+				Findings: []analysis.Finding{{
+					Gate: "errors", Outcome: analysis.Fail, At: 94 * time.Second,
+					Canary: analysis.Counts{Requests: 2468, Errors: 57}, Stable: analysis.Counts{Requests: 24630, Errors: 101},
+					CanaryPPM: 23096, StablePPM: 4101, MaxIncrease: 50, Windows: 30, Hosts: 3, Odds: 5000, OddsLow: 2000, OddsHigh: 20000,
+					Worse: 9000, Beyond: 6000, FailLimit: 4605, Safe: -1, SafeLimit: 2996, Reason: "5xx 2.31% on canary",
+				}},
 			},
 		},
 		"refused": {
@@ -102,6 +106,11 @@ func fill(v reflect.Value) {
 			fill(f)
 		case reflect.String:
 			f.SetString("text")
+		case reflect.Bool:
+			f.SetBool(true)
+		case reflect.Slice:
+			f.Set(reflect.MakeSlice(f.Type(), 1, 1))
+			fill(f.Index(0))
 		default:
 			f.SetInt(1)
 		}

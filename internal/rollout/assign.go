@@ -18,6 +18,8 @@ type Assignment struct {
 	// Prefetch names pinned images to have at hand before they are needed.
 	Prefetch      []string
 	OnControlLoss OnControlLoss
+	// Telemetry is what to gather for the gates while a rollout is in flight; nil: nothing.
+	Telemetry *Telemetry
 }
 
 // Wave is the broadcast form of where a service stands: enough for a host to

@@ -195,10 +195,10 @@ func (d *decision) firstFatal(hosts []string) (Why, bool) {
 	return Why{Cause: h.Cause, Hosts: bad, Text: h.Problem + " (on " + list(bad) + ")"}, true
 }
 
-// gated reports whether the errors gate has a say at the current step: an
-// install has nothing to compare with, and weight 0 has no traffic.
+// gated reports whether gates have a say at the current step: an install has
+// nothing to compare with, and weight 0 has no traffic.
 func (d *decision) gated() bool {
-	return d.r.Spec.Gates.Errors != nil && !d.r.Install() && d.r.Spec.Steps[d.r.Step].Weight > 0
+	return d.r.Spec.Gates.Acting() && !d.r.Install() && d.r.Spec.Steps[d.r.Step].Weight > 0
 }
 
 func (d *decision) verdict() *analysis.Verdict {

@@ -20,6 +20,7 @@ const (
 func (s Spec) WithDefaults() Spec {
 	s.Replicas = orElse(s.Replicas, 1)
 	s.Strategy = orElse(s.Strategy, Canary)
+	s.Pace = orElse(s.Pace, FixedPace)
 	s.OnFailure = orElse(s.OnFailure, RollBackOnFailure)
 	s.OnControlLoss = orElse(s.OnControlLoss, RevertOnLoss)
 	s.Deadline = orElse(s.Deadline, DefaultDeadline)
@@ -41,9 +42,11 @@ func (s Spec) WithDefaults() Spec {
 			s.Container.Health.Kind = HTTPHealth
 		}
 	}
+	s.Gates.Alpha = orElse(s.Gates.Alpha, DefaultAlpha)
+	s.Gates.OneHost = orElse(s.Gates.OneHost, FailForHost)
 	if g := s.Gates.Errors; g != nil {
 		filled := *g
-		filled.Alpha = orElse(filled.Alpha, DefaultAlpha)
+		filled.Name = errorsGate
 		filled.MinRequests = orElse(filled.MinRequests, DefaultMinRequests)
 		s.Gates.Errors = &filled
 	}

@@ -20,6 +20,9 @@ type Spec struct {
 	Frontend  Frontend  `json:"frontend"`
 	Container Container `json:"container"`
 	Strategy  Strategy  `json:"strategy"`
+	// Pace is who chooses the steps; Auto bounds the risk of AutoPace.
+	Pace      Pace      `json:"pace"`
+	Auto      *Auto     `json:"auto,omitempty"`
 	Steps     []Step    `json:"steps"`
 	Gates     Gates     `json:"gates"`
 	OnFailure OnFailure `json:"on_failure"`
@@ -130,18 +133,6 @@ const (
 	TCPHealth    HealthKind = "tcp"
 	DockerHealth HealthKind = "docker"
 )
-
-// Gates are the conditions on evidence.
-type Gates struct {
-	Errors *ErrorsGate `json:"errors,omitempty"`
-}
-
-// ErrorsGate compares the canary's error rate with stable's.
-type ErrorsGate struct {
-	MaxIncrease int   `json:"max_increase"` // basis points over stable
-	MinRequests int64 `json:"min_requests"` // canary requests before a pass
-	Alpha       int   `json:"alpha"`        // parts per million: bound on a false rollback
-}
 
 // Step is a point on the path: this many hosts, this share of their traffic.
 type Step struct {

@@ -254,6 +254,9 @@ func (h HostCount) lessThan(other HostCount) bool {
 }
 
 func (s Spec) validateGates() *Problem {
+	if a := s.Gates.Alpha; a < 1 || a > 500_000 {
+		return problem("gates.alpha", "is %d parts per million; use 0.0001%% to 50%%", a)
+	}
 	g := s.Gates.Errors
 	switch {
 	case g == nil:
@@ -262,8 +265,6 @@ func (s Spec) validateGates() *Problem {
 		return problem("gates.errors.max_increase", "is %s; use 0%% to 100%% points", Percent(g.MaxIncrease))
 	case g.MinRequests < 0:
 		return problem("gates.errors.min_requests", "is negative")
-	case g.Alpha < 1 || g.Alpha > 500_000:
-		return problem("gates.errors.alpha", "is %d parts per million; use 0.0001%% to 50%%", g.Alpha)
 	}
 	return nil
 }

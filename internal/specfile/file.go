@@ -58,6 +58,7 @@ type step struct {
 }
 
 type gates struct {
+	Alpha  *percent    `yaml:"alpha"`
 	Errors *errorsGate `yaml:"errors"`
 }
 
@@ -66,7 +67,6 @@ type errorsGate struct {
 	off         bool
 	MaxIncrease *percent `yaml:"max_increase"`
 	MinRequests int64    `yaml:"min_requests"`
-	Alpha       *percent `yaml:"alpha"`
 }
 
 // UnmarshalYAML reads the mapping or the word off.
@@ -129,15 +129,17 @@ func (g gates) domain() rollout.Gates {
 	if e == nil {
 		e = &errorsGate{}
 	}
+	all := rollout.Gates{}
+	if g.Alpha != nil {
+		all.Alpha = int(*g.Alpha)
+	}
 	if e.off {
-		return rollout.Gates{}
+		return all
 	}
 	gate := &rollout.ErrorsGate{MaxIncrease: rollout.DefaultMaxIncrease, MinRequests: e.MinRequests}
 	if e.MaxIncrease != nil {
 		gate.MaxIncrease = e.MaxIncrease.basisPoints()
 	}
-	if e.Alpha != nil {
-		gate.Alpha = int(*e.Alpha)
-	}
-	return rollout.Gates{Errors: gate}
+	all.Errors = gate
+	return all
 }

@@ -47,10 +47,30 @@ type ServiceHealth struct {
 	CanaryInstances int
 	StableCounts    map[string]analysis.Counts // by instance
 
+	// Latencies, Signals, Usage and Readings are what the rollout's gates want to
+	// know; what is left out holds on as the last report of the incarnation said.
+	Latencies []analysis.Latency
+	Signals   map[string]analysis.Signal // by gate
+	Usage     []analysis.Usage
+	Readings  []Reading
+
 	CanaryLatency, StableLatency Latency
 	// LatencyProblem says why a latency that was sent is not there: it was
 	// refused, the rest of the report was not. It does not travel.
 	LatencyProblem string
+}
+
+// Reading is what the containers of a host say of themselves: a variable of a
+// gate's condition, by track.
+type Reading struct {
+	Gate, Variable string
+	Canary, Stable Spread
+}
+
+// Spread is how a reading is spread over a track's containers.
+type Spread struct {
+	Containers    int // that gave one
+	Sum, Min, Max float64
 }
 
 // Latency is how long a track's answers took, in the incarnation of its counts.

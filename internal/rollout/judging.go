@@ -1,0 +1,103 @@
+package rollout
+
+import (
+	"slices"
+
+	"github.com/serin-rollouts/serin/internal/analysis"
+)
+
+// errorsGate is the name of the gate on server errors.
+const errorsGate = "errors"
+
+// Judging returns the gates as the analysis takes them. Errors are always counted: without an
+// errors gate they are observed.
+func (g Gates) Judging() analysis.Gates {
+	j := analysis.Gates{Alpha: g.Alpha, Errors: analysis.RateGate{Conduct: analysis.Conduct{Name: errorsGate, Observe: true}}}
+	if e := g.Errors; e != nil {
+		j.Errors = analysis.RateGate{Conduct: e.judging(), MaxIncrease: increase(e.MaxIncrease), MinRequests: e.MinRequests}
+	}
+	for _, l := range g.Latency {
+		j.Latency = append(j.Latency, analysis.LatencyGate{
+			Conduct: l.judging(), Quantile: l.Quantile, MaxIncrease: increase(l.MaxIncrease),
+			MinRequests: l.MinRequests, Route: l.Route,
+		})
+	}
+	if s := g.Saturation; s != nil {
+		j.Usage = &analysis.UsageGate{
+			Conduct: s.judging(), MaxMemory: s.MaxMemory, MaxThrottled: increase(s.MaxThrottled), MaxRestarts: s.MaxRestarts,
+		}
+	}
+	j.Rates, j.Conditions = g.rates(), g.conditions()
+	return j
+}
+
+// Acting reports whether any gate decides anything.
+func (g Gates) Acting() bool {
+	j := g.Judging()
+	conducts := append([]analysis.Conduct{j.Errors.Conduct}, j.Conditions...)
+	for _, l := range j.Latency {
+		conducts = append(conducts, l.Conduct)
+	}
+	for _, r := range j.Rates {
+		conducts = append(conducts, r.Conduct)
+	}
+	if j.Usage != nil {
+		conducts = append(conducts, j.Usage.Conduct)
+	}
+	return slices.ContainsFunc(conducts, func(c analysis.Conduct) bool { return !c.Observe })
+}
+
+// Private
+
+// rates are the gates that count bad events among all.
+func (g Gates) rates() []analysis.RateGate {
+	var rates []analysis.RateGate
+	add := func(c Conduct, most int, least int64, noun string) {
+		rates = append(rates, analysis.RateGate{Conduct: c.judging(), MaxIncrease: increase(most), MinRequests: least, Noun: noun})
+	}
+	for _, m := range g.Metrics {
+		if m.Bad != "" {
+			add(m.Conduct, m.MaxIncrease, m.MinRequests, m.Bad)
+		}
+	}
+	for _, c := range g.Checks {
+		if c.Path != "" {
+			add(c.Conduct, c.MaxIncrease, c.MinChecks, "bad answers of "+c.Path)
+		}
+	}
+	for _, f := range g.Feedback {
+		add(f.Conduct, f.MaxIncrease, f.MinRequests, "bad feedback")
+	}
+	return rates
+}
+
+// conditions are the gates that a condition decides.
+func (g Gates) conditions() []analysis.Conduct {
+	var all []analysis.Conduct
+	for _, m := range g.Metrics {
+		if m.Bad == "" {
+			all = append(all, m.judging())
+		}
+	}
+	for _, p := range g.Prometheus {
+		all = append(all, p.judging())
+	}
+	for _, c := range g.Checks {
+		if c.Path == "" {
+			all = append(all, c.judging())
+		}
+	}
+	return all
+}
+
+func (c Conduct) judging() analysis.Conduct {
+	return analysis.Conduct{Name: c.Name, Observe: c.Observe, Optional: c.Optional, OnSilence: analysis.OnSilence(c.OnSilence)}
+}
+
+// increase renders an allowance as the analysis takes it, for which 0 means the default.
+func increase(basisPoints int) int {
+	if basisPoints == 0 {
+		return analysis.NoIncrease
+	}
+	return basisPoints
+}
