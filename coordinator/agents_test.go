@@ -44,6 +44,7 @@ type fakeAgent struct {
 	waves    []rollout.Wave
 	raisedBy []string // leaders whose word raised something
 	mute     bool
+	deaf     bool // answers no questions
 	// logs has it report latencies, every other time: the canary's 182 ms,
 	// stable's 180 ms.
 	logs bool
@@ -227,6 +228,12 @@ func (a *fakeAgent) hurry() {
 }
 
 func (a *fakeAgent) resolve(m bus.Msg) {
+	a.mu.Lock()
+	deaf := a.deaf
+	a.mu.Unlock()
+	if deaf {
+		return
+	}
 	request, err := wire.DecodeResolve(m.Data)
 	if err != nil {
 		panic(err)

@@ -6,23 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/serin-rollouts/serin/internal/api"
-	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/rollout"
 	"github.com/serin-rollouts/serin/internal/specfile"
-	"github.com/serin-rollouts/serin/internal/wire"
 )
 
 const (
-	resolveTimeout = 15 * time.Second
-	resolveHosts   = 3
-	resolveAtOnce  = 32 // hosts that are asked for a local image
 	mostLooks      = 2  // at a fleet that returns, before what is there has to do
 	longestService = 50 // a rollout's id, which is longer, has to fit into a subject
 )
@@ -37,7 +28,8 @@ type prepared struct {
 }
 
 // prepare makes a spec, hosts and a revision out of a trigger. The refusal says
-// what is wrong with it; the error that it is not known.
+// what is wrong with it; the error that it is not known: a *silence if no agent
+// answered.
 func (l *leader) prepare(ctx context.Context, service string, t api.Trigger) (prepared, *rollout.Refusal, error) {
 	svc := l.ledger.State().Services[service]
 	p := prepared{service: svc}
@@ -130,7 +122,14 @@ func parseSpec(t api.Trigger) (rollout.Spec, *rollout.Refusal) {
 		if wrong.Source != "" {
 			message += "\n" + wrong.Source
 		}
-		return spec, invalid(wrong.Field, message)
+		field := wrong.Field
+		if field == "" {
+			field = specfile.FieldAt(text, wrong.Line, wrong.Column)
+		}
+		if field == "" {
+			field = "spec" // as a whole
+		}
+		return spec, invalid(field, message)
 	}
 	return spec, invalid("spec", err.Error())
 }
@@ -188,92 +187,6 @@ func (l *leader) choose(ctx context.Context, selector rollout.Selector) ([]strin
 		}
 		pause(ctx, wait)
 	}
-}
-
-// resolve asks hosts what the image stands for, so that all of them run the
-// same bytes. An image that no registry knows has to be on every host
-// beforehand, the same one. The refusal carries the agents' own words.
-func (l *leader) resolve(ctx context.Context, image string, hosts []string) (string, *rollout.Refusal, error) {
-	request, err := wire.EncodeResolve(wire.Resolve{Image: image})
-	if err != nil {
-		return "", nil, err
-	}
-	bounded, stop := context.WithTimeout(ctx, resolveTimeout)
-	defer stop()
-	some := hosts[:min(len(hosts), resolveHosts)]
-	message := ""
-	for i, name := range some {
-		found, err := l.resolveOn(bounded, name, request, len(some)-i)
-		switch {
-		case err == nil && found.Local:
-			refusal := l.everywhere(bounded, found.Image, name, request, hosts)
-			return found.Image, refusal, ctx.Err()
-		case err == nil:
-			return found.Image, nil, nil
-		case ctx.Err() != nil:
-			return "", nil, ctx.Err()
-		}
-		message = name + ": " + err.Error()
-	}
-	return "", &rollout.Refusal{Code: rollout.CodeImage, Field: "image", Message: message}, nil
-}
-
-// everywhere refuses a local image that some host has not, or has another by
-// that name.
-func (l *leader) everywhere(ctx context.Context, pinned, first string, request []byte, hosts []string) *rollout.Refusal {
-	var group errgroup.Group
-	group.SetLimit(resolveAtOnce)
-	wrong := make([]string, len(hosts))
-	for i, name := range hosts {
-		group.Go(func() error {
-			found, err := l.resolveOn(ctx, name, request, 1)
-			switch {
-			case err != nil:
-				wrong[i] = name + " (" + err.Error() + ")"
-			case found.Image != pinned:
-				wrong[i] = name + " (has another one)"
-			}
-			return nil
-		})
-	}
-	_ = group.Wait() // its members report in wrong
-	wrong = slices.DeleteFunc(wrong, func(s string) bool { return s == "" })
-	if len(wrong) == 0 {
-		return nil
-	}
-	return &rollout.Refusal{
-		Code: rollout.CodeImage, Field: "image",
-		Message: fmt.Sprintf("no registry knows it, so every host must have the image of %s (%s) already; not so: %s: "+
-			"push it to a registry, or `docker load` it there", first, pinned, strings.Join(wrong, ", ")),
-	}
-}
-
-// resolveOn asks one host, which may take its share of what is left of the
-// time.
-func (l *leader) resolveOn(ctx context.Context, name string, request []byte, left int) (wire.Resolved, error) {
-	token, err := bus.HostToken(name)
-	if err != nil {
-		return wire.Resolved{}, err
-	}
-	if end, ok := ctx.Deadline(); ok {
-		var stop context.CancelFunc
-		ctx, stop = context.WithTimeout(ctx, time.Until(end)/time.Duration(left))
-		defer stop()
-	}
-	m, err := l.bus.Request(ctx, bus.ResolveSubject(token), request)
-	if err != nil {
-		return wire.Resolved{}, fmt.Errorf("the agent does not answer: %w", err)
-	}
-	answer, err := wire.DecodeResolved(m.Data)
-	switch {
-	case err != nil:
-		return wire.Resolved{}, err
-	case answer.Error != "":
-		return wire.Resolved{}, errors.New(answer.Error)
-	case answer.Image == "":
-		return wire.Resolved{}, errors.New("the agent named no image")
-	}
-	return answer, nil
 }
 
 // sameSpec compares specs but for the name of the image: the revision says

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -22,6 +23,11 @@ const (
 	claimWithin    = 2 * time.Second  // of an outcome by the request that it belongs to
 	maxRequests    = 256              // that are being worked on
 	longestRefusal = 2 << 10          // bytes of text in the log
+	// silentFor is how long a trigger is tried again while no agent answers.
+	silentFor = 5 * time.Minute
+	// noService stands in the record and the event of a trigger on a subject
+	// that names none.
+	noService = "_invalid"
 )
 
 // errUndecided means that it is not known what became of a trigger. It is in
@@ -47,6 +53,7 @@ type intake struct {
 	jobs    map[string]*job
 	waiters map[string][]chan api.Reply
 	claims  map[string]claim
+	silent  map[string]time.Duration // triggers that no agent answered: since when
 }
 
 // job is a trigger that is being worked on, for all who ask about it.
@@ -66,6 +73,7 @@ func newIntake(l *leader) *intake {
 	in := &intake{
 		leader: l, slots: make(chan struct{}, maxRequests),
 		jobs: map[string]*job{}, waiters: map[string][]chan api.Reply{}, claims: map[string]claim{},
+		silent: map[string]time.Duration{},
 	}
 	for i := range in.serving {
 		in.serving[i] = make(chan struct{}, 1)
@@ -98,6 +106,9 @@ func (in *intake) request(ctx context.Context, m bus.Msg) {
 	in.leader.spawn(ctx, func(ctx context.Context) {
 		defer func() { <-in.slots }()
 		reply, err := in.answer(ctx, m)
+		if quiet, ok := errors.AsType[*silence](err); ok {
+			reply, err = notYet(quiet), nil
+		}
 		if err != nil {
 			in.leader.log.Info().Err(err).Str("subject", m.Subject).Msg("trigger not decided here")
 			return
@@ -116,11 +127,8 @@ func (in *intake) request(ctx context.Context, m bus.Msg) {
 }
 
 func (in *intake) answer(ctx context.Context, m bus.Msg) (api.Reply, error) {
-	service, err := bus.ParseTrigger(m.Subject)
-	if err != nil {
-		return told(invalid("service", err.Error()))
-	}
-	t, problem := api.ParseTrigger(m.Data)
+	service, wrong := bus.ParseTrigger(m.Subject)
+	service, t, problem := parse(service, wrong, m.Data)
 	id := t.ID
 	if id == "" {
 		id = m.Header.Get(msgID)
@@ -128,6 +136,8 @@ func (in *intake) answer(ctx context.Context, m bus.Msg) (api.Reply, error) {
 	switch {
 	case id == "" && m.Reply == "":
 		return api.Reply{}, nil // its copy is all there is
+	case id == "" && problem != nil && service == noService:
+		return api.Refused(problem.Refused()), nil // its copy makes the event
 	case id == "":
 		return in.awaitCopy(ctx, contentHash(service, m.Data))
 	}
@@ -139,19 +149,32 @@ const msgID = "Nats-Msg-Id"
 
 // stored takes one trigger from the stream. Its error leaves it there.
 func (in *intake) stored(ctx, handling context.Context, m bus.Trigger) error {
-	t, problem := api.ParseTrigger(m.Data)
-	key := keyOfPlace(m)
+	service, t, problem := parse(m.Service, m.Wrong, m.Data)
+	key, named := keyOfPlace(m), t.ID != "" || m.ID != ""
 	switch {
 	case t.ID != "":
-		key = keyOfID(m.Service, t.ID)
+		key = keyOfID(service, t.ID)
 	case m.ID != "":
-		key = keyOfID(m.Service, m.ID)
+		key = keyOfID(service, m.ID)
 	}
-	reply, err := in.take(ctx, handling, key, m.Service, t, problem)
-	if err == nil && t.ID == "" && m.ID == "" {
-		in.hand(contentHash(m.Service, m.Data), reply)
+	reply, err := in.take(ctx, handling, key, service, t, problem)
+	hash := contentHash(service, m.Data)
+	if quiet, ok := errors.AsType[*silence](err); ok && !named {
+		in.tell(hash, notYet(quiet))
+	}
+	if err == nil && !named {
+		in.hand(hash, reply)
 	}
 	return err
+}
+
+// parse reads a trigger, that for no possible service too.
+func parse(service string, wrong error, data []byte) (string, api.Trigger, *rollout.Problem) {
+	t, problem := api.ParseTrigger(data)
+	if wrong != nil {
+		return noService, t, &rollout.Problem{Field: "service", Message: wrong.Error()}
+	}
+	return service, t, problem
 }
 
 // take returns what became of a trigger, and makes something become of it if
@@ -215,6 +238,9 @@ func (in *intake) decide(ctx context.Context, key, service string, t api.Trigger
 		return replyOf(rollout.Result{Repeat: true, Rollout: known.Rollout, Refused: known.Refusal}), nil
 	}
 	command, err := in.command(ctx, key, service, t, problem)
+	if refusal := in.outwait(key, err); refusal != nil {
+		command, err = record(key, service, refusal), nil
+	}
 	if err != nil {
 		return api.Reply{}, fmt.Errorf("%w: %w", errUndecided, err)
 	}
@@ -239,7 +265,7 @@ func (in *intake) decide(ctx context.Context, key, service string, t api.Trigger
 // command makes a submission of a trigger, or the record of its refusal.
 func (in *intake) command(ctx context.Context, key, service string, t api.Trigger, problem *rollout.Problem) (rollout.Command, error) {
 	if problem != nil {
-		return record(key, service, problem.Refused())
+		return record(key, service, problem.Refused()), nil
 	}
 	p, refusal, err := in.leader.prepare(ctx, service, t)
 	if err != nil {
@@ -249,7 +275,7 @@ func (in *intake) command(ctx context.Context, key, service string, t api.Trigge
 		refusal = p.unchanged()
 	}
 	if refusal != nil {
-		return record(key, service, refusal)
+		return record(key, service, refusal), nil
 	}
 	return rollout.Submit{
 		Key: key, Spec: p.spec, To: p.to, Hosts: p.hosts, By: t.By, Reason: t.Reason, Replace: t.Replace,
@@ -257,87 +283,47 @@ func (in *intake) command(ctx context.Context, key, service string, t api.Trigge
 }
 
 // record makes the record of a refusal.
-func record(key, service string, r *rollout.Refusal) (rollout.Command, error) {
+func record(key, service string, r *rollout.Refusal) rollout.Refuse {
 	cut := *r
 	if len(cut.Message) > longestRefusal {
 		cut.Message = strings.ToValidUTF8(cut.Message[:longestRefusal], "") + "..."
 	}
-	return rollout.Refuse{Key: key, Service: service, Refusal: cut}, nil
+	return rollout.Refuse{Key: key, Service: service, Refusal: cut}
 }
 
-// told is a refusal that needs no record: there is no service to record it of.
-func told(r *rollout.Refusal) (api.Reply, error) { return api.Refused(r), nil }
+// outwait returns the refusal of a trigger that no agent has answered for long
+// enough, if err says that none has; else nil.
+func (in *intake) outwait(key string, err error) *rollout.Refusal {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	now := in.leader.clock.now()
+	maps.DeleteFunc(in.silent, func(_ string, since time.Duration) bool { return now-since > 2*silentFor })
+	quiet, ok := errors.AsType[*silence](err)
+	since, known := in.silent[key]
+	switch {
+	case !ok:
+		delete(in.silent, key)
+	case !known:
+		in.silent[key] = now
+	case now-since >= silentFor:
+		delete(in.silent, key)
+		return &rollout.Refusal{
+			Code: rollout.CodeImage, Field: "image",
+			Message: fmt.Sprintf("%v, for %s; trigger again when one does", quiet, silentFor),
+		}
+	}
+	return nil
+}
+
+// notYet tells a requester that it is not decided what becomes of a trigger.
+func notYet(quiet *silence) api.Reply {
+	return api.Reply{Code: rollout.CodeBusy, Field: "image", Message: fmt.Sprintf(
+		"%v; nothing has been started so far: repeat the trigger with an id. Its copy in the stream is tried again for %s", quiet, silentFor)}
+}
 
 func replyOf(result rollout.Result) api.Reply {
 	if result.Refused != nil {
 		return api.Refused(result.Refused)
 	}
 	return api.Reply{OK: true, Rollout: result.Rollout, Unchanged: result.Repeat}
-}
-
-// awaitCopy waits for what becomes of the stored copy of a request.
-func (in *intake) awaitCopy(ctx context.Context, hash string) (api.Reply, error) {
-	in.mu.Lock()
-	if c, ok := in.claims[hash]; ok {
-		delete(in.claims, hash)
-		if in.leader.clock.now()-c.at < claimWithin {
-			in.mu.Unlock()
-			return c.reply, nil
-		}
-	}
-	waiter := make(chan api.Reply, 1)
-	in.waiters[hash] = append(in.waiters[hash], waiter)
-	in.mu.Unlock()
-	timer := time.NewTimer(answerTimeout)
-	defer timer.Stop()
-	select {
-	case reply := <-waiter:
-		return reply, nil
-	case <-ctx.Done():
-		return api.Reply{}, errUndecided
-	case <-timer.C:
-		in.leave(hash, waiter)
-		return api.Reply{Code: rollout.CodeBusy, Message: "the trigger is stored and will be carried out, " +
-			"but the stream does not hand it out now; a trigger with an id does not wait for that"}, nil
-	}
-}
-
-// hand gives an outcome to the request that has waited longest for one of that
-// content, or keeps it for a moment for one that is about to come up.
-func (in *intake) hand(hash string, reply api.Reply) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	now := in.leader.clock.now()
-	for h, c := range in.claims {
-		if now-c.at >= claimWithin {
-			delete(in.claims, h)
-		}
-	}
-	waiting := in.waiters[hash]
-	if len(waiting) == 0 {
-		in.claims[hash] = claim{at: now, reply: reply}
-		return
-	}
-	waiting[0] <- reply
-	in.drop(hash, waiting[0])
-}
-
-func (in *intake) leave(hash string, waiter chan api.Reply) {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	in.drop(hash, waiter)
-}
-
-func (in *intake) drop(hash string, waiter chan api.Reply) {
-	var left []chan api.Reply
-	for _, w := range in.waiters[hash] {
-		if w != waiter {
-			left = append(left, w)
-		}
-	}
-	if len(left) == 0 {
-		delete(in.waiters, hash)
-		return
-	}
-	in.waiters[hash] = left
 }

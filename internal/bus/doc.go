@@ -10,7 +10,7 @@
 //
 // Three streams keep what has to be kept:
 //
-//	SERIN_TRIGGERS  trigger.*  the letter box: a trigger waits here until a leader has taken it
+//	SERIN_TRIGGERS  trigger.>  the letter box: a trigger waits here until a leader has taken it
 //	SERIN_EVENTS    event.>    the journal that observers read, written by the outbox
 //	SERIN_STATE     state.*    the last state of each service
 //

@@ -88,7 +88,7 @@ func streamConfigs(replicas int) []jetstream.StreamConfig {
 			MaxAge:      triggersMaxAge,
 			MaxMsgs:     triggersMaxMessages,
 			MaxBytes:    triggersMaxBytes,
-			MaxMsgSize:  streamMaxMessage,
+			MaxMsgSize:  -1, // what is too large is stored, so that it can be refused aloud,
 			Discard:     jetstream.DiscardOld,
 		},
 		{

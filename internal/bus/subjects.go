@@ -18,8 +18,9 @@ const (
 	// BeatSubject carries the leader's sign of life to every agent.
 	BeatSubject = Prefix + "beat"
 
-	// AllTriggers matches the triggers of all services.
-	AllTriggers = Prefix + "trigger.*"
+	// AllTriggers matches the triggers of all services, and those for names that
+	// no service can have, such as one with a dot: they are refused, not ignored.
+	AllTriggers = Prefix + "trigger.>"
 	// AllCommands matches the operators' commands of all services.
 	AllCommands = Prefix + "cmd.*.*"
 	// AllGets matches every read of the operators.

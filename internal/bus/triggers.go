@@ -24,7 +24,10 @@ const (
 
 // Trigger is a stored announcement of a new version.
 type Trigger struct {
+	// Service is what the subject names; empty if Wrong says why no service can
+	// be called so. Whoever published it is to hear of that too.
 	Service string
+	Wrong   error
 	// ID is the sender's Nats-Msg-Id; empty if it set none.
 	ID   string
 	Data []byte
@@ -117,14 +120,10 @@ func (c *Conn) handleTrigger(ctx context.Context, msg jetstream.Msg, f func(cont
 		log.Error().Err(err).Msg("trigger without metadata, left alone")
 		return
 	}
-	service, err := ParseTrigger(msg.Subject())
-	if err != nil {
-		log.Warn().Err(err).Msg("trigger for a name that no service has, thrown away")
-		c.settleTrigger(msg.Term())
-		return
-	}
+	service, wrong := ParseTrigger(msg.Subject())
 	t := Trigger{
 		Service:     service,
+		Wrong:       wrong,
 		ID:          msg.Headers().Get(jetstream.MsgIDHeader),
 		Data:        msg.Data(),
 		At:          meta.Timestamp,

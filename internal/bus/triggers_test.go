@@ -78,17 +78,26 @@ func TestTriggerOfOneIDIsDeliveredOnce(t *testing.T) {
 	stop()
 }
 
-func TestTriggerOfAnImpossibleServiceIsThrownAway(t *testing.T) {
+// A trigger that cannot be carried out is handed over all the same: somebody has
+// to say so.
+func TestABadTriggerIsHandedOver(t *testing.T) {
 	s := bustest.Start(t)
 	c := bustest.Connect(t, s)
-	for _, service := range []string{"Checkout", "checkout"} {
-		if err := c.Publish(bus.TriggerSubject(service), nil); err != nil {
+	large := make([]byte, 900<<10)
+	for subject, data := range map[string][]byte{"Bad%20Name": nil, "shop.checkout": nil, "checkout": large} {
+		if err := c.Publish(bus.TriggerSubject(subject), data); err != nil {
 			t.Fatal(err)
 		}
 	}
 	got, stop := consume(t, c, take)
-	if tr := receive(t, got); tr.Service != "checkout" {
-		t.Errorf("got %+v", tr)
+	for range 3 {
+		tr := receive(t, got)
+		switch {
+		case tr.Service == "checkout" && tr.Wrong == nil && len(tr.Data) == len(large):
+		case tr.Service == "" && errors.Is(tr.Wrong, bus.ErrToken), tr.Service == "" && errors.Is(tr.Wrong, bus.ErrSubject):
+		default:
+			t.Errorf("got %q with %d bytes, wrong %v", tr.Service, len(tr.Data), tr.Wrong)
+		}
 	}
 	stop()
 }
