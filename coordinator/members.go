@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -71,6 +72,15 @@ func (m members) Remove(ctx context.Context, id string) error {
 
 // Transfer implements control.Cluster.
 func (m members) Transfer(ctx context.Context, id string) error {
+	if id == "" {
+		c, err := m.Cluster()
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(c.Members, func(x replica.Member) bool { return x.Voter && x.ID != c.ID }) {
+			return fmt.Errorf("%w: there is no other replica to lead", control.ErrImpossible)
+		}
+	}
 	return hard(outliving(ctx, groupTimeout, func(ctx context.Context) error { return m.Replica.Transfer(ctx, id) }))
 }
 

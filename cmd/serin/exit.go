@@ -132,6 +132,9 @@ func codeOfRefusal(code rollout.Code) int {
 func nextStep(r *rollout.Refusal) string {
 	switch r.Code {
 	case rollout.CodeConflict:
+		if r.Rollout == "" { // with the replicas as they are
+			return "next: `serin cluster status`"
+		}
 		return fmt.Sprintf("next: `serin watch %s`, `serin abort %s`, or start with --replace", r.Rollout, r.Rollout)
 	case rollout.CodeStale:
 		return "next: `serin status`, and decide anew"

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -145,6 +146,15 @@ func TestChangesKeepSecrets(t *testing.T) {
 	to.Container = rollout.Container{Port: 81, Env: map[string]string{"KEY": "new", "SAME": "x"}, StopGrace: time.Second}
 	want := []string{"image: a@1 -> a@2", "container.env.KEY changes", "container.port changes", "container.stop_grace changes"}
 	if diff := cmp.Diff(want, changes(from, to)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestWhatTheGroupCannotDoIsAConflict(t *testing.T) {
+	s := &server{}
+	r := s.cannot(api.Member{}, fmt.Errorf("%w: there is no other replica to lead", ErrImpossible))
+	want := &rollout.Refusal{Code: rollout.CodeConflict, Message: "not possible: there is no other replica to lead"}
+	if diff := cmp.Diff(want, r); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -75,7 +75,7 @@ func (s *server) cannot(m api.Member, err error) *rollout.Refusal {
 		r.Field = "id"
 		return r
 	case errors.Is(err, ErrImpossible):
-		return refusal(rollout.CodePhase, "", "%v", err)
+		return refusal(rollout.CodeConflict, "", "%v", err)
 	default:
 		return refusal(rollout.CodeBusy, "", "%v", err)
 	}

@@ -112,8 +112,8 @@ func (o Options) Cluster(out io.Writer, c api.ClusterStatus) error {
 	if err := t.end(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(out, "\nterm %d, entry %d applied, %d events (%d not yet on the stream), %d hosts live\n",
-		c.Term, c.Applied, c.Events, c.Outbox, c.Hosts)
+	_, err := fmt.Fprintf(out, "\nterm %d, entry %d applied, %d events, %d hosts live\n%s",
+		c.Term, c.Applied, c.Events, c.Hosts, unpublished(c.Outbox))
 	if err != nil {
 		return fmt.Errorf("write cluster: %w", err)
 	}
@@ -121,6 +121,17 @@ func (o Options) Cluster(out io.Writer, c api.ClusterStatus) error {
 }
 
 // Private
+
+// unpublished tells of events that observers do not see yet; empty without any.
+func unpublished(n int) string {
+	switch n {
+	case 0:
+		return ""
+	case 1:
+		return "1 event waits to be published\n"
+	}
+	return fmt.Sprintf("%d events wait to be published\n", n)
+}
 
 // rolloutCells are ROLLOUT, STATE, TO, STEP, TRAFFIC and WAITING.
 func (o Options) rolloutCells(r *api.RolloutStatus) []string {
@@ -146,8 +157,11 @@ func slowestOf(r *api.RolloutStatus) string {
 	return slowest(r.Latency)
 }
 
-// waitsForYou reports whether nothing but a person's word is missing.
-func waitsForYou(r api.RolloutStatus) bool { return r.NeedsApproval && r.Phase == rollout.Paused }
+// waitsForYou reports whether nothing but a person's approval is missing. What
+// a person has paused wants to be resumed first.
+func waitsForYou(r api.RolloutStatus) bool {
+	return r.Phase == rollout.Paused && r.Cause == rollout.CauseApproval
+}
 
 func step(r api.RolloutStatus) string {
 	if r.Phase == rollout.Succeeded || r.Steps == 0 {
