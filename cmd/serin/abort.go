@@ -11,7 +11,7 @@ import (
 
 func newAbort(a *app) *cobra.Command {
 	s := &steering{
-		app: a, verb: "abort", done: "is being taken back; `serin watch` follows it",
+		app: a, verb: "abort", done: always("is being taken back; `serin watch` follows it"),
 		ask: func(s api.RolloutStatus) string {
 			return fmt.Sprintf("Abort %s (%s, step %d of %d) and return all hosts to %s?",
 				s.ID, s.Phase, s.Step, s.Steps, cmp.Or(s.From, "nothing"))

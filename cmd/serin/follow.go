@@ -33,7 +33,7 @@ type view interface {
 	Note(text string, now time.Time)
 	// Final shows the end of a rollout that no event told of.
 	Final(s api.RolloutStatus)
-	// Close leaves the terminal in order.
+	// Close leaves the terminal in order. The view may be used again.
 	Close()
 }
 
@@ -48,8 +48,12 @@ type following struct {
 	// met is asked about every answer; nil for the end only. Its error is the
 	// command's.
 	met func(api.RolloutStatus) (bool, error)
+	// hint is told, once for each step, that the rollout waits for approval; may
+	// be nil.
+	hint func(id string)
 
 	status   api.RolloutStatus // as last heard
+	hinted   int               // the last step that hint was told of
 	endPolls int               // answers in a row that said that it has ended
 }
 
@@ -100,6 +104,7 @@ func (f *following) take(n heard) (done bool, err error) {
 	case n.event != nil:
 		f.view.Event(*n.event, n.raw)
 		f.status = f.statusAfter(*n.event)
+		f.remind()
 		return n.event.Phase.Final(), nil
 	case n.detail != nil:
 		return f.answered(*n.detail)
@@ -116,6 +121,7 @@ func (f *following) answered(d api.RolloutDetail) (done bool, err error) {
 	if !d.Phase.Final() {
 		f.endPolls = 0
 		f.view.Status(d, time.Now())
+		f.remind()
 		if f.met != nil {
 			return f.met(d.RolloutStatus)
 		}
@@ -129,13 +135,24 @@ func (f *following) answered(d api.RolloutDetail) (done bool, err error) {
 	return true, nil
 }
 
+// remind says what to do where nothing but a person's approval is missing.
+func (f *following) remind() {
+	s := f.status
+	if f.hint == nil || s.Phase != rollout.Paused || s.Cause != rollout.CauseApproval || s.Step == f.hinted {
+		return
+	}
+	f.hinted = s.Step
+	f.view.Close() // it begins anew with what comes next
+	f.hint(s.ID)
+}
+
 // statusAfter is what an event tells of where the rollout stands.
 func (f *following) statusAfter(e rollout.Event) api.RolloutStatus {
 	s := f.status
 	s.ID, s.Service, s.Phase, s.From, s.To, s.Image = e.Rollout, e.Service, e.Phase, e.From, e.To, e.Image
-	s.Step, s.Steps, s.Weight, s.Reached, s.Fleet = e.Step, e.Steps, e.Weight, e.Hosts, e.Fleet
+	s.Step, s.Steps, s.Weight, s.Reached, s.Fleet, s.Cause = e.Step, e.Steps, e.Weight, e.Hosts, e.Fleet, e.Cause
 	if s.Phase.Final() {
-		s.Ended, s.Cause, s.Waiting, s.NeedsApproval = e.Wall, e.Cause, "", false
+		s.Ended, s.Waiting, s.NeedsApproval = e.Wall, "", false
 	}
 	return s
 }

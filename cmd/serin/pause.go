@@ -3,7 +3,7 @@ package main
 import "github.com/spf13/cobra"
 
 func newPause(a *app) *cobra.Command {
-	s := &steering{app: a, verb: "pause", done: "is paused; a canary that turns bad still goes back"}
+	s := &steering{app: a, verb: "pause", done: always("is paused; a canary that turns bad still goes back")}
 	return s.command(&cobra.Command{
 		Short:   "Hold a rollout at its step",
 		Long:    "Hold a rollout at its step. The gates watch on: a canary that turns bad still goes back.",
@@ -12,7 +12,7 @@ func newPause(a *app) *cobra.Command {
 }
 
 func newResume(a *app) *cobra.Command {
-	s := &steering{app: a, verb: "resume", done: "goes on"}
+	s := &steering{app: a, verb: "resume", done: always("goes on")}
 	return s.command(&cobra.Command{
 		Short:   "Let a paused rollout go on",
 		Example: "  serin resume checkout",

@@ -18,7 +18,7 @@ type steering struct {
 	app  *app
 	verb string
 	full bool
-	done string                         // what is then so: "goes on"
+	done func(api.RolloutStatus) string // what is then so, of the rollout as it was before: "goes on"
 	ask  func(api.RolloutStatus) string // to be sure; nil to be sure without
 }
 
@@ -61,9 +61,14 @@ func (s *steering) run(ctx context.Context, name string) error {
 			return err
 		}
 		return a.print(reply, func(out io.Writer, _ show.Options) error {
-			return line(out, "%s %s", d.ID, s.done)
+			return line(out, "%s %s", d.ID, s.done(d.RolloutStatus))
 		}, []string{d.ID})
 	})
+}
+
+// always is what is so wherever the rollout stood.
+func always(text string) func(api.RolloutStatus) string {
+	return func(api.RolloutStatus) string { return text }
 }
 
 func would(verb string, s api.RolloutStatus) func(io.Writer, show.Options) error {

@@ -31,7 +31,7 @@ func verdict(s api.RolloutStatus) error {
 // followToEnd follows a rollout until it has ended, prints how, and returns
 // the verdict.
 func (a *app) followToEnd(ctx context.Context, c *client.Client, v view, service, id string) error {
-	f := &following{client: c, view: v, id: id, service: service}
+	f := &following{client: c, view: v, id: id, service: service, hint: a.hint}
 	err := f.run(ctx)
 	if err == nil {
 		err = verdict(f.status)
@@ -42,6 +42,9 @@ func (a *app) followToEnd(ctx context.Context, c *client.Client, v view, service
 	}
 	return stillRuns(f.status, id, err)
 }
+
+// hint says how to give the approval that a rollout waits for.
+func (a *app) hint(id string) { a.say("waits for approval: serin promote %s", id) }
 
 // within bounds following by --timeout.
 func (a *app) within(ctx context.Context) (context.Context, context.CancelFunc) {

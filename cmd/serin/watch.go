@@ -37,7 +37,10 @@ func (a *app) watch(ctx context.Context, name string) error {
 			replay(bounded, c, a.watcher(false), d.RolloutStatus)
 			return verdict(d.RolloutStatus)
 		}
-		f := &following{client: c, view: a.watcher(true), id: d.ID, service: d.Service}
+		f := &following{client: c, view: a.watcher(true), id: d.ID, service: d.Service, hint: a.hint}
+		if _, drawn := f.view.(*show.Screen); drawn {
+			f.hint = nil // the picture says it
+		}
 		if err := f.run(bounded); err != nil {
 			return stillRuns(f.status, d.ID, err)
 		}

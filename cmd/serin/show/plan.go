@@ -66,8 +66,11 @@ func (o Options) Explain(out io.Writer, d api.RolloutDetail) error {
 			fmt.Fprintln(b, "         "+line)
 		}
 	}
-	if waitsForYou(d.RolloutStatus) {
+	switch {
+	case waitsForYou(d.RolloutStatus):
 		fmt.Fprintf(b, "\nnext: serin promote %s, or serin abort %s\n", d.ID, d.ID)
+	case d.Phase == rollout.Paused:
+		fmt.Fprintf(b, "\nnext: serin resume %s, or serin abort %s\n", d.ID, d.ID)
 	}
 	if _, err := io.WriteString(out, b.String()); err != nil {
 		return fmt.Errorf("write explanation: %w", err)

@@ -132,7 +132,7 @@ func TestScreen(t *testing.T) {
 	golden(t, "screen.txt", s.picture())
 
 	d := detail()
-	d.Phase, d.NeedsApproval = rollout.Paused, true
+	d.Phase, d.Cause = rollout.Paused, rollout.CauseApproval
 	s.Status(d, now())
 	if !strings.Contains(s.picture(), "for you: serin promote checkout-7") {
 		t.Error("does not say that it waits for a person:\n" + s.picture())
