@@ -13,17 +13,14 @@ import (
 )
 
 // settings is what a file, the environment or flags say about the way to the
-// bus.
+// bus. None of its keys is one of a daemon's: a shell that has an operator's
+// variables must not lend the operator's certificate to an agent.
 type settings struct {
-	Server []string    `yaml:"server" doc:"URLs of the bus, comma-separated"`
-	Creds  string      `yaml:"creds" doc:"NATS credentials file"`
-	TLS    tlsSettings `yaml:"tls"`
-}
-
-type tlsSettings struct {
-	CA   string `yaml:"ca" doc:"file with the authorities of the bus"`
-	Cert string `yaml:"cert" doc:"file with your certificate"`
-	Key  string `yaml:"key" doc:"file with its key"`
+	Server []string `yaml:"server" doc:"URLs of the bus, comma-separated"`
+	Creds  string   `yaml:"creds" doc:"NATS credentials file"`
+	CA     string   `yaml:"ca" doc:"file with the authorities of the bus"`
+	Cert   string   `yaml:"cert" doc:"file with your certificate, not a daemon's"`
+	Key    string   `yaml:"key" doc:"file with its key"`
 }
 
 // errPrinted ends a command whose place --print-config has taken.
@@ -65,6 +62,6 @@ func (a *app) printConfig() error {
 func (s settings) client() client.Config {
 	return client.Config{Bus: bus.Config{
 		URLs: s.Server, Name: "serin cli", Creds: s.Creds,
-		TLS: identity.Files{CA: s.TLS.CA, Cert: s.TLS.Cert, Key: s.TLS.Key},
+		TLS: identity.Files{CA: s.CA, Cert: s.Cert, Key: s.Key},
 	}}
 }

@@ -34,7 +34,7 @@ func (u *Unreachable) Error() string {
 	b := &strings.Builder{}
 	switch {
 	case u.forbidden():
-		fmt.Fprintf(b, "not permitted at %s (%s); name credentials that may, with --creds or --tls-cert", u.Servers, u.Trouble)
+		fmt.Fprintf(b, "not permitted at %s (%s); name credentials that may, with --creds or --cert", u.Servers, u.Trouble)
 		return b.String()
 	case !u.Connected:
 		fmt.Fprintf(b, "no server answers at %s%s", u.Servers, within)
