@@ -15,14 +15,24 @@ func newDemo(a *app) *cobra.Command {
 		Long: "Show the main job on this machine, with real parts: coordinator replicas, agents with a HAProxy\n" +
 			"each, real containers, and load. A good version is rolled out, then a bad one, which goes back.\n" +
 			"Everything that it makes is removed at the end, also after Ctrl-C (exit code 130). It needs Docker,\n" +
-			"HAProxy, and serin-coordinator and serin-agent beside this program.",
-		Example: "  serin demo\n  serin demo --report report.json\n  serin demo --hosts 5 --keep",
+			"HAProxy, and serin-coordinator and serin-agent beside this program.\n\n" +
+			"With -o json what came out is one document on standard output, and progress is on standard\n" +
+			"error. It exits with 1 if the good version was not promoted, the bad one not taken back, or a\n" +
+			"request failed.",
+		Example: "  serin demo\n  serin demo -o json | jq .bad.rollback_ms\n  serin demo --report report.json\n" +
+			"  serin demo --hosts 5 --keep",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.Validate(); err != nil {
 				return usagef("%v", err)
 			}
-			o.Live = a.terminal(a.out)
+			if a.output == "name" {
+				return usagef("-o name: a demo leaves nothing that has a name; use table, json or yaml")
+			}
+			if a.structured() {
+				o.Result = a.encode
+			}
+			o.Live, o.Quiet = a.terminal(a.out), a.quiet
 			return demo.Run(cmd.Context(), o)
 		},
 	}

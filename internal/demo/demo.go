@@ -21,6 +21,10 @@ type Options struct {
 	Out, Err        io.Writer
 	// Live redraws a status line; otherwise there is one line for each event.
 	Live bool
+	// Result, if not nil, takes what goes into Report too. Out is left to it:
+	// progress goes to Err, one line for each event.
+	Result func(any) error
+	Quiet  bool // tell no progress
 }
 
 // Validate names the option that is out of range.
@@ -54,7 +58,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	r := &run{Options: o, fleet: fleet, screen: &screen{out: o.Out, live: o.Live}}
+	r := newRun(o, fleet)
 	err = r.show(ctx)
 	return errors.Join(err, r.end(err))
 }
@@ -69,6 +73,14 @@ type run struct {
 	screen *screen
 }
 
+func newRun(o Options, fleet *localfleet.Fleet) *run {
+	s := &screen{out: o.Out, live: o.Live && !o.Quiet, quiet: o.Quiet}
+	if o.Result != nil {
+		s.out, s.live = o.Err, false
+	}
+	return &run{Options: o, fleet: fleet, screen: s}
+}
+
 // show brings the fleet up, tells the story and reports.
 func (r *run) show(ctx context.Context) error {
 	r.say("starting %d coordinator replicas and %d agents; logs are in %s", r.Replicas, r.Hosts, r.fleet.Dir)
@@ -79,8 +91,7 @@ func (r *run) show(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.screen.write(report.String())
-	if err := report.write(r.Report); err != nil {
+	if err := r.tell(report); err != nil {
 		return err
 	}
 	if err := report.check(); err != nil {
@@ -90,6 +101,16 @@ func (r *run) show(ctx context.Context) error {
 		return nil
 	}
 	return r.howToTalk()
+}
+
+// tell hands out what the demo came to, good or not.
+func (r *run) tell(report report) error {
+	if r.Result == nil {
+		r.screen.write(report.String())
+	} else if err := r.Result(report); err != nil {
+		return err
+	}
+	return report.write(r.Report)
 }
 
 // end keeps a demo that went well if it is to be kept. Otherwise it removes

@@ -13,8 +13,9 @@ import (
 // screen shows progress: lines for what happened and, on a terminal, one line
 // below them that is redrawn.
 type screen struct {
-	out  io.Writer
-	live bool
+	out   io.Writer
+	live  bool
+	quiet bool // shows no progress
 
 	mu     sync.Mutex
 	status string
@@ -24,6 +25,9 @@ const eraseLine = "\r\x1b[2K"
 
 // line prints one line of what happened.
 func (s *screen) line(text string) {
+	if s.quiet {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.live && s.status != "" {
