@@ -1,6 +1,7 @@
 package localfleet
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strings"
@@ -8,11 +9,24 @@ import (
 	"github.com/serin-rollouts/serin/internal/identity"
 )
 
+// Join prepares one more replica for a fleet that is up. Once started it waits to
+// be added to the others.
+func (f *Fleet) Join(ctx context.Context) (Replica, error) {
+	ports, err := FreePorts(ctx, replicaPorts)
+	if err != nil {
+		return Replica{}, err
+	}
+	r := f.addReplica(ports)
+	return r, f.addDaemon(r.Name, "serin-coordinator", f.replicaConfig(r, "join: true"))
+}
+
+// Private
+
 // prepare writes the configuration of all parts and names what they run.
 func (f *Fleet) prepare() error {
 	f.addPart("registry", "serin", "demo", "registry", "--listen", f.Registry, "--dir", f.path("registry"))
 	for _, r := range f.Replicas {
-		if err := f.addDaemon(r.Name, "serin-coordinator", f.replicaConfig(r)); err != nil {
+		if err := f.addDaemon(r.Name, "serin-coordinator", f.replicaConfig(r, fmt.Sprintf("peers: [%s]", quoted(f.peers())))); err != nil {
 			return err
 		}
 	}
@@ -33,10 +47,18 @@ func (f *Fleet) addDaemon(name, program, config string) error {
 	return nil
 }
 
-func (f *Fleet) replicaConfig(r Replica) string {
-	var routes, peers []string
+func (f *Fleet) peers() []string {
+	var peers []string
+	for _, r := range f.Replicas {
+		peers = append(peers, r.Name+"="+r.Raft)
+	}
+	return peers
+}
+
+// replicaConfig is a replica's file; group says by whom its Raft group is made.
+func (f *Fleet) replicaConfig(r Replica, group string) string {
+	var routes []string
 	for _, other := range f.Replicas {
-		peers = append(peers, other.Name+"="+other.Raft)
 		if other.Name != r.Name {
 			routes = append(routes, other.Cluster)
 		}
@@ -44,8 +66,8 @@ func (f *Fleet) replicaConfig(r Replica) string {
 	return fmt.Sprintf(`id: %s
 data: %s
 nats: {listen: %q, cluster: %q, routes: [%s]}
-raft: {listen: %q, peers: [%s]}
-`, r.Name, f.path(r.Name), r.NATS, r.Cluster, quoted(routes), r.Raft, quoted(peers)) + tlsSection(f.identity(r.Name))
+raft: {listen: %q, %s}
+`, r.Name, f.path(r.Name), r.NATS, r.Cluster, quoted(routes), r.Raft, group) + tlsSection(f.identity(r.Name))
 }
 
 func (f *Fleet) agentConfig(h *Host) string {

@@ -8,7 +8,7 @@
 //
 // Parts have names: "registry", Replicas[i].Name and Hosts[i].Name. Start, Stop,
 // Kill and Signal act on one of them; HAProxy and the containers live on, as
-// they do on real hosts.
+// they do on real hosts. Join allots one more replica.
 //
 // Everything that a fleet makes carries its run's name: files stand in one
 // directory, processes name that directory on their command line, containers

@@ -46,7 +46,7 @@ type Fleet struct {
 	Registry string // address
 	Port     string // of every host's frontend
 
-	sweeper *sweeper
+	sweeper *Sweeper
 	mu      sync.Mutex
 	parts   []*part
 }
@@ -79,7 +79,8 @@ func New(ctx context.Context, cfg Config) (*Fleet, error) {
 // and waits until the leader knows all hosts. End is due even if it fails.
 func (f *Fleet) Up(ctx context.Context) error {
 	// The sweeper is there first, so that nothing can be left behind.
-	if err := f.startSweeper(); err != nil {
+	var err error
+	if f.sweeper, err = StartSweeper(f.Bin, f.remains(), f.Err); err != nil {
 		return err
 	}
 	if err := os.Mkdir(f.Dir, 0o700); err != nil {

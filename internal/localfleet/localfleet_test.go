@@ -78,7 +78,7 @@ func TestStrangersProcess(t *testing.T) {
 
 // TestFreePorts: no port twice, and none that the kernel gives away.
 func TestFreePorts(t *testing.T) {
-	ports, err := freePorts(t.Context(), 20)
+	ports, err := FreePorts(t.Context(), 20)
 	if err != nil {
 		t.Fatal(err)
 	}

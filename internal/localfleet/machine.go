@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	mathrand "math/rand/v2"
 	"net"
 	"os"
@@ -32,6 +31,15 @@ func isDir(dir string) bool {
 	return filepath.IsAbs(dir) && ok && i > 0 && len(name[i+1:]) >= runDigits && strings.Trim(name[i+1:], "0123456789abcdef") == ""
 }
 
+// NewName makes a name that is unique on this machine, and the fleet's directory
+// that goes with it, without making that.
+func NewName(prefix string) (name, dir string) {
+	id := make([]byte, runDigits/2)
+	_, _ = rand.Read(id) // never fails
+	name = prefix + "-" + hex.EncodeToString(id)
+	return name, filepath.Join(os.TempDir(), dirPrefix+name)
+}
+
 // checkMachine names what is missing on this machine, and what to do about it.
 func checkMachine(ctx context.Context, bin string) error {
 	for _, program := range []string{"serin", "serin-coordinator", "serin-agent"} {
@@ -52,27 +60,17 @@ func checkMachine(ctx context.Context, bin string) error {
 // allot picks names, ports and loopback addresses. Each host has an address of
 // its own, so that all of them can listen on the same port, as real hosts do.
 func (f *Fleet) allot(ctx context.Context) error {
-	id := make([]byte, runDigits/2)
-	if _, err := io.ReadFull(rand.Reader, id); err != nil {
-		return fmt.Errorf("name the run: %w", err)
-	}
-	f.Name = f.Config.Name + "-" + hex.EncodeToString(id)
-	f.Dir = filepath.Join(os.TempDir(), dirPrefix+f.Name)
-	ports, err := freePorts(ctx, 3*f.Config.Replicas+2)
+	f.Name, f.Dir = NewName(f.Config.Name)
+	ports, err := FreePorts(ctx, replicaPorts*f.Config.Replicas+2)
 	if err != nil {
 		return err
 	}
-	next := func() string {
-		port := ports[0]
-		ports = ports[1:]
-		return port
+	f.Registry, f.Port = loopback+ports[0], ports[1]
+	ports = ports[2:]
+	for range f.Config.Replicas {
+		f.addReplica(ports[:replicaPorts])
+		ports = ports[replicaPorts:]
 	}
-	for i := range f.Config.Replicas {
-		f.Replicas = append(f.Replicas, Replica{
-			Name: "c" + strconv.Itoa(i+1), NATS: "127.0.0.1:" + next(), Cluster: "127.0.0.1:" + next(), Raft: "127.0.0.1:" + next(),
-		})
-	}
-	f.Registry, f.Port = "127.0.0.1:"+next(), next()
 	for i := range f.Config.Hosts {
 		address := fmt.Sprintf("127.0.0.%d", 11+i)
 		f.Hosts = append(f.Hosts, &Host{
@@ -83,13 +81,27 @@ func (f *Fleet) allot(ctx context.Context) error {
 	return nil
 }
 
+// addReplica gives the next replica its place.
+func (f *Fleet) addReplica(ports []string) Replica {
+	r := Replica{
+		Name: "c" + strconv.Itoa(len(f.Replicas)+1), NATS: loopback + ports[0], Cluster: loopback + ports[1], Raft: loopback + ports[2],
+	}
+	f.Replicas = append(f.Replicas, r)
+	return r
+}
+
+const (
+	replicaPorts = 3 // that a replica listens on
+	loopback     = "127.0.0.1:"
+)
+
 // Ports of a fleet are below those that the kernel hands out to outgoing
 // connections (32768 and up), so that a part which is down for a while finds its
 // port free again.
 const firstPort, portRange = 15000, 17000
 
-// freePorts finds ports that nobody listens on, on any address.
-func freePorts(ctx context.Context, n int) ([]string, error) {
+// FreePorts finds ports that nobody listens on, on any address.
+func FreePorts(ctx context.Context, n int) ([]string, error) {
 	var ports []string
 	for tries := 0; len(ports) < n; tries++ {
 		port := strconv.Itoa(firstPort + mathrand.IntN(portRange))

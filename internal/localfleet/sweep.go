@@ -24,11 +24,53 @@ const HostLabel = "serin.host"
 // keepWord on the sweeper's standard input makes it leave everything running.
 const keepWord = "keep\n"
 
-// sweeper is the process that cleans up after the fleet. It waits for the end of
+// Remains is what stays of a fleet if nobody sweeps it away.
+type Remains struct {
+	Dir    string   // of its files; its processes name it on their command line
+	Hosts  []string // whose containers are the fleet's
+	Images string   // the repository of its images
+}
+
+// SweepArgs are the arguments by which the serin program removes all of that
+// once its standard input ends.
+func (r Remains) SweepArgs() []string {
+	args := []string{"demo", "sweep", "--dir", r.Dir, "--images", r.Images}
+	for _, h := range r.Hosts {
+		args = append(args, "--host", h)
+	}
+	return args
+}
+
+// Sweeper is the process that cleans up after a fleet. It waits for the end of
 // its standard input, which the kernel closes however the fleet's maker ends.
-type sweeper struct {
+type Sweeper struct {
 	command *exec.Cmd
 	stdin   io.WriteCloser
+}
+
+// StartSweeper starts the sweeper, which is the serin program in bin, before
+// there is anything to sweep. What it complains about goes to complaints.
+func StartSweeper(bin string, r Remains, complaints io.Writer) (*Sweeper, error) {
+	command := exec.Command(filepath.Join(bin, "serin"), r.SweepArgs()...) //nolint:noctx // it outlives this process on purpose
+	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	command.Stderr = complaints
+	stdin, err := command.StdinPipe()
+	if err != nil {
+		return nil, fmt.Errorf("start the sweeper: %w", err)
+	}
+	if err := command.Start(); err != nil {
+		return nil, fmt.Errorf("start the sweeper: %w", err)
+	}
+	return &Sweeper{command: command, stdin: stdin}, nil
+}
+
+// End has the sweeper remove everything, and returns when that is done.
+func (s *Sweeper) End() error {
+	_ = s.stdin.Close()
+	if err := s.command.Wait(); err != nil {
+		return fmt.Errorf("remove the fleet: %w", err)
+	}
+	return nil
 }
 
 // End removes everything, and returns when that is done.
@@ -36,11 +78,7 @@ func (f *Fleet) End() error {
 	if f.sweeper == nil {
 		return nil
 	}
-	_ = f.sweeper.stdin.Close()
-	if err := f.sweeper.command.Wait(); err != nil {
-		return fmt.Errorf("remove the fleet: %w", err)
-	}
-	return nil
+	return f.sweeper.End()
 }
 
 // Keep leaves everything running; SweepArgs tells how to end it later.
@@ -53,13 +91,7 @@ func (f *Fleet) Keep() error {
 
 // SweepArgs are the arguments by which the serin program removes the fleet once
 // its standard input ends.
-func (f *Fleet) SweepArgs() []string {
-	args := []string{"demo", "sweep", "--dir", f.Dir, "--images", f.images()}
-	for _, h := range f.Hosts {
-		args = append(args, "--host", h.Name)
-	}
-	return args
-}
+func (f *Fleet) SweepArgs() []string { return f.remains().SweepArgs() }
 
 // Sweep waits for the end of in, then ends every process of a fleet that names
 // dir on its command line, removes the hosts' containers, the images of that
@@ -82,19 +114,12 @@ func Sweep(ctx context.Context, in io.Reader, dir string, hosts []string, images
 
 // Private
 
-func (f *Fleet) startSweeper() error {
-	command := exec.Command(filepath.Join(f.Bin, "serin"), f.SweepArgs()...) //nolint:noctx // it outlives this process on purpose
-	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	command.Stderr = f.Err
-	stdin, err := command.StdinPipe()
-	if err != nil {
-		return fmt.Errorf("start the sweeper: %w", err)
+func (f *Fleet) remains() Remains {
+	r := Remains{Dir: f.Dir, Images: f.images()}
+	for _, h := range f.Hosts {
+		r.Hosts = append(r.Hosts, h.Name)
 	}
-	if err := command.Start(); err != nil {
-		return fmt.Errorf("start the sweeper: %w", err)
-	}
-	f.sweeper = &sweeper{command: command, stdin: stdin}
-	return nil
+	return r
 }
 
 // endProcesses asks all processes of the fleet to stop, each once, since a
