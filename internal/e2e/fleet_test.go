@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strings"
@@ -35,6 +34,8 @@ func TestFleet(t *testing.T) {
 	}{
 		{"leader killed", (*world).leaderKilled},
 		{"agents killed", (*world).agentsKilled},
+		{"leader killed going back", (*world).leaderKilledGoingBack},
+		{"agents killed going back", (*world).agentsKilledGoingBack},
 		{"triggers", (*world).triggers},
 		{"own HAProxy", func(w *world) { w.ownHAProxy("http://" + listen + "/") }},
 		{"reboot", (*world).reboot},
@@ -55,26 +56,34 @@ func (w *world) leaderKilled() {
 		if e.Kind != rollout.KindStep || killed != "" {
 			return
 		}
-		killed = ask[api.ClusterStatus](w, api.GetCluster, "").Leader
+		killed = w.leader()
 		w.t.Logf("kill -9 %s", killed)
 		if err := w.Kill(w.t.Context(), killed); err != nil {
 			w.t.Error(err)
 		}
 	})
-	status := ask[api.ClusterStatus](w, api.GetCluster, "")
-	if status.Leader == killed {
+	if leader := w.leader(); leader == killed {
 		w.t.Fatalf("%s leads although it is dead", killed)
 	}
 	noneFailed()
 	w.wantTidy("v2")
 	w.wantEventsComplete()
+	w.comeBack(killed)
+	if s := ask[api.ServiceStatus](w, api.GetService, service); s.Stable == nil || s.Stable.Version != "v2" || s.Rollout.Phase != rollout.Succeeded {
+		w.t.Errorf("%s says %+v", killed, s)
+	}
+	w.wantEventsComplete()
+}
 
-	// Only a replica that has caught up can take over; then it answers.
+// comeBack starts a replica that was killed, and has it lead: only one that has
+// caught up can take over.
+func (w *world) comeBack(killed string) {
+	w.t.Helper()
 	if err := w.Start(killed); err != nil {
 		w.t.Fatal(err)
 	}
 	eventually(w.t, patience, killed+" catches up and leads", func() error {
-		if leader := ask[api.ClusterStatus](w, api.GetCluster, "").Leader; leader == killed {
+		if w.leader() == killed {
 			return nil
 		}
 		member, err := json.Marshal(api.Member{ID: killed})
@@ -84,40 +93,42 @@ func (w *world) leaderKilled() {
 		reply := w.request(bus.CommandSubject(api.Cluster, api.Transfer), member)
 		return fmt.Errorf("transfer: %s", reply.Message)
 	})
-	if s := ask[api.ServiceStatus](w, api.GetService, service); s.Stable == nil || s.Stable.Version != "v2" || s.Rollout.Phase != rollout.Succeeded {
-		w.t.Errorf("%s says %+v", killed, s)
-	}
-	w.wantEventsComplete()
+}
+
+func (w *world) leader() string {
+	w.t.Helper()
+	return ask[api.ClusterStatus](w, api.GetCluster, "").Leader
 }
 
 // agentsKilled: agents die in the middle of whatever they do: creating,
 // raising, draining, stopping.
 func (w *world) agentsKilled() {
 	noneFailed := w.load(w.serving()...)
-	for i, version := range []string{"v1", "v2"} {
+	chance := newChance(w.t)
+	for i, file := range []string{w.file("v1", twoSteps), w.ungated("v2", "[{weight: 20%, hold: 2s}, {weight: 100%, hold: 1s}]")} {
 		hosts := w.managed()
-		w.rollOut(fmt.Sprintf("agents-killed-%d", i), w.file(version, twoSteps), rollout.Succeeded, func(e rollout.Event) {
+		w.rollOut(fmt.Sprintf("agents-killed-%d", i), file, rollout.Succeeded, func(e rollout.Event) {
 			if !slices.Contains([]rollout.Kind{rollout.KindSubmitted, rollout.KindStep, rollout.KindPromoting}, e.Kind) {
 				return
 			}
 			// What an agent does about an event takes some hundred milliseconds.
-			w.killAgent(hosts[(e.Step+i)%len(hosts)], time.Duration(rand.IntN(400))*time.Millisecond)
+			<-time.After(time.Duration(chance.IntN(400)) * time.Millisecond)
+			w.killAgent(hosts[(e.Step+i)%len(hosts)])
 		})
-		w.wantTidy(version)
+		w.wantTidy([]string{"v1", "v2"}[i])
 	}
 	noneFailed()
 	w.wantEventsComplete()
 }
 
-// killAgent kills an agent after a while and starts it again.
-func (w *world) killAgent(h *localfleet.Host, after time.Duration) {
-	<-time.After(after)
+// killAgent kills an agent and starts it again.
+func (w *world) killAgent(h *localfleet.Host) {
 	doing := w.doing(h)
 	if err := w.Kill(w.t.Context(), h.Name); err != nil {
 		w.t.Error(err)
 		return
 	}
-	w.t.Logf("kill -9 of %s after %s, which was at %q", h.Name, after, doing)
+	w.t.Logf("kill -9 of %s, which was at %q", h.Name, doing)
 	if err := w.Start(h.Name); err != nil {
 		w.t.Error(err)
 	}

@@ -6,20 +6,31 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/serin-rollouts/serin/agent/docker"
 )
 
+// together is how many tests run at once at least.
+const together = 4
+
 // bin holds the programs, built once for all tests.
 var bin string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	// These tests wait far more than they compute.
+	if err := flag.Set("test.parallel", strconv.Itoa(max(together, runtime.GOMAXPROCS(0)))); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	os.Exit(run(m))
 }
 
@@ -40,6 +51,21 @@ func run(m *testing.M) int {
 	}
 	bin = dir
 	return m.Run()
+}
+
+// newChance is what a test leaves to chance: the moments at which it strikes.
+// SERIN_E2E_SEED repeats the choices of an earlier run, which are in its log.
+func newChance(t *testing.T) *rand.Rand {
+	t.Helper()
+	seed := rand.Uint64N(1e9)
+	if text := os.Getenv("SERIN_E2E_SEED"); text != "" {
+		var err error
+		if seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatalf("SERIN_E2E_SEED: %v", err)
+		}
+	}
+	t.Logf("SERIN_E2E_SEED=%d", seed)
+	return rand.New(rand.NewPCG(seed, 0))
 }
 
 // needMachine skips, or fails in CI, where Docker or HAProxy are missing.

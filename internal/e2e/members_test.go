@@ -3,15 +3,10 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/serin-rollouts/serin/internal/api"
 	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/localfleet"
 	"github.com/serin-rollouts/serin/internal/rollout"
@@ -26,8 +21,14 @@ func TestMembersChange(t *testing.T) {
 	w.wantSaid(w.serin(7, "cluster", "remove", "c9", "--yes"), "c1, c2, c3")
 	w.wantSaid(w.serin(7, "cluster", "transfer", "c9"), "c1, c2, c3")
 
-	address := w.startFourth()
-	w.serin(0, "cluster", "add", "c4", address, "--timeout", "1m")
+	fourth, err := w.Join(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Start(fourth.Name); err != nil {
+		t.Fatal(err)
+	}
+	w.serin(0, "cluster", "add", "c4", fourth.Raft, "--timeout", "1m")
 	w.roll("four", w.file("v1", "[{weight: 100%}]"))
 	noneFailed := w.load(w.serving()...)
 	w.transfer("c1")
@@ -38,7 +39,7 @@ func TestMembersChange(t *testing.T) {
 	if err := w.Kill(bounded(t, patience), "c1"); err != nil { // the leader
 		t.Fatal(err)
 	}
-	w.roll("two-of-three", w.file("v2", twoSteps))
+	w.roll("two-of-three", w.ungated("v2", "[{weight: 20%, hold: 2s}, {weight: 100%, hold: 1s}]"))
 	w.wantEventsComplete()
 	w.wantSaid(w.serin(0, "events", "--since", "1h"), "v2")
 
@@ -47,54 +48,6 @@ func TestMembersChange(t *testing.T) {
 	w.wantSaid(w.serin(7, "cluster", "remove", "c1", "--yes"), "c3, c4")
 	noneFailed()
 	w.wantEventsComplete()
-}
-
-// startFourth starts a replica that waits to be added, and returns where.
-func (w *world) startFourth() (raft string) {
-	w.t.Helper()
-	ports := freeAddresses(w.t, 3)
-	var routes []string
-	for _, r := range w.Replicas {
-		routes = append(routes, fmt.Sprintf("%q", r.Cluster))
-	}
-	raft = ports[2]
-	file := filepath.Join(w.Dir, "c4.yaml")
-	writeFile(w.t, file, fmt.Sprintf(`id: c4
-data: %s
-nats: {listen: %q, cluster: %q, routes: [%s]}
-raft: {listen: %q, join: true}
-`, filepath.Join(w.Dir, "c4"), ports[0], ports[1], strings.Join(routes, ", "), raft))
-	log, err := os.Create(filepath.Join(w.Dir, "c4.log"))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	command := exec.CommandContext(ctx, filepath.Join(bin, "serin-coordinator"), "--config", file)
-	command.Stdout, command.Stderr = log, log
-	if err := command.Start(); err != nil {
-		stop()
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(func() {
-		stop()
-		_ = command.Wait() // says that it was killed
-		_ = log.Close()
-	})
-	return raft
-}
-
-func freeAddresses(t *testing.T, n int) []string {
-	t.Helper()
-	var addresses []string
-	for range n {
-		l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = l.Close() }()
-		addresses = append(addresses, l.Addr().String())
-	}
-	return addresses
 }
 
 // roll rolls out by a request: while nobody leads the stream of the triggers, one
@@ -124,7 +77,7 @@ func (w *world) roll(id, file string) {
 func (w *world) transfer(to string) {
 	w.t.Helper()
 	eventually(w.t, patience, to+" leads", func() error {
-		if leader := ask[api.ClusterStatus](w, api.GetCluster, "").Leader; leader != to {
+		if leader := w.leader(); leader != to {
 			w.serin(0, "cluster", "transfer", to)
 			return fmt.Errorf("%s leads", leader)
 		}

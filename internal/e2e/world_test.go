@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,6 +28,8 @@ const (
 	// patience bounds whatever has to happen in the end.
 	patience = 90 * time.Second
 	rate     = 120 // requests per second
+
+	gates = "{errors: {max_increase: 20%, min_requests: 20}}"
 )
 
 // world is a fleet with a connection to it.
@@ -117,9 +120,14 @@ hosts: {labels: {fleet: demo}}
 listen: ":%s"
 container: {port: %d, stop_grace: 5s, health: {path: %s}}
 steps: %s
-gates: {errors: {max_increase: 20%%, min_requests: 20}}
+gates: %s
 deadline: 3m
-`, service, w.Image(version), w.Port, localfleet.AppPort, localfleet.HealthPath, steps)
+`, service, w.Image(version), w.Port, localfleet.AppPort, localfleet.HealthPath, steps, gates)
+}
+
+// ungated is such a file for a rollout that waits for no evidence.
+func (w *world) ungated(version, steps string) string {
+	return strings.Replace(w.file(version, steps), gates, "{errors: off}", 1)
 }
 
 const twoSteps = "[{weight: 20%}, {weight: 100%, hold: 1s}]"
@@ -201,32 +209,33 @@ func (w *world) watchWaiting(began time.Time) (stop func()) {
 }
 
 // rollOut triggers, follows to the end, and wants the outcome.
-func (w *world) rollOut(id, file string, want rollout.Phase, saw func(rollout.Event)) {
+func (w *world) rollOut(id, file string, want rollout.Phase, saw func(rollout.Event)) []rollout.Event {
 	w.t.Helper()
 	w.publish(id, file)
 	events := w.follow(id, saw)
 	if last := events[len(events)-1]; last.Phase != want {
 		w.t.Fatalf("%s ended %s (%s), want %s", id, last.Phase, last.Text, want)
 	}
+	return events
 }
 
-// load asks the frontends until the test ends; the returned function stops it
-// and fails the test if a request failed.
+// users asks the frontends until the test or stop ends it.
+func (w *world) users(urls ...string) (load *localfleet.Load, stop func()) {
+	w.t.Helper()
+	load = localfleet.NewLoad(urls, rate)
+	stop = sync.OnceFunc(load.Start(w.t.Context()))
+	w.t.Cleanup(stop)
+	return load, stop
+}
+
+// load is users for whom everything has to go well; the returned function stops
+// them and fails the test if a request failed.
 func (w *world) load(urls ...string) (check func()) {
 	w.t.Helper()
-	load := localfleet.NewLoad(urls, rate)
-	stop := load.Start(w.t.Context())
-	stopped := false
-	end := func() {
-		if !stopped {
-			stopped = true
-			stop()
-		}
-	}
-	w.t.Cleanup(end)
+	load, stop := w.users(urls...)
 	return func() {
 		w.t.Helper()
-		end()
+		stop()
 		s := load.Stats()
 		if s.Failed > 0 || s.AppErrors > 0 || s.Requests == 0 {
 			w.t.Errorf("I6: of %d requests %d failed, %d were answered with an error: %v", s.Requests, s.Failed, s.AppErrors, s.Examples)
@@ -332,7 +341,7 @@ func (w *world) serin(wantCode int, args ...string) string {
 		files = w.TLS(localfleet.Operator)
 	}
 	command.Env = append(os.Environ(), "SERIN_SERVER="+strings.Join(w.URLs(), ","),
-		"SERIN_CA="+files.CA, "SERIN_CERT="+files.Cert, "SERIN_KEY="+files.Key)
+		"SERIN_TLS_CA="+files.CA, "SERIN_TLS_CERT="+files.Cert, "SERIN_TLS_KEY="+files.Key)
 	var out bytes.Buffer
 	command.Stdout, command.Stderr = &out, &out
 	_ = command.Run() // the code says it all
