@@ -341,7 +341,7 @@ func (w *world) serin(wantCode int, args ...string) string {
 		files = w.TLS(localfleet.Operator)
 	}
 	command.Env = append(os.Environ(), "SERIN_SERVER="+strings.Join(w.URLs(), ","),
-		"SERIN_TLS_CA="+files.CA, "SERIN_TLS_CERT="+files.Cert, "SERIN_TLS_KEY="+files.Key)
+		"SERIN_CA="+files.CA, "SERIN_CERT="+files.Cert, "SERIN_KEY="+files.Key)
 	var out bytes.Buffer
 	command.Stdout, command.Stderr = &out, &out
 	_ = command.Run() // the code says it all
