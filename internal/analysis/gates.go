@@ -18,7 +18,7 @@ type Gates struct {
 	Latency    []LatencyGate
 	Rates      []RateGate // signals that count bad events among all
 	Usage      *UsageGate
-	Conditions []Conduct // decided elsewhere, told by Panel.Tell
+	Conditions []ConditionGate // decided elsewhere, told by Panel.Tell
 }
 
 // Conduct is what every gate has: its name, and what follows from it.

@@ -62,6 +62,12 @@ func NewPanel(gates Gates) *Panel {
 	for _, g := range append([]RateGate{gates.Errors}, gates.Rates...) {
 		p.seat(g.Conduct, newRateJudge(gates, g, shares[g.Name]))
 	}
+	if g := gates.Usage; g != nil {
+		p.seat(g.Conduct, newUsageJudge(gates, *g, shares[g.Name]))
+	}
+	for _, g := range gates.Conditions {
+		p.seat(g.Conduct, newConditionJudge(g))
+	}
 	return p
 }
 
@@ -123,6 +129,9 @@ func (p *Panel) Verdict(now time.Duration) Verdict {
 	for k, s := range p.seats {
 		f := s.judge.finding(now)
 		f.Gate, f.Observe = s.Name, s.Observe
+		if s.silent(now) {
+			f.Reason = "nothing has been heard for " + s.silence(now).Round(time.Second).String() + "; before: " + f.Reason
+		}
 		if k == 0 {
 			v.Canary, v.Stable = f.Canary, f.Stable
 		}
@@ -152,7 +161,9 @@ func (p *Panel) seat(c Conduct, j judge) {
 }
 
 // silent tells whether the source has said nothing for so long that it counts.
-func (s *seat) silent(now time.Duration) bool { return now-max(s.began, s.heard) >= Silence }
+func (s *seat) silent(now time.Duration) bool { return s.silence(now) >= Silence }
+
+func (s *seat) silence(now time.Duration) time.Duration { return now - max(s.began, s.heard) }
 
 // outcome is what the finding comes to for the rollout: silence may replace it.
 func (s *seat) outcome(f Finding, now time.Duration) Outcome {

@@ -88,6 +88,12 @@ type Finding struct {
 	// Needed is about how many more canary requests a decision will take; 0 if unknown.
 	Needed int64  `json:"needed,omitempty"`
 	Reason string `json:"reason"`
+
+	// CanaryMemory and StableMemory are what a container holds on average, in bytes; Restarts is
+	// how often canary's were started again, or killed for want of memory. Of saturation only.
+	CanaryMemory int64 `json:"canary_memory,omitempty"`
+	StableMemory int64 `json:"stable_memory,omitempty"`
+	Restarts     int   `json:"restarts,omitempty"`
 }
 
 // calmLimit is the evidence for a roll-back above which nothing passes: an e-value of 3.

@@ -34,7 +34,10 @@ func (g Gates) Judging() analysis.Gates {
 // Acting reports whether any gate decides anything.
 func (g Gates) Acting() bool {
 	j := g.Judging()
-	conducts := append([]analysis.Conduct{j.Errors.Conduct}, j.Conditions...)
+	conducts := []analysis.Conduct{j.Errors.Conduct}
+	for _, c := range j.Conditions {
+		conducts = append(conducts, c.Conduct)
+	}
 	for _, l := range j.Latency {
 		conducts = append(conducts, l.Conduct)
 	}
@@ -72,19 +75,22 @@ func (g Gates) rates() []analysis.RateGate {
 }
 
 // conditions are the gates that a condition decides.
-func (g Gates) conditions() []analysis.Conduct {
-	var all []analysis.Conduct
+func (g Gates) conditions() []analysis.ConditionGate {
+	var all []analysis.ConditionGate
+	add := func(c Conduct, when Condition) {
+		all = append(all, analysis.ConditionGate{Conduct: c.judging(), Failures: when.Failures})
+	}
 	for _, m := range g.Metrics {
 		if m.Bad == "" {
-			all = append(all, m.judging())
+			add(m.Conduct, m.Condition)
 		}
 	}
 	for _, p := range g.Prometheus {
-		all = append(all, p.judging())
+		add(p.Conduct, p.Condition)
 	}
 	for _, c := range g.Checks {
 		if c.Path == "" {
-			all = append(all, c.judging())
+			add(c.Conduct, c.Condition)
 		}
 	}
 	return all

@@ -1,0 +1,88 @@
+package analysis
+
+import (
+	"fmt"
+	"time"
+)
+
+// defaultFailures is how many times running a condition has to be false.
+const defaultFailures = 3
+
+// ConditionGate is a gate that somebody else decides, again and again: see Panel.Tell.
+type ConditionGate struct {
+	Conduct
+
+	// Failures is how many times running the condition has to be false to fail the gate;
+	// default 3.
+	Failures int
+}
+
+// Told is what a condition came to once.
+type Told struct {
+	At   time.Duration // on the fleet's clock
+	Held bool
+	Text string // what was read, and what was asked of it, in one line
+}
+
+// Tell takes in what the named gate's condition came to. One that could not be evaluated, for want
+// of data, is not told.
+func (p *Panel) Tell(gate string, told Told) {
+	for _, s := range p.seats {
+		if j, ok := s.judge.(*conditionJudge); ok && s.Name == gate {
+			j.tell(told)
+			s.heard = max(s.heard, told.At)
+		}
+	}
+}
+
+// conditionJudge counts. Nothing is claimed about chance: the condition is the user's own.
+type conditionJudge struct {
+	most    int // failures in a row that are too many
+	failed  int // in a row, over steps too
+	held    bool
+	heard   bool // in this step
+	last    Told
+	latched bool // failed for good
+}
+
+func newConditionJudge(g ConditionGate) *conditionJudge {
+	most := g.Failures
+	if most <= 0 {
+		most = defaultFailures
+	}
+	return &conditionJudge{most: most}
+}
+
+func (j *conditionJudge) tell(t Told) {
+	if t.At < j.last.At {
+		return
+	}
+	j.last, j.heard, j.held = t, true, t.Held
+	if t.Held {
+		j.failed = 0
+		return
+	}
+	j.failed++
+	j.latched = j.latched || j.failed >= j.most
+}
+
+// observe takes nothing from reports: what they hold reaches the condition through its readings.
+func (*conditionJudge) observe(Report) bool { return false }
+
+func (j *conditionJudge) restart(time.Duration, Step) { j.heard = false }
+
+func (j *conditionJudge) finding(now time.Duration) Finding {
+	f := Finding{At: now, Reason: "its condition has not been evaluated in this step yet"}
+	switch {
+	case j.latched:
+		f.Outcome = Fail
+		f.Reason = fmt.Sprintf("the condition was false %d times running: %s", j.most, j.last.Text)
+	case !j.heard:
+	case j.held:
+		f.Outcome = Pass
+		f.Reason = "the condition holds: " + j.last.Text
+	default:
+		f.Reason = fmt.Sprintf("the condition is false, %d of %d times running: %s", j.failed, j.most, j.last.Text)
+	}
+	return f
+}

@@ -1,0 +1,214 @@
+package analysis
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+const mebi = 1 << 20
+
+// saturated returns a panel with a saturation gate: memory +50 %, throttling +10 points.
+func saturated(restarts int) *Panel {
+	return NewPanel(Gates{
+		Errors: RateGate{Conduct: Conduct{Name: "errors", Observe: true}},
+		Usage:  &UsageGate{Conduct: Conduct{Name: "saturation"}, MaxMemory: 5000, MaxThrottled: 1000, MaxRestarts: restarts},
+	})
+}
+
+// usage is one host's report: a canary container and a stable one.
+func usage(host string, at time.Duration, canary, stable Usage) Report {
+	canary.Canary, canary.Instance, stable.Instance = true, "c", "s"
+	return Report{Host: host, Incarnation: "1", At: at, CanaryInstances: 1, Usage: []Usage{canary, stable}}
+}
+
+// play feeds a report of every host each 5 s for so long, and returns the verdict at the end.
+func play(p *Panel, hosts int, long time.Duration, of func(host int, at time.Duration) (canary, stable Usage)) Verdict {
+	at := time.Duration(0)
+	for ; at <= long; at += 5 * time.Second {
+		for k := range hosts {
+			canary, stable := of(k, at)
+			p.Observe(usage(fmt.Sprint("host-", k), at, canary, stable))
+		}
+	}
+	return p.Verdict(at)
+}
+
+func TestSaturation(t *testing.T) {
+	flat := Usage{Memory: 100 * mebi}
+	leak := func(at time.Duration) Usage { return Usage{Memory: 100*mebi + int64(at.Seconds())*mebi} }
+	cases := map[string]struct {
+		hosts  int
+		of     func(host int, at time.Duration) (canary, stable Usage)
+		want   Outcome
+		reason string
+	}{
+		"as stable":               {3, func(int, time.Duration) (Usage, Usage) { return flat, flat }, Pass, "memory 100 MiB on canary, 100 MiB on stable, allowed +50.00 %"},
+		"a leak":                  {3, func(_ int, at time.Duration) (Usage, Usage) { return leak(at), flat }, Fail, "over it for 30s on 3 of 3 hosts"},
+		"a leak on the only host": {1, func(_ int, at time.Duration) (Usage, Usage) { return leak(at), flat }, Fail, "on 1 of 1 hosts"},
+		"a leak on one of three hosts": {3, func(k int, at time.Duration) (Usage, Usage) {
+			if k == 1 {
+				return leak(at), flat
+			}
+			return flat, flat
+		}, Wait, "over it on 1 of 3 hosts"},
+		"a small app's few MiB": {3, func(int, time.Duration) (Usage, Usage) {
+			return Usage{Memory: 12 * mebi}, Usage{Memory: 4 * mebi}
+		}, Pass, "allowed"},
+		"a peak": {3, func(_ int, at time.Duration) (Usage, Usage) {
+			if at == 50*time.Second {
+				return Usage{Memory: 900 * mebi}, flat
+			}
+			return flat, flat
+		}, Pass, "memory 100 MiB on canary"},
+		"at its limit": {2, func(int, time.Duration) (Usage, Usage) {
+			return Usage{Memory: 98 * mebi, Limit: 100 * mebi}, Usage{Memory: 80 * mebi, Limit: 100 * mebi}
+		}, Fail, "on 2 of 2 hosts"},
+		"stable elsewhere": {3, func(k int, at time.Duration) (Usage, Usage) {
+			if k == 2 {
+				return Usage{}, flat // the host in the rear: no canary
+			}
+			return leak(at), Usage{}
+		}, Fail, "on 2 of 2 hosts"},
+		"throttled": {3, func(_ int, at time.Duration) (Usage, Usage) {
+			n := int64(at/time.Second) * 10
+			return Usage{Memory: mebi, Periods: n, Throttled: n / 2}, Usage{Memory: mebi, Periods: n, Throttled: n / 50}
+		}, Fail, "throttled CPU periods"},
+		"throttled as stable is": {3, func(_ int, at time.Duration) (Usage, Usage) {
+			n := int64(at/time.Second) * 10
+			u := Usage{Memory: mebi, Periods: n, Throttled: n / 50}
+			return u, u
+		}, Pass, "throttled CPU periods"},
+		"killed on two hosts": {3, func(k int, _ time.Duration) (Usage, Usage) {
+			if k < 2 {
+				return Usage{Memory: mebi, Restarts: 1, OOMs: 1}, flat
+			}
+			return flat, flat
+		}, Fail, "started again 2 times, 2 of them for want of memory"},
+		"restarted on one of three": {3, func(k int, _ time.Duration) (Usage, Usage) {
+			if k == 0 {
+				return Usage{Memory: 100 * mebi, Restarts: 1}, flat
+			}
+			return flat, flat
+		}, Pass, "memory"},
+		"again and again on one of three": {3, func(k int, at time.Duration) (Usage, Usage) {
+			if k == 0 {
+				return Usage{Memory: 100 * mebi, Restarts: int(at / (10 * time.Second))}, flat
+			}
+			return flat, flat
+		}, Fail, "started again"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			v := play(saturated(0), c.hosts, 2*time.Minute, c.of)
+			if v.Outcome != c.want || !strings.Contains(v.Reason, c.reason) {
+				t.Errorf("%s: %s\nwant %s with %q", v.Outcome, v.Reason, c.want, c.reason)
+			}
+			f, _ := v.Finding("saturation")
+			if f.Gate != "saturation" || f.Observe {
+				t.Errorf("finding is of gate %q, observed %v", f.Gate, f.Observe)
+			}
+		})
+	}
+}
+
+func TestRestartsThatAreAllowed(t *testing.T) {
+	of := func(int, time.Duration) (Usage, Usage) { return Usage{Memory: mebi, Restarts: 1}, Usage{Memory: mebi} }
+	if v := play(saturated(3), 3, time.Minute, of); v.Outcome != Pass {
+		t.Errorf("%s: %s", v.Outcome, v.Reason)
+	}
+}
+
+// A step begins without readings: what a step before showed is no pass of this one.
+func TestSaturationNeedsReadingsOfTheStep(t *testing.T) {
+	p := saturated(0)
+	of := func(int, time.Duration) (Usage, Usage) { return Usage{Memory: mebi}, Usage{Memory: mebi} }
+	if v := play(p, 2, time.Minute, of); v.Outcome != Pass {
+		t.Fatalf("%s: %s", v.Outcome, v.Reason)
+	}
+	p.Restart(2*time.Minute, Step{})
+	if v := p.Verdict(2 * time.Minute); v.Outcome != Wait || v.Gate != "saturation" {
+		t.Errorf("%s by %q: %s", v.Outcome, v.Gate, v.Reason)
+	}
+}
+
+// CPU periods count from zero again when a container starts again; nothing is counted twice.
+func TestThrottlingOverARestart(t *testing.T) {
+	c := &container{}
+	for _, u := range []Usage{{Periods: 100, Throttled: 10}, {Periods: 150, Throttled: 10}, {Periods: 20, Throttled: 20}, {Periods: 20, Throttled: 20}} {
+		c.take(u)
+	}
+	if c.periods != 170 || c.stuck != 30 {
+		t.Errorf("%d periods, %d throttled; want 170, 30", c.periods, c.stuck)
+	}
+}
+
+func TestConditions(t *testing.T) {
+	gates := func(c Conduct) Gates {
+		c.Name = "queue"
+		return Gates{
+			Errors:     RateGate{Conduct: Conduct{Name: "errors", Observe: true}},
+			Conditions: []ConditionGate{{Conduct: c, Failures: 2}},
+		}
+	}
+	tell := func(p *Panel, at int, held ...bool) {
+		for k, h := range held {
+			p.Tell("queue", Told{At: time.Duration(at+k) * time.Second, Held: h, Text: "queue is 7"})
+		}
+	}
+	cases := map[string]struct {
+		conduct Conduct
+		at      int // when the verdict is asked for, in seconds
+		held    []bool
+		want    Outcome
+	}{
+		"not told yet":             {Conduct{}, 10, nil, Wait},
+		"holds":                    {Conduct{}, 10, []bool{true}, Pass},
+		"false once":               {Conduct{}, 10, []bool{true, false}, Wait},
+		"false, true, false":       {Conduct{}, 10, []bool{false, true, false}, Wait},
+		"false twice":              {Conduct{}, 10, []bool{true, false, false}, Fail},
+		"failed for good":          {Conduct{}, 10, []bool{false, false, true}, Fail},
+		"false, but only observed": {Conduct{Observe: true}, 10, []bool{false, false}, Pass},
+		"optional and silent":      {Conduct{Optional: true}, 10, nil, Pass},
+		"silent, not long":         {Conduct{OnSilence: FailOnSilence}, 59, nil, Wait},
+		"silent for long":          {Conduct{OnSilence: FailOnSilence}, 60, nil, Fail},
+		"fell silent":              {Conduct{OnSilence: FailOnSilence}, 90, []bool{true}, Fail},
+		"silent, but waits":        {Conduct{OnSilence: WaitOnSilence}, 600, nil, Wait},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			p := NewPanel(gates(c.conduct))
+			tell(p, 1, c.held...)
+			if v := p.Verdict(time.Duration(c.at) * time.Second); v.Outcome != c.want {
+				t.Errorf("%s: %s", v.Outcome, v.Reason)
+			}
+		})
+	}
+}
+
+// A step needs an evaluation of its own.
+func TestConditionsOfTheStepBefore(t *testing.T) {
+	p := NewPanel(Gates{
+		Errors:     RateGate{Conduct: Conduct{Name: "errors", Observe: true}},
+		Conditions: []ConditionGate{{Conduct: Conduct{Name: "queue"}}},
+	})
+	p.Tell("queue", Told{At: time.Second, Held: true})
+	p.Restart(2*time.Second, Step{})
+	if v := p.Verdict(3 * time.Second); v.Outcome != Wait || v.Gate != "queue" {
+		t.Errorf("%s by %q", v.Outcome, v.Gate)
+	}
+}
+
+// What is silent says so, instead of what it said last.
+func TestSilenceIsTold(t *testing.T) {
+	p := NewPanel(Gates{
+		Errors:     RateGate{Conduct: Conduct{Name: "errors", Observe: true}},
+		Conditions: []ConditionGate{{Conduct: Conduct{Name: "queue", OnSilence: FailOnSilence}}},
+	})
+	p.Tell("queue", Told{At: time.Second, Held: true})
+	v := p.Verdict(2 * time.Minute)
+	if v.Outcome != Fail || !strings.Contains(v.Reason, "nothing has been heard for 1m59s") {
+		t.Errorf("%s: %s", v.Outcome, v.Reason)
+	}
+}
