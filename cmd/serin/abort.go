@@ -18,8 +18,9 @@ func newAbort(a *app) *cobra.Command {
 		},
 	}
 	return s.command(&cobra.Command{
-		Short:   "Take a running rollout back at once",
-		Long:    "Take a running rollout back: every host returns to the version before, at once.",
+		Short: "Take a running rollout back at once",
+		Long: "Take a running rollout back: every host returns to the version before, at once. Its containers\n" +
+			"are still there.",
 		Example: "  serin abort checkout --reason 'customers complain'\n  serin abort checkout-7 --yes",
 	})
 }

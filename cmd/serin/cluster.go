@@ -93,8 +93,10 @@ func newClusterRemove(a *app) *cobra.Command {
 
 func newClusterTransfer(a *app) *cobra.Command {
 	return a.changingCluster(&cobra.Command{
-		Use:     "transfer [ID]",
-		Short:   "Hand the leadership over, to one replica or to whoever is best",
+		Use:   "transfer [ID]",
+		Short: "Hand the leadership over, to one replica or to whoever is best",
+		Long: "Hand the leadership over, to the replica of that ID or to the one that is furthest.\n" +
+			"Rollouts go on under the next leader.",
 		Example: "  serin cluster transfer        # before the leader's machine restarts",
 		Args:    atMostOne("replica"),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -21,7 +21,7 @@ func newDemo(a *app) *cobra.Command {
 			"request failed.",
 		Example: "  serin demo\n  serin demo -o json | jq .bad.rollback_ms\n  serin demo --report report.json\n" +
 			"  serin demo --hosts 5 --keep",
-		Args:    cobra.NoArgs,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.Validate(); err != nil {
 				return usagef("%v", err)

@@ -39,6 +39,7 @@ const exitHelp = `Exit codes:
   6  paused, waits for approval (wait --for done)
   7  refused: conflict, stale, not possible now
   8  no coordinator, no leader, or not permitted
+  9  plan --exit-code: there is something to do
   130  interrupted; a rollout goes on
 `
 

@@ -27,7 +27,8 @@ func newRollback(a *app) *cobra.Command {
 		Use:   "rollback SERVICE",
 		Short: "Return a service to the last good version, or to a named one",
 		Long: "Return a service to the last good version, or to the one that --to names: a version, a\n" +
-			"revision, or the rollout that installed it. A rollout that runs is taken back.",
+			"revision, or the rollout that installed it: a rollout in one step, on all hosts, that no gate\n" +
+			"holds up. While a rollout runs that one is taken back instead; with --to, abort it first.",
 		Example:           "  serin rollback checkout\n  serin rollback checkout --to 1.3.2 --reason 'prices are wrong'",
 		Args:              oneOf("service"),
 		ValidArgsFunction: a.completeServices(),
