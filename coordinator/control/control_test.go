@@ -117,10 +117,27 @@ func TestExplainTellsNumbers(t *testing.T) {
 		},
 	}
 	want := "checkout-7 (1.4.0 over 1.3.2) ended RolledBack at step 3 of 6 after 1m34s. 5xx 2.31% on canary." +
-		" Errors when it was decided: 2.3% (57 of 2468) on 1.4.0, 0.41% (101 of 24630) on 1.3.2." +
+		" Errors when it was decided: 2.31% (57 of 2468) on 1.4.0, 0.41% (101 of 24630) on 1.3.2." +
 		" The last host reported weight 0 after 180 ms."
 	if got := explain(d); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func TestExplainTellsWhoAndWhy(t *testing.T) {
+	for text, c := range map[string]struct {
+		phase rollout.Phase
+		want  string
+	}{
+		"by ann: lunch":              {rollout.Paused, " Paused by ann: lunch."},
+		"by ann: customers complain": {rollout.Aborted, " Taken back by ann: customers complain."},
+		"waits for approval":         {rollout.Paused, " Waits for approval."},
+		"5xx 2.31%.":                 {rollout.RolledBack, " 5xx 2.31%."},
+	} {
+		d := api.RolloutDetail{RolloutStatus: api.RolloutStatus{ID: "checkout-7", Phase: c.phase, Text: text, Waiting: "paused: " + text}}
+		if got := explain(d); !strings.HasSuffix(got, c.want) {
+			t.Errorf("%s: %q does not end with %q", text, got, c.want)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/serin-rollouts/serin/internal/api"
 	"github.com/serin-rollouts/serin/internal/bus"
@@ -130,7 +131,7 @@ func explain(d api.RolloutDetail) string {
 			d.ID, d.To, orNothing(d.From), d.Phase, d.Step, d.Steps, time.Duration(d.Ended-d.Started)*time.Millisecond)
 	}
 	if d.Text != "" {
-		fmt.Fprintf(&b, " %s.", strings.TrimSuffix(d.Text, "."))
+		fmt.Fprintf(&b, " %s.", strings.TrimSuffix(because(d), "."))
 	}
 	if d.Waiting != "" && !strings.Contains(d.Waiting, d.Text) || d.Waiting != "" && d.Text == "" {
 		fmt.Fprintf(&b, " It %s.", strings.TrimSuffix(d.Waiting, "."))
@@ -151,6 +152,18 @@ func explain(d api.RolloutDetail) string {
 		}
 	}
 	return b.String()
+}
+
+// because begins a sentence with the cause: "Paused by ann: lunch".
+func because(d api.RolloutDetail) string {
+	switch {
+	case !strings.HasPrefix(d.Text, byPerson):
+		_, first := utf8.DecodeRuneInString(d.Text)
+		return strings.ToUpper(d.Text[:first]) + d.Text[first:]
+	case d.Phase == rollout.Paused:
+		return "Paused " + d.Text
+	}
+	return "Taken back " + d.Text
 }
 
 // troubles names up to three hosts that cannot go on, and why, unless the text
@@ -185,7 +198,7 @@ func rate(c api.Counts) string {
 	if c.Requests == 0 {
 		return "no requests"
 	}
-	return fmt.Sprintf("%s (%d of %d)", rollout.Percent(int(c.Errors*rollout.Full/c.Requests)), c.Errors, c.Requests)
+	return fmt.Sprintf("%s (%d of %d)", rollout.Percent(int((c.Errors*rollout.Full+c.Requests/2)/c.Requests)), c.Errors, c.Requests)
 }
 
 func orNothing(version string) string {

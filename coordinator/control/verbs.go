@@ -13,6 +13,8 @@ import (
 // when a decision of the leader's own has come between.
 const staleTries = 5
 
+const byPerson = "by " // begins the text of what a person has done
+
 const somebody = "operator" // who asks and gives no name
 
 // verb carries out one verb on a service.
@@ -215,9 +217,9 @@ func targetOf(svc *rollout.Service) rollout.Target {
 // reason renders who asked and why, for the record.
 func reason(c api.Command) string {
 	if c.Reason == "" {
-		return "by " + c.By
+		return byPerson + c.By
 	}
-	return "by " + c.By + ": " + c.Reason
+	return byPerson + c.By + ": " + c.Reason
 }
 
 func refused(code rollout.Code, id, format string, args ...any) (rollout.Result, error) {
