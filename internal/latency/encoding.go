@@ -6,7 +6,6 @@ import (
 
 	"github.com/DataDog/sketches-go/ddsketch/encoding"
 	"github.com/DataDog/sketches-go/ddsketch/mapping"
-	"github.com/DataDog/sketches-go/ddsketch/store"
 )
 
 // MaxEncoded is the most bytes that Check accepts.
@@ -48,15 +47,7 @@ func (s *Sketch) MergeEncoded(data []byte) error {
 // out of range, counts that are no counts, more than MaxEncoded bytes. No bytes
 // are a sketch of no request. The library's own decoder trusts its input: it
 // skips what it cannot read, and takes any index and any count.
-func Check(data []byte) error {
-	if len(data) > MaxEncoded {
-		return fmt.Errorf("latency sketch has %d bytes, at most %d are accepted", len(data), MaxEncoded)
-	}
-	if err := read(data, nil); err != nil {
-		return fmt.Errorf("latency sketch: %w", err)
-	}
-	return nil
-}
+func Check(data []byte) error { return checked(data, nil) }
 
 // Private
 
@@ -65,8 +56,24 @@ var (
 	errAccuracy = errors.New("its accuracy is another one")
 )
 
-// read checks a sketch and adds its buckets to a store, if there is one.
-func read(data []byte, to store.Store) error {
+// checked reads a sketch, and names the fault of what is none.
+func checked(data []byte, to adder) error {
+	if len(data) > MaxEncoded {
+		return fmt.Errorf("latency sketch has %d bytes, at most %d are accepted", len(data), MaxEncoded)
+	}
+	if err := read(data, to); err != nil {
+		return fmt.Errorf("latency sketch: %w", err)
+	}
+	return nil
+}
+
+// adder takes the requests of a bucket.
+type adder interface {
+	AddWithCount(index int, count float64)
+}
+
+// read checks a sketch and adds its buckets to something, if there is such.
+func read(data []byte, to adder) error {
 	if len(data) == 0 {
 		return nil
 	}
@@ -105,12 +112,12 @@ func read(data []byte, to store.Store) error {
 // reader reads buckets.
 type reader struct {
 	rest        *[]byte
-	to          store.Store
+	to          adder
 	least, most int64 // indexes that Add could have used
 	total       float64
 }
 
-func newReader(rest *[]byte, to store.Store) *reader {
+func newReader(rest *[]byte, to adder) *reader {
 	m := indexes()
 	// One more at each end: other machines round logarithms otherwise.
 	return &reader{rest: rest, to: to, least: int64(m.Index(Least)) - 1, most: int64(m.Index(Most)) + 1}
