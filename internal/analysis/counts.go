@@ -21,6 +21,9 @@ func (c Counts) below(o Counts) bool { return c.Requests < o.Requests || c.Error
 // answers is read a little later than the counter of requests: an answered request is a request.
 func (c Counts) settled() Counts { return Counts{max(c.Requests, c.Errors), c.Errors} }
 
+// size is the number of requests.
+func (c Counts) size() int64 { return c.Requests }
+
 // PPM returns the error rate in parts per million, 0 without requests.
 func (c Counts) PPM() int64 {
 	if c.Requests <= 0 {
@@ -31,6 +34,23 @@ func (c Counts) PPM() int64 {
 
 // mostCount keeps counters within what floating-point numbers hold exactly.
 const mostCount = 1 << 50
+
+// counts is what the report says of requests and errors.
+func (r Report) counts() reading[Counts] {
+	return reading[Counts]{
+		incarnation: r.Incarnation, at: r.At, canary: r.Canary, stable: r.Stable, instances: r.CanaryInstances,
+	}
+}
+
+// table sums stable's instances.
+func table(w window[Counts]) Table {
+	t := Table{CanaryN: w.canary.Requests, CanaryX: w.canary.Errors}
+	for _, c := range w.stable {
+		t.StableN += c.Requests
+		t.StableX += c.Errors
+	}
+	return t
+}
 
 // sane tells whether a report can be counted at all.
 func (r Report) sane() bool {

@@ -136,17 +136,41 @@ func (c *contribution) without(total *vector) vector {
 // fewer than two hosts have contributed). The score never exceeds logE, so the bound stands. One
 // host on its own decides too, but only with three times the evidence.
 func (b *broad) score() (score float64, host string, rest float64) {
-	all := b.logE()
-	if len(b.hosts) < 2 {
+	return scoreOf([]*broad{b})
+}
+
+// scoreOf is the score of several pools on the same requests. Their evidence is averaged, never
+// multiplied, for they depend on each other. The first has heard of every host.
+func scoreOf(pools []*broad) (score float64, host string, rest float64) {
+	terms := make([]float64, len(pools))
+	for i, b := range pools {
+		terms[i] = b.logE()
+	}
+	all := mean(terms)
+	if len(pools[0].hosts) < 2 {
 		return all, "", all
 	}
 	rest = math.Inf(1)
-	for name, c := range b.hosts {
-		without := c.without(&b.total)
-		e := logMix(&b.weights, &without, &c.gain)
-		if e < rest || e == rest && name < host {
+	for name := range pools[0].hosts {
+		for i, b := range pools {
+			terms[i] = b.logWithout(name)
+		}
+		if e := mean(terms); e < rest || e == rest && name < host {
 			rest, host = e, name
 		}
 	}
 	return min(all, max(breadth*rest, all/alone)), host, rest
 }
+
+// logWithout returns logE, had the host not been there.
+func (b *broad) logWithout(host string) float64 {
+	c := b.hosts[host]
+	if c == nil {
+		return b.logE()
+	}
+	without := c.without(&b.total)
+	return logMix(&b.weights, &without, &c.gain)
+}
+
+// mean returns ln of the mean of exp(x).
+func mean(xs []float64) float64 { return logSumExp(xs...) - math.Log(float64(len(xs))) }

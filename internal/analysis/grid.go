@@ -92,3 +92,49 @@ func logSumExp(xs ...float64) float64 {
 	}
 	return top + math.Log(sum)
 }
+
+// above returns the tempered evidence for each odds ratio above 1 against 1, of the logarithms of
+// likelihood ratios lr.
+func (g grid) above(lr *vector, phi float64) vector {
+	var v vector
+	for k := unity + 1; k < points; k++ {
+		v[k] = temper(lr[k], phi)
+	}
+	return v
+}
+
+// below returns the tempered evidence for each odds ratio below a null one, of the logarithms of
+// likelihood ratios lr, and of the null's.
+func (g grid) below(lr *vector, null, atNull, phi float64) vector {
+	var v vector
+	for k, psi := range g.psi {
+		if psi < null {
+			v[k] = temper(lr[k]-atNull, phi)
+		}
+	}
+	return v
+}
+
+// over returns the vector divided by phi.
+func (v vector) over(phi float64) vector {
+	for k := range v {
+		v[k] /= phi
+	}
+	return v
+}
+
+// interval returns the most likely odds ratio of the grid and the ends of a confidence sequence
+// at level 1-alpha, of unclipped evidence: ratios outside it are refuted, however often one looks.
+func (g grid) interval(odds *pool, alpha float64) (estimate, low, high float64) {
+	best, limit := unity, odds.logE()+math.Log(alpha)
+	low, high = math.Inf(1), 0
+	for k, psi := range g.psi {
+		if odds.total[k] > odds.total[best] {
+			best = k
+		}
+		if odds.total[k] > limit {
+			low, high = min(low, psi), max(high, psi)
+		}
+	}
+	return g.psi[best], low, high
+}

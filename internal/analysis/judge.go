@@ -35,7 +35,7 @@ type stepTotals struct {
 
 // host is what is remembered of one host.
 type host struct {
-	cut       *cutter
+	cut       *cutter[Counts]
 	block     block
 	stable    memory
 	hasCanary bool // reports canary instances
@@ -85,9 +85,9 @@ func (j *Judge) Observe(r Report) {
 	}
 	h := j.hosts[r.Host]
 	if h == nil {
-		h = &host{cut: newCutter(r)}
+		h = &host{cut: newCutter(r.counts())}
 		j.hosts[r.Host] = h
-	} else if !h.cut.hear(r) {
+	} else if !h.cut.hear(r.counts()) {
 		j.refused++
 		return
 	}
@@ -106,8 +106,8 @@ func (j *Judge) addStart(now time.Duration) {
 }
 
 // weigh turns a closed window into evidence, and then learns from it.
-func (j *Judge) weigh(name string, h *host, w window) {
-	t := w.table()
+func (j *Judge) weigh(name string, h *host, w window[Counts]) {
+	t := table(w)
 	if t.CanaryN == 0 && t.StableN == 0 {
 		return
 	}
@@ -129,7 +129,7 @@ func (j *Judge) weigh(name string, h *host, w window) {
 }
 
 // control gathers what a window is held against: only the past, and stable's own part of it.
-func (j *Judge) control(w window, t Table, past, now memory) control {
+func (j *Judge) control(w window[Counts], t Table, past, now memory) control {
 	c := control{
 		margin: j.config.margin(), safe: j.config.safeMargin(),
 		past: past.high(), high: now.high(), low: now.low(), known: now.slow.n > 0,
@@ -142,18 +142,7 @@ func (j *Judge) control(w window, t Table, past, now memory) control {
 	nc, mc := float64(t.CanaryN), float64(w.instances)
 	c.pair, c.single = 1, j.spread.single(icc, nc, mc)
 	if t.compares() {
-		c.pair = j.spread.pair(icc, nc, mc, float64(t.StableN), float64(serving(w.stable)))
+		c.pair = j.spread.pair(icc, nc, mc, float64(t.StableN), float64(w.serving()))
 	}
 	return c
-}
-
-// serving counts the instances that had requests.
-func serving(stable map[string]Counts) int {
-	n := 0
-	for _, c := range stable {
-		if c.Requests > 0 {
-			n++
-		}
-	}
-	return n
 }

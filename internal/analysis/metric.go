@@ -65,7 +65,8 @@ func (m *metric) observe(host string, t Table, c control) {
 		m.compareWith(host, t, c)
 	}
 	if c.known {
-		m.beyond.add(m.above(t, min(c.high+c.margin, .999), c.single))
+		lr := m.grid.oneSample(t, min(c.high+c.margin, .999))
+		m.beyond.add(m.grid.above(&lr, c.single))
 	}
 	m.within.add(below(t, min(c.low+c.safe, .999), c.single))
 }
@@ -75,18 +76,11 @@ func (m *metric) compare(host string, t Table, c control) {
 	var worse, safer, odds vector
 	if t.informative() {
 		law := newConditional(t)
+		lr := law.ratios(&m.grid)
 		null := oddsMargin(marginRate(t, c.past), c.safe)
-		atNull := law.logLR(null)
-		for k, psi := range m.grid.psi {
-			lr := law.logLR(psi)
-			odds[k] = lr / c.pair
-			if psi > 1 {
-				worse[k] = temper(lr, c.pair)
-			}
-			if psi < null {
-				safer[k] = temper(lr-atNull, c.pair)
-			}
-		}
+		worse = m.grid.above(&lr, c.pair)
+		safer = m.grid.below(&lr, null, law.logLR(null), c.pair)
+		odds = lr.over(c.pair)
 	}
 	m.worse.addFrom(host, worse)
 	m.safer.add(safer)
@@ -95,21 +89,9 @@ func (m *metric) compare(host string, t Table, c control) {
 
 // compareWith holds canary against a rate that is taken for known.
 func (m *metric) compareWith(host string, t Table, c control) {
-	var odds vector
-	for k, psi := range m.grid.psi {
-		odds[k] = oneSampleLR(t.CanaryN, t.CanaryX, c.high, psi) / c.single
-	}
-	m.odds.add(odds)
-	m.worse.addFrom(host, m.above(t, c.high, c.single))
-}
-
-// above returns the evidence of canary alone for rates above p0.
-func (m *metric) above(t Table, p0, phi float64) vector {
-	var v vector
-	for k := unity + 1; k < points; k++ {
-		v[k] = temper(oneSampleLR(t.CanaryN, t.CanaryX, p0, m.grid.psi[k]), phi)
-	}
-	return v
+	lr := m.grid.oneSample(t, c.high)
+	m.odds.add(lr.over(c.single))
+	m.worse.addFrom(host, m.grid.above(&lr, c.single))
 }
 
 // marginRate estimates stable's rate for the choice of the margin's odds ratio. It may use the
@@ -157,20 +139,4 @@ func (m *metric) safety() float64 {
 		math.Log(safeRelative)+m.safer.logE(),
 		math.Log(1-safeRelative)+m.within.logE(),
 	)
-}
-
-// interval returns the most likely odds ratio of the grid and the ends of a confidence sequence
-// at level 1-alpha: ratios outside it are refuted, however often one looks.
-func (m *metric) interval(alpha float64) (estimate, low, high float64) {
-	best, limit := unity, m.odds.logE()+math.Log(alpha)
-	low, high = math.Inf(1), 0
-	for k, psi := range m.grid.psi {
-		if m.odds.total[k] > m.odds.total[best] {
-			best = k
-		}
-		if m.odds.total[k] > limit {
-			low, high = min(low, psi), max(high, psi)
-		}
-	}
-	return m.grid.psi[best], low, high
 }

@@ -52,6 +52,15 @@ func (c conditional) logLR(psi float64) float64 {
 	return (c.x-c.kmin)*math.Log(psi) - (c.logSum(psi) - c.central)
 }
 
+// ratios returns logLR at all odds ratios of the grid.
+func (c conditional) ratios(g *grid) vector {
+	var lr vector
+	for k, psi := range g.psi {
+		lr[k] = c.logLR(psi)
+	}
+	return lr
+}
+
 // ratio returns the weight of k+1 over the weight of k at odds ratio 1; it falls with k.
 func (c conditional) ratio(k float64) float64 {
 	return (c.bad - k) * (c.nc - k) / ((k + 1) * (c.ns - c.bad + k + 1))
@@ -127,4 +136,13 @@ func logChoose(n, k float64) float64 {
 // condition on, and serves the tests against an absolute margin.
 func oneSampleLR(n, x int64, p, psi float64) float64 {
 	return float64(x)*math.Log(psi) - float64(n)*math.Log1p(p*(psi-1))
+}
+
+// oneSample returns oneSampleLR of canary's part of a table at all odds ratios of the grid.
+func (g grid) oneSample(t Table, p float64) vector {
+	var lr vector
+	for k, psi := range g.psi {
+		lr[k] = oneSampleLR(t.CanaryN, t.CanaryX, p, psi)
+	}
+	return lr
 }

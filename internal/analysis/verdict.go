@@ -119,7 +119,7 @@ func (j *Judge) Finding(now time.Duration) Finding {
 		Safe:        milli(s.safe),
 		SafeLimit:   milli(s.safeLimit),
 	}
-	odds, low, high := j.errors.interval(.05)
+	odds, low, high := j.errors.grid.interval(&j.errors.odds, .05)
 	v.Odds, v.OddsLow, v.OddsHigh = milli(odds), milli(low), milli(high)
 	waiting := 0
 	for _, h := range j.hosts {

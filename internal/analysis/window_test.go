@@ -38,10 +38,10 @@ func TestClose(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			k := newCutter(report(0, "1", Counts{}, one(7, 0)))
+			k := newCutter(report(0, "1", Counts{}, one(7, 0)).counts())
 			r := report(c.age, "1", Counts{c.canary, c.canary}, one(7+c.stable, c.stable))
 			r.CanaryInstances = c.instances
-			k.hear(r)
+			k.hear(r.counts())
 			if got := k.due(c.age, 5*time.Second); got != c.want {
 				t.Errorf("due = %v, want %v", got, c.want)
 			}
@@ -52,13 +52,13 @@ func TestClose(t *testing.T) {
 // TestCloseAfterRestart: an agent that begins to count anew where canary has all
 // of the traffic does not keep the step waiting for stable.
 func TestCloseAfterRestart(t *testing.T) {
-	k := newCutter(report(0, "1", Counts{}, one(7, 0)))
-	k.hear(report(time.Second, "2", Counts{3, 0}, nil))
-	k.hear(report(4*time.Second, "2", Counts{60, 0}, nil))
+	k := newCutter(report(0, "1", Counts{}, one(7, 0)).counts())
+	k.hear(report(time.Second, "2", Counts{3, 0}, nil).counts())
+	k.hear(report(4*time.Second, "2", Counts{60, 0}, nil).counts())
 	if k.due(4*time.Second, 5*time.Second) {
 		t.Error("due before a window's length has passed")
 	}
-	k.hear(report(6*time.Second, "2", Counts{90, 0}, nil))
+	k.hear(report(6*time.Second, "2", Counts{90, 0}, nil).counts())
 	if !k.due(6*time.Second, 5*time.Second) {
 		t.Error("not due although stable is silent and canary is not")
 	}
@@ -122,13 +122,13 @@ func TestHear(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			k := newCutter(c.heard[0].r)
+			k := newCutter(c.heard[0].r.counts())
 			for i, h := range c.heard[1:] {
-				if got := k.hear(h.r); got != h.want {
+				if got := k.hear(h.r.counts()); got != h.want {
 					t.Errorf("report %d: counted = %v, want %v", i+1, got, h.want)
 				}
 			}
-			if d := cmp.Diff(c.want, k.cut(time.Hour).table()); d != "" {
+			if d := cmp.Diff(c.want, table(k.cut(time.Hour))); d != "" {
 				t.Error(d)
 			}
 		})
