@@ -146,14 +146,19 @@ type background struct {
 	command
 	cmd *exec.Cmd
 
-	mu  sync.Mutex
-	out bytes.Buffer
+	wrote chan struct{} // has something when there is more to read
+	mu    sync.Mutex
+	out   bytes.Buffer
 }
 
 // Write takes what the command prints.
 func (b *background) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	select {
+	case b.wrote <- struct{}{}:
+	default:
+	}
 	return b.out.Write(p)
 }
 
@@ -165,7 +170,7 @@ func (b *background) text() string {
 
 func (r *rig) behind(t *testing.T, c command) *background {
 	t.Helper()
-	b := &background{command: c, cmd: r.command(t.Context(), "bash", "-c", "exec "+r.here(c.text))}
+	b := &background{command: c, wrote: make(chan struct{}, 1), cmd: r.command(t.Context(), "bash", "-c", "exec "+r.here(c.text))}
 	b.cmd.Stdout, b.cmd.Stderr, b.cmd.WaitDelay = b, b, time.Second
 	if err := b.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -176,9 +181,13 @@ func (r *rig) behind(t *testing.T, c command) *background {
 // end waits until the command has printed all that it has to, and ends it.
 func (b *background) end(t *testing.T, r *rig) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
-	for missing(r.there(b.text()), b.want) != "" && time.Now().Before(deadline) {
-		time.Sleep(interval)
+	limit := time.After(patience)
+	for waits := true; waits && missing(r.there(b.text()), b.want) != ""; {
+		select {
+		case <-b.wrote:
+		case <-limit:
+			waits = false
+		}
 	}
 	_ = b.cmd.Process.Signal(syscall.SIGINT)
 	_ = b.cmd.Wait()
@@ -190,11 +199,14 @@ func (b *background) end(t *testing.T, r *rig) {
 
 func (r *rig) poll(t *testing.T, what string, there func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
+	looks := time.NewTicker(interval)
+	defer looks.Stop()
+	limit := time.After(patience)
 	for !there() {
-		if time.Now().After(deadline) {
+		select {
+		case <-looks.C:
+		case <-limit:
 			t.Fatalf("%s did not come up in %s", what, patience)
 		}
-		time.Sleep(interval)
 	}
 }

@@ -3,7 +3,6 @@ package readmetest
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -12,22 +11,22 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/serin-rollouts/serin/agent/docker"
 	"github.com/serin-rollouts/serin/internal/demoimage"
+	"github.com/serin-rollouts/serin/internal/localfleet"
 )
 
 const (
 	replicas = 3
 	hosts    = 2
 	appPort  = 8080
-
-	// natsVariable names a real nats client to use instead of this package's.
-	natsVariable = "SERIN_TEST_NATS"
 )
+
+// readmePorts are the ports of README.md.
+var readmePorts = []string{":4222", ":6222", ":7311", ":8080"}
 
 // rig is the README's fleet on this machine: its own configuration files, with
 // other addresses, directories and host names in them.
@@ -46,19 +45,22 @@ type rig struct {
 func newRig(t *testing.T, bin string, blocks []block) *rig {
 	t.Helper()
 	needRuntime(t)
-	dir, err := os.MkdirTemp("", "serin-demo-readme-") //nolint:usetesting // short, for HAProxy's sockets, and with the name that the sweeper insists on
-	if err != nil {
+	name, dir := localfleet.NewName("readme")
+	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	var id [4]byte
-	_, _ = rand.Read(id[:]) // never fails
-	r := &rig{
-		dir: dir, bin: bin, files: map[string]string{},
-		hostName: fmt.Sprintf("readme-%x-", id[2:]),
+	ports, err := localfleet.FreePorts(t.Context(), len(readmePorts)+1)
+	if err != nil {
+		t.Fatal(err)
 	}
-	r.network, r.registry = fmt.Sprintf("127.%d.%d.", id[0]%250+2, id[1]), freeAddress(t, "127.0.0.1:0")
-	r.ports = freePorts(t)
+	r := &rig{dir: dir, bin: bin, files: map[string]string{}, hostName: name + "-", registry: "127.0.0.1:" + ports[0]}
+	for i, port := range readmePorts {
+		r.ports = append(r.ports, port, ":"+ports[i+1])
+	}
+	var id [2]byte
+	_, _ = rand.Read(id[:]) // never fails
+	r.network = fmt.Sprintf("127.%d.%d.", id[0]%250+2, id[1])
 	r.env = append(os.Environ(), "PATH="+r.bin+":"+os.Getenv("PATH"), "NO_COLOR=1", "USER=ann")
 	r.install(t)
 	for _, b := range blocks {
@@ -152,27 +154,20 @@ func (r *rig) daemon(t *testing.T, name, program string, args ...string) {
 	})
 }
 
-// startSweeper starts the process that removes everything as soon as its
-// standard input ends: at the end of the test, or of this process.
+// startSweeper has everything removed at the end of the test, or of this process.
 func (r *rig) startSweeper(t *testing.T) {
 	t.Helper()
-	args := []string{"demo", "sweep", "--dir", r.dir, "--images", r.registry + "/checkout"}
+	remains := localfleet.Remains{Dir: r.dir, Images: r.registry + "/checkout"}
 	for i := 1; i <= hosts+1; i++ { // and the one with a HAProxy of its own
-		args = append(args, "--host", fmt.Sprintf("%s0%d", r.hostName, i))
+		remains.Hosts = append(remains.Hosts, fmt.Sprintf("%s0%d", r.hostName, i))
 	}
-	cmd := exec.Command(filepath.Join(r.bin, "serin"), args...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
+	sweeper, err := localfleet.StartSweeper(r.bin, remains, os.Stderr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() {
-		if err := errors.Join(in.Close(), cmd.Wait()); err != nil {
-			t.Errorf("remove the fleet: %v", err)
+		if err := sweeper.End(); err != nil {
+			t.Error(err)
 		}
 	})
 }
@@ -227,13 +222,11 @@ func (r *rig) install(t *testing.T) {
 	if err := os.Symlink(filepath.Join(tree, "deploy"), filepath.Join(r.dir, "deploy")); err != nil {
 		t.Fatal(err)
 	}
-	client := os.Getenv(natsVariable)
-	if client == "" {
-		if client, err = os.Executable(); err != nil {
-			t.Fatal(err)
-		}
+	client, err := exec.CommandContext(t.Context(), filepath.Join(tree, "internal/tools/nats.sh")).Output()
+	if err != nil {
+		t.Fatalf("the nats client: %v", err)
 	}
-	if err := os.Symlink(client, filepath.Join(r.bin, "nats")); err != nil {
+	if err := os.Symlink(strings.TrimSpace(string(client)), filepath.Join(r.bin, "nats")); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -249,35 +242,17 @@ func needRuntime(t *testing.T) {
 			err = engine.Close()
 		}
 	}
+	need(t, "Docker and HAProxy", err)
+}
+
+// need skips the test, or fails it in CI, where something is missing.
+func need(t *testing.T, what string, err error) {
+	t.Helper()
 	switch {
 	case err == nil:
 	case os.Getenv("CI") == "true":
-		t.Fatalf("the README's commands need Docker and HAProxy (`make setup`): %v", err)
+		t.Fatalf("this test needs %s (`make setup`): %v", what, err)
 	default:
-		t.Skipf("SKIPPED: the README's commands need Docker and HAProxy (`make setup`): %v", err)
+		t.Skipf("SKIPPED: this test needs %s (`make setup`): %v", what, err)
 	}
-}
-
-// freePorts puts ports that nobody listens on, on any address, in the place of
-// the README's.
-func freePorts(t *testing.T) (pairs []string) {
-	t.Helper()
-	for _, port := range []string{":4222", ":6222", ":7311", ":8080"} {
-		_, free, err := net.SplitHostPort(freeAddress(t, ":0"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		pairs = append(pairs, port, ":"+free)
-	}
-	return pairs
-}
-
-func freeAddress(t *testing.T, pattern string) string {
-	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", pattern)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
 }
