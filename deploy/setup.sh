@@ -5,7 +5,8 @@
 #   deploy/setup.sh --runtime   only what running needs: Docker and HAProxy (= what make demo asks for)
 #
 # Says what it will do before it does it. Running it again changes nothing. It installs from Debian's own
-# packages, starts no HAProxy service, and starts a Docker daemon only where none answers.
+# packages, starts no HAProxy service, and starts a Docker daemon only where none answers. What Debian does not
+# have is the nats command-line client, for the tests: that is built into .bin/.
 set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/go/bin"
@@ -49,6 +50,10 @@ missing_packages() {
   # Go's race detector needs a C compiler.
   have gcc || echo gcc
   [ -e /usr/include/stdlib.h ] || echo libc6-dev
+  # Of systemd only systemd-analyze, which checks the unit files; it is not started.
+  have systemd-analyze || echo systemd
+  have openssl || echo openssl
+  have curl || echo curl
 }
 
 install_packages() {
@@ -172,6 +177,7 @@ main() {
   fi
   check_haproxy
   check_docker
+  [ $mode = runtime ] || say "the nats client at $(internal/tools/nats.sh)"
   say "all there"
 }
 
