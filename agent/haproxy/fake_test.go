@@ -142,9 +142,23 @@ func TestOrphanIsReplaced(t *testing.T) {
 	}
 }
 
+// A worker that was alone under its master is alone without it, too.
+func TestOrphanThatWasSeenAlone(t *testing.T) {
+	t.Parallel()
+	f := startFake(t, true)
+	before := observe(t, f)
+	f.hap.KillMaster()
+	if snap := observe(t, f); snap.Pid != before.Pid || before.OldWorkers || snap.OldWorkers {
+		t.Errorf("before %+v, after %+v", before, snap)
+	}
+}
+
 func TestOldWorkersAreReported(t *testing.T) {
 	t.Parallel()
 	f := startFake(t, true)
+	if observe(t, f).OldWorkers {
+		t.Error("a worker is older than the first")
+	}
 	f.hap.LingerAfterReload(true)
 	must(t, f.Ensure(t.Context(), []haproxy.Service{f.service, {Name: "api", Listen: ":81"}}))
 	if !observe(t, f).OldWorkers || f.hap.Reloads() != 1 {

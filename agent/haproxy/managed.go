@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,7 +24,8 @@ type Managed struct {
 	splitFile file
 	logAddr   string
 	maxConn   int
-	oldOnes   atomic.Bool // a reload may have left workers behind
+	oldOnes   atomic.Bool  // a reload may have left workers behind
+	alone     atomic.Int64 // pid of a worker that was seen to be the only one
 
 	lines tally
 
@@ -95,7 +97,7 @@ func (m *Managed) Observe(ctx context.Context) (Snapshot, error) {
 	if err != nil {
 		return snap, err
 	}
-	snap.OldWorkers = m.lingering(ctx)
+	snap.OldWorkers = m.lingering(ctx, snap.Pid)
 	return snap, nil
 }
 
@@ -103,11 +105,22 @@ func (m *Managed) Observe(ctx context.Context) (Snapshot, error) {
 
 func (m *Managed) path(name string) string { return filepath.Join(m.cfg.Dir, name) }
 
-// lingering tells of old workers. Without a master nobody knows of them; then it
-// is safer to think that there are some.
-func (m *Managed) lingering(ctx context.Context) bool {
+// lingering tells of workers older than the one that serves. A reload would make
+// another one serve, so that one which is alone remains so, and the master need
+// not be asked again. Without a master nobody knows of them; then it is safer
+// to think that there are some.
+func (m *Managed) lingering(ctx context.Context, serving int) bool {
+	if m.alone.Load() == int64(serving) {
+		return false
+	}
 	p, err := m.proc(ctx)
-	return err != nil || len(p.oldWorkers) > 0
+	if err != nil || len(p.oldWorkers) > 0 {
+		return true
+	}
+	if slices.Contains(p.workers, serving) {
+		m.alone.Store(int64(serving))
+	}
+	return false
 }
 
 // versionOf reads "HAProxy version 2.6.12-1+deb12u4 2026/10/17 - ...".

@@ -1,11 +1,10 @@
 package haproxy
 
 import (
-	"encoding/csv"
 	"errors"
 	"fmt"
-	"io"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -98,8 +97,9 @@ const (
 // parseServers returns backend -> server -> row.
 func parseServers(text string) (map[string]map[string]server, error) {
 	out := map[string]map[string]server{}
+	var f []string
 	for line := range strings.Lines(text) {
-		f := strings.Fields(line)
+		f = slices.AppendSeq(f[:0], strings.FieldsSeq(line))
 		if len(f) <= colPort || f[0] == "#" {
 			continue
 		}
@@ -137,95 +137,6 @@ func parseServer(f []string) (server, error) {
 		s.state = Down
 	}
 	return s, nil
-}
-
-// stat is a row of "show stat".
-type stat struct {
-	sessions int
-	algo     string
-	mode     string
-	up       bool
-	Counters
-	Totals
-}
-
-type statKey struct{ proxy, server string }
-
-// parseStat returns the rows of servers and of backends (server "BACKEND").
-// Frontends are left out, since one may share a backend's name.
-func parseStat(text string) (map[statKey]stat, error) {
-	r := csv.NewReader(strings.NewReader(strings.TrimPrefix(text, "# ")))
-	r.FieldsPerRecord = -1
-	r.ReuseRecord = true
-	r.LazyQuotes = true // a check may quote what a server said
-	head, err := r.Read()
-	if err != nil {
-		return nil, fmt.Errorf("show stat: %w", err)
-	}
-	cols := make(map[string]int, len(head))
-	for i, name := range head {
-		cols[name] = i
-	}
-	for _, need := range []string{"pxname", "svname", "stot", "hrsp_5xx", "econ", "eresp", "wredis", "scur", "status"} {
-		if _, ok := cols[need]; !ok {
-			return nil, fmt.Errorf("show stat: no column %s", need)
-		}
-	}
-	out := map[statKey]stat{}
-	for {
-		rec, err := r.Read()
-		if errors.Is(err, io.EOF) {
-			return out, nil
-		}
-		if err != nil {
-			return nil, fmt.Errorf("show stat: %w", err)
-		}
-		row := statRow{cols: cols, rec: rec}
-		if name := row.text("svname"); name != "FRONTEND" {
-			out[statKey{strings.Clone(row.text("pxname")), strings.Clone(name)}] = row.stat()
-		}
-	}
-}
-
-type statRow struct {
-	cols map[string]int
-	rec  []string
-}
-
-func (r statRow) text(col string) string {
-	i, ok := r.cols[col]
-	if !ok || i >= len(r.rec) {
-		return ""
-	}
-	return r.rec[i]
-}
-
-// num returns 0 for a field that this kind of row leaves empty.
-func (r statRow) num(col string) int64 {
-	n, err := strconv.ParseInt(r.text(col), 10, 64)
-	if err != nil {
-		return 0
-	}
-	return n
-}
-
-func (r statRow) stat() stat {
-	status := r.text("status")
-	return stat{
-		sessions: int(r.num("scur") + r.num("qcur")),
-		algo:     strings.Clone(r.text("algo")),
-		mode:     strings.Clone(r.text("mode")),
-		up:       strings.HasPrefix(status, "UP") || strings.HasPrefix(status, "no check") || strings.HasPrefix(status, "DRAIN"),
-		Counters: Counters{
-			Requests:       r.num("stot"),
-			Errors5xx:      r.num("hrsp_5xx"),
-			ResponseErrors: r.num("eresp"),
-			ConnectErrors:  r.num("econ"),
-			Redispatches:   r.num("wredis"),
-			Retries:        r.num("wretr"),
-		},
-		Totals: Totals{Requests: r.num("req_tot"), Errors5xx: r.num("hrsp_5xx")},
-	}
 }
 
 // parseMap returns the key -> values of "show map"; more than one value is a

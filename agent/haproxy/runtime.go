@@ -14,6 +14,9 @@ import (
 // about 1 MB of "show stat".
 const maxAnswer = 16 << 20
 
+// usualAnswer is how much room an answer is given at first: that of one service.
+const usualAnswer = 8 << 10
+
 // CommandError is HAProxy's refusal of one runtime command.
 type CommandError struct {
 	Command, Answer string
@@ -94,11 +97,12 @@ func (s *socket) exchange(ctx context.Context, line string) (string, error) {
 	if _, err := io.WriteString(conn, line); err != nil {
 		return "", fmt.Errorf("%w at %s: send: %w", ErrUnavailable, s.path, err)
 	}
-	data, err := io.ReadAll(io.LimitReader(conn, maxAnswer))
-	if err != nil {
+	var answer strings.Builder
+	answer.Grow(usualAnswer)
+	if _, err := io.CopyBuffer(&answer, io.LimitReader(conn, maxAnswer), make([]byte, usualAnswer)); err != nil {
 		return "", fmt.Errorf("%w at %s: receive: %w", ErrUnavailable, s.path, err)
 	}
-	return string(data), nil
+	return answer.String(), nil
 }
 
 // splitAnswers cuts the text into answers: each is a number of lines that are

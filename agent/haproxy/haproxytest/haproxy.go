@@ -266,7 +266,7 @@ func (h *HAProxy) read() error {
 // boot starts a master and a worker.
 func (h *HAProxy) boot() {
 	h.nextPid += 2
-	h.master, h.worker = h.nextPid, h.nextPid+1
+	h.master, h.worker = h.nextPid-1, h.nextPid
 	h.running, h.orphaned, h.failed = true, false, 0
 	h.started = time.Now()
 	h.old = nil

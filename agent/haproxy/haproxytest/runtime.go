@@ -139,8 +139,8 @@ func (h *HAProxy) showServers() string {
 			if s.maint() || s.down {
 				op = 0
 			}
-			fmt.Fprintf(&b, "%d %s %d %s %s %d %d %d %d 0 6 3 4 6 0 0 0 - %d - 0 0 - - 0\n",
-				3+2*i, be.name, j+1, s.name, s.ip, op, s.admin, s.weight, s.initial, s.port)
+			columns(&b, " ", num(3+2*i), be.name, num(j+1), s.name, s.ip, num(op), num(s.admin), num(s.weight), num(s.initial),
+				"0 6 3 4 6 0 0 0 -", num(s.port), "- 0 0 - - 0\n")
 		}
 	}
 	return b.String()
@@ -155,13 +155,25 @@ func (h *HAProxy) showStat(filter []string) string {
 			continue
 		}
 		for _, s := range be.servers {
-			fmt.Fprintf(&b, "%s,%s,0,%d,%d,%d,%d,%d,%d,%s,%d,2,%d,%d,http,,\n", be.name, s.name, s.sessions,
-				s.stot, s.econ, s.eresp, s.wretr, s.wredis, s.status(), s.weight, s.err5xx, s.stot-s.wredis-s.eresp)
+			columns(&b, ",", be.name, s.name, "0", num(s.sessions), num(s.stot), num(s.econ), num(s.eresp), num(s.wretr), num(s.wredis),
+				s.status(), num(s.weight), "2", num(s.err5xx), num(s.stot-s.wredis-s.eresp), "http,,\n")
 		}
 		fmt.Fprintf(&b, "%s,BACKEND,0,0,%d,0,0,0,0,UP,0,1,%d,%d,http,roundrobin,\n", be.name, be.reqTot, be.err5xx, be.reqTot)
 	}
 	return b.String()
 }
+
+// columns writes a line; it is what a fake is asked for most.
+func columns(b *strings.Builder, between string, fields ...string) {
+	for i, f := range fields {
+		if i > 0 {
+			b.WriteString(between)
+		}
+		b.WriteString(f)
+	}
+}
+
+func num[N int | int64](n N) string { return strconv.FormatInt(int64(n), 10) }
 
 func (s *server) status() string {
 	switch {

@@ -277,6 +277,9 @@ func (b *backend) pick() *server {
 
 // log adds an octet-counted line in the agent's log-format.
 func (r *run) log(slot string, status int, termination, us, want string) {
+	if r.h.conf.ring == "" {
+		return // there is no log
+	}
 	line := fmt.Sprintf("%s %s %d %s 0 %s %s", r.b.name, slot, status, termination, us, want)
 	fmt.Fprintf(&r.lines, "%d %s", len(line), line)
 }
