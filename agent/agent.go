@@ -111,7 +111,8 @@ type agent struct {
 	asked     atomic.Int64 // interval that the leader wants, in nanoseconds
 	sequence  uint64       // only report's goroutine
 
-	looking sync.Mutex // one look at HAProxy at a time
+	looking sync.Mutex  // one look at HAProxy at a time
+	hearing atomic.Bool // Docker's events arrive
 
 	mu       sync.Mutex
 	services map[string]*service
@@ -274,7 +275,9 @@ func (a *agent) proxyVersion() string {
 func (a *agent) watch(ctx context.Context) error {
 	labels := map[string]string{labelHost: a.cfg.Host}
 	return a.out.library.Watch(ctx, labels, time.Time{}, func(e docker.Event) {
-		if e.Action == docker.ActionResync {
+		switch e.Action {
+		case docker.ActionResync, docker.ActionLost:
+			a.hearing.Store(e.Action == docker.ActionResync)
 			a.wakeAll()
 			return
 		}

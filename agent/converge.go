@@ -13,8 +13,6 @@ import (
 
 const (
 	observeTimeout = 15 * time.Second
-	lookMoving     = time.Second     // between looks while a rollout moves
-	lookIdle       = 5 * time.Second // between looks while nothing does
 	firstAsk       = 100 * time.Millisecond
 	lastAsk        = time.Second
 	firstPause     = 200 * time.Millisecond // after an operation that failed
@@ -40,6 +38,7 @@ func (s *service) converge(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 		case <-s.wake:
+			s.memory.stirredAt = s.agent.now()
 		case <-timer.C:
 		}
 		timer.Stop()
@@ -62,13 +61,12 @@ func (s *service) pass(ctx context.Context, asks *int) time.Duration {
 	}
 	op, opctx, done := s.decide(ctx, a, h, turn)
 	defer done()
-	switch op := op.(type) {
-	case plan.Settled:
+	if _, settled := op.(plan.Settled); settled {
 		*asks, s.memory.failures = 0, 0
-		if a.Rollout != "" {
-			return lookMoving
-		}
-		return lookIdle
+		return s.rest(a)
+	}
+	s.memory.stirredAt = s.agent.now()
+	switch op := op.(type) {
 	case plan.Wait:
 		return min(max(op.Until-h.Now, 10*time.Millisecond), lookMoving)
 	case plan.Ask:
@@ -169,6 +167,7 @@ func (s *service) failed(ctx context.Context, turn uint64, what string, p proble
 		return 0
 	}
 	s.memory.failures++
+	s.memory.stirredAt = s.agent.now()
 	s.log.Warn().Str("op", what).Str("problem", p.text).Int("times", s.memory.failures).Msg("not done, trying again")
 	s.mu.Lock()
 	changed := s.turn == turn && s.status.problem != p

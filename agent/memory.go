@@ -29,8 +29,9 @@ type memory struct {
 	images     map[string]bool
 	revisions  map[string]string // of containers, as last seen
 	lastOp     string
-	inARow     int // lastOp was to be done
-	failures   int // of operations, in a row
+	inARow     int           // lastOp was to be done
+	failures   int           // of operations, in a row
+	stirredAt  time.Duration // when something was last done, or heard of
 }
 
 type start struct {

@@ -41,6 +41,7 @@ func (s *service) observe(ctx context.Context, a rollout.Assignment) (plan.Host,
 	if err != nil && !errors.Is(err, haproxy.ErrUnavailable) {
 		return plan.Host{}, err
 	}
+	s.note(snap.Backends[s.name])
 	found, listErr := s.agent.out.engine.List(ctx, s.labels())
 	if listErr != nil {
 		return plan.Host{}, listErr

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/serin-rollouts/serin/agent/haproxy"
 	"github.com/serin-rollouts/serin/internal/analysis"
 	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/wire"
@@ -54,9 +55,10 @@ func (a *agent) report(ctx context.Context) error {
 	}
 }
 
-// poll reads HAProxy's counters, and notices when its process changes.
+// poll reads HAProxy's counters, and has converge look where HAProxy shows
+// anything else than what converge saw.
 func (a *agent) poll(ctx context.Context) error {
-	pid := 0
+	last := poll{answered: true}
 	for {
 		wait := pollIdle
 		if a.moving() {
@@ -68,14 +70,7 @@ func (a *agent) poll(ctx context.Context) error {
 		limited, cancel := context.WithTimeout(ctx, proxyTimeout)
 		snap, err := a.observeProxy(limited)
 		cancel()
-		if err != nil {
-			continue // converge looks too, and tells
-		}
-		if pid != 0 && pid != snap.Pid {
-			a.log.Info().Int("pid", snap.Pid).Msg("HAProxy runs as another process; looking again")
-			a.wakeAll()
-		}
-		pid = snap.Pid
+		last = a.polled(last, snap, err)
 	}
 }
 
@@ -83,6 +78,31 @@ func (a *agent) poll(ctx context.Context) error {
 func (a *agent) reportNow() { kick(a.kicked) }
 
 // Private
+
+// poll is what is remembered of the last one.
+type poll struct {
+	pid      int // of HAProxy; 0: none has answered yet
+	answered bool
+}
+
+// polled wakes converge if HAProxy has changed, or has ceased to answer:
+// converge tells of that.
+func (a *agent) polled(last poll, snap haproxy.Snapshot, err error) poll {
+	if err != nil {
+		if last.answered {
+			a.wakeAll()
+		}
+		return poll{pid: last.pid}
+	}
+	if last.pid != 0 && last.pid != snap.Pid {
+		a.log.Info().Int("pid", snap.Pid).Msg("HAProxy runs as another process; looking again")
+		a.wakeAll()
+	}
+	for _, s := range a.all() {
+		s.compare(snap.Backends[s.name])
+	}
+	return poll{pid: snap.Pid, answered: true}
+}
 
 // interval is how long to wait between reports.
 func (a *agent) interval() time.Duration {

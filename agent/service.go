@@ -8,6 +8,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/serin-rollouts/serin/agent/haproxy"
 	"github.com/serin-rollouts/serin/agent/plan"
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
@@ -40,6 +41,7 @@ type service struct {
 	errand    errand
 	stopping  map[string]bool // containers that we stop ourselves, by id
 	seen      sighting
+	shown     haproxy.Backend // as converge last saw it
 	status    status
 	meter     meter
 	told      time.Time  // last report with latencies

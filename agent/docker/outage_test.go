@@ -62,6 +62,28 @@ func TestWatchOutlivesDaemon(t *testing.T) {
 	}
 }
 
+// Once for each outage, the owner is told that he is not told any more.
+func TestWatchTellsThatItIsLost(t *testing.T) {
+	bubble(t, dockertest.Config{LiveRestore: true}, func(b bubbled) {
+		t, f, e := b.T, b.fake, b.engine
+		r, end := watchOf(t, e)
+		defer end()
+		for range 2 {
+			f.Down()
+			time.Sleep(time.Hour)
+			f.Up()
+			time.Sleep(time.Minute)
+		}
+		var got []string
+		for _, event := range r.all() {
+			got = append(got, event.Action)
+		}
+		if want := "resync lost resync lost resync"; strings.Join(got, " ") != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	})
+}
+
 // A daemon that is stopped and goes on loses nothing.
 func TestWatchOutlivesFreeze(t *testing.T) {
 	bubble(t, dockertest.Config{}, func(b bubbled) {

@@ -13,9 +13,15 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// ActionResync is the Action of the event that says that events may have been
-// lost: list the containers again.
-const ActionResync = "resync"
+const (
+	// ActionResync is the Action of the event that says that events may have
+	// been lost: list the containers again.
+	ActionResync = "resync"
+
+	// ActionLost is the Action of the event that says that the stream broke:
+	// nothing is told until the next ActionResync.
+	ActionLost = "lost"
+)
 
 const (
 	// overlap is how far back the first stream reaches if no start is given.
@@ -32,7 +38,7 @@ const (
 
 // Event is something that happened to one of our containers.
 type Event struct {
-	// Action is ActionResync or Docker's word: create, start, restart, oom,
+	// Action is ActionResync, ActionLost or Docker's word: create, start, restart, oom,
 	// die, kill, stop, pause, unpause, destroy, "health_status: healthy",
 	// "health_status: unhealthy". An OOM kill is oom, then die.
 	Action string
@@ -45,8 +51,8 @@ type Event struct {
 
 // Watch calls f, one event after the other, for what happens to the containers
 // that have all these labels, until ctx ends; it returns ctx's error. It
-// outlives a daemon that goes away: it reconnects with growing pauses, and
-// resumes behind the last event.
+// outlives a daemon that goes away: f gets ActionLost once, it reconnects with
+// growing pauses, and resumes behind the last event.
 //
 // After each (re)connect, and before any event of that stream, f gets
 // ActionResync: the daemon keeps no more than 256 events, and none over its own
@@ -128,14 +134,17 @@ func (w *watch) run(ctx context.Context) error {
 	}
 }
 
-// report logs the first of a row of failures.
+// report logs and delivers the first of a row of failures.
 func (w *watch) report(err error, wait time.Duration) {
 	level := zerolog.DebugLevel
 	if !w.broken {
 		level = zerolog.WarnLevel
 	}
 	w.engine.cfg.Log.WithLevel(level).Err(err).Dur("retry_in", wait).Msg("the stream of Docker's events broke; reconnecting")
-	w.broken = true
+	if !w.broken {
+		w.broken = true
+		w.deliver(Event{Action: ActionLost, At: time.Now()})
+	}
 }
 
 // stream reads one stream until it breaks.

@@ -37,6 +37,7 @@ type actor struct {
 // eventLog keeps the last events and hands new ones to the readers.
 type eventLog struct {
 	mu      sync.Mutex
+	lost    bool  // nothing is kept or handed on
 	last    int64 // nanoseconds; no two events bear the same time
 	kept    []event
 	readers map[*reader]struct{}
@@ -59,6 +60,9 @@ func (l *eventLog) publish(c *instance, action string, extra map[string]string) 
 	maps.Copy(attributes, extra)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.lost {
+		return
+	}
 	l.last = max(l.last+1, time.Now().UnixNano())
 	e := event{
 		Status: action, ID: c.ID, From: c.Image, Type: "container", Action: action,
@@ -72,6 +76,12 @@ func (l *eventLog) publish(c *instance, action string, extra map[string]string) 
 	for r := range l.readers {
 		r.offer(e)
 	}
+}
+
+func (l *eventLog) lose(lost bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lost = lost
 }
 
 func (l *eventLog) forget() {

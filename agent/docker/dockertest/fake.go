@@ -58,6 +58,7 @@ type Fake struct {
 	conns      map[net.Conn]struct{}
 	thawed     chan struct{} // nil unless frozen; closed by Thaw
 	faults     []*Fault
+	requests   map[string]int // by "METHOD path"
 	apiVersion string
 	containers map[string]*instance // by id
 	images     map[string]*stored   // by id
@@ -78,6 +79,7 @@ func New(cfg Config) *Fake {
 		closed:     make(chan struct{}),
 		conns:      map[net.Conn]struct{}{},
 		apiVersion: cfg.APIVersion,
+		requests:   map[string]int{},
 		containers: map[string]*instance{},
 		images:     map[string]*stored{},
 		networks:   map[string]*addresses{"bridge": newAddresses(cfg.Subnet)},
@@ -167,6 +169,10 @@ func (f *Fake) Up() {
 		f.die(c, 2, false)
 	}
 }
+
+// LoseEvents makes the daemon tell nobody what happens, then or later, until it
+// is called with false. Streams stay open.
+func (f *Fake) LoseEvents(lose bool) { f.events.lose(lose) }
 
 // Freeze is a SIGSTOP of the daemon: connections are accepted, requests and
 // events wait until Thaw.

@@ -43,12 +43,26 @@ func (f *Fake) Inject(fault Fault) (remove func()) {
 	}
 }
 
+// Requests returns how many requests have come whose path contains part.
+func (f *Fake) Requests(method, part string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := 0
+	for request, times := range f.requests {
+		if m, path, _ := strings.Cut(request, " "); m == method && strings.Contains(path, part) {
+			n += times
+		}
+	}
+	return n
+}
+
 // Private
 
-// faultFor uses up one turn of the first fault that matches.
+// faultFor counts a request, and uses up one turn of the first fault that matches.
 func (f *Fake) faultFor(method, path string) (Fault, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.requests[method+" "+path]++
 	for i, fault := range f.faults {
 		if fault.Method != "" && fault.Method != method || !strings.Contains(path, fault.Path) {
 			continue
