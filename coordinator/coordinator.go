@@ -82,6 +82,9 @@ func (p parts) run(ctx context.Context, open *teardown) error {
 		return err
 	}
 	p.ledger, p.bus, p.copies = r, conn, p.cfg.NATS.replicas()
+	if server != nil && server.Alone() && len(p.cfg.NATS.Routes) > 0 {
+		p.copies = 1 // what is left of a cluster
+	}
 	p.cluster = members{Replica: r, server: server, bus: conn, copies: p.copies, log: p.log}
 	return p.follow(ctx, r, open)
 }

@@ -93,6 +93,7 @@ func handOver(t *testing.T, dir string, nats func(int) NATS, urls ...string) {
 type running struct {
 	stop  context.CancelFunc
 	ended chan error
+	cfg   Config
 }
 
 func startReplicas(t *testing.T, dir string, nats func(int) NATS) map[string]running {
@@ -111,6 +112,7 @@ func startReplicas(t *testing.T, dir string, nats func(int) NATS) map[string]run
 			NATS: nats(i),
 			Raft: Raft{Listen: peer[len(id)+1:], Peers: peers},
 		}
+		r.cfg = cfg
 		go func() {
 			r.ended <- Run(ctx, cfg)
 			close(r.ended)

@@ -83,7 +83,7 @@ func (c *Conn) Events(ctx context.Context, filter Filter, f func(EventMsg) error
 	r := reader{conn: c, filter: filter, deliver: f}
 	err := c.keepTrying(ctx, "find first event", func(func()) (bool, error) {
 		err := r.locate(ctx)
-		return !errors.Is(err, context.DeadlineExceeded), err // a server that died does not answer
+		return !passing(err), err
 	})
 	if err != nil {
 		return fmt.Errorf("find first event: %w", typedStream(err))
@@ -108,4 +108,13 @@ func (c *Conn) LastState(ctx context.Context, service string) (StateMsg, error) 
 		return StateMsg{}, fmt.Errorf("read state of %s: %w", service, typedStream(err))
 	}
 	return StateMsg{Service: service, Seq: number(msg.Header.Get(seqHeader)), Data: msg.Data, At: msg.Time}, nil
+}
+
+// Private
+
+// passing reports whether JetStream has lost a server and has not elected
+// another yet: one that died does not answer, one that lives says so.
+func passing(err error) bool {
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	return errors.Is(err, context.DeadlineExceeded) || ok && api.ErrorCode == codeNoMetaLeader
 }

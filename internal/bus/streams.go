@@ -45,6 +45,7 @@ const (
 // Codes of the server's JetStream API that the client has no names for.
 const (
 	codeNoPeers              = 10005 // not enough servers known yet
+	codeNoMetaLeader         = 10008 // for some seconds after a server has gone, or while a cluster starts
 	codeReplicasNotClustered = 10074
 )
 

@@ -6,6 +6,7 @@
 // name each other's cluster addresses form the cluster "serin" and keep three
 // copies. Going from one server to several starts with empty streams, since
 // a lone server's files are not taken over; the Raft state is not in them.
+// The last server of a cluster that was shrunk keeps its streams, see Start.
 package embed
 
 import (

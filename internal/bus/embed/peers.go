@@ -26,7 +26,7 @@ var ErrNoPeer = errors.New("embedded nats: jetstream has no such peer")
 // Peers returns how many servers JetStream counts on, running or not: 1 for a
 // server alone, 0 if it is not known.
 func (s *Server) Peers() int {
-	if len(s.cfg.Routes) == 0 {
+	if s.Alone() {
 		return 1
 	}
 	info, err := s.nats.Jsz(&server.JSzOptions{})
@@ -41,7 +41,7 @@ func (s *Server) Peers() int {
 // runs, it goes on as a server without JetStream. RemovePeer tries until ctx
 // ends, since a cluster has no leader now and then; ErrNoPeer is no reason to.
 func (s *Server) RemovePeer(ctx context.Context, name string) error {
-	if len(s.cfg.Routes) == 0 {
+	if s.Alone() {
 		return ErrNoPeer
 	}
 	nc, err := nats.Connect("", nats.InProcessServer(s), nats.UserInfo(systemUser, s.system.secret), nats.Name("system"))

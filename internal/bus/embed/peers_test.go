@@ -124,3 +124,73 @@ func TestTheSystemAccountIsClosed(t *testing.T) {
 		t.Errorf("a client asks the system: %v", err)
 	}
 }
+
+// The last server of a cluster keeps its events when it is restarted, alone, and
+// when others join it again after that.
+func TestTheLastPeerRestartsAlone(t *testing.T) {
+	ports := freePorts(t, 3)
+	var configs []embed.Config
+	servers := map[string]*embed.Server{}
+	for i, name := range []string{"c1", "c2", "c3"} {
+		configs = append(configs, embed.Config{
+			Name: name, Dir: t.TempDir(), Listen: "127.0.0.1:0", Cluster: ports[i], Routes: ports, Log: zerolog.Nop(),
+		})
+		servers[name] = start(t, configs[i])
+	}
+	ctx := timeout(t, 2*patience)
+	publish := func(s *embed.Server, copies int, upTo uint64) {
+		t.Helper()
+		if err := s.Ready(ctx); err != nil {
+			t.Fatal(err)
+		}
+		c := connect(t, bus.Config{InProcess: s})
+		if err := c.EnsureStreams(ctx, copies); err != nil {
+			t.Fatal(err)
+		}
+		if err := (&publisher{conn: c, next: upTo - 4}).publish(ctx, upTo); err != nil {
+			t.Fatal(err)
+		}
+		var seen []uint64
+		if err := c.Events(ctx, bus.Filter{}, func(m bus.EventMsg) error { seen = append(seen, m.Seq); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if uint64(len(seen)) != upTo || seen[0] != 1 || seen[upTo-1] != upTo {
+			t.Fatalf("events: %v, want 1 to %d", seen, upTo)
+		}
+	}
+	last := servers["c1"]
+	eventually(t, "three peers", func() bool { return last.Peers() == 3 })
+	publish(last, 3, 5)
+	for i, gone := range []string{"c3", "c2"} {
+		if err := last.RemovePeer(ctx, gone); err != nil {
+			t.Fatal(err)
+		}
+		if err := connect(t, bus.Config{InProcess: last}).AwaitCopies(ctx, gone, func() int { return 2 - i }); err != nil {
+			t.Fatal(err)
+		}
+		if err := servers[gone].Shutdown(); err != nil {
+			t.Fatal(err)
+		}
+		publish(last, 3, uint64(10+5*i))
+	}
+	for i := range uint64(2) { // it stays alone
+		if err := last.Shutdown(); err != nil {
+			t.Fatal(err)
+		}
+		if last = start(t, configs[0]); !last.Alone() {
+			t.Fatal("it waits for routes")
+		}
+		publish(last, 1, 20+5*i)
+	}
+	if err := last.Shutdown(); err != nil {
+		t.Fatal(err)
+	}
+	start(t, embed.Config{
+		Name: "c4", Dir: t.TempDir(), Listen: "127.0.0.1:0", Cluster: freePorts(t, 1)[0], Routes: ports[:1], Log: zerolog.Nop(),
+	})
+	if last = start(t, configs[0]); last.Alone() {
+		t.Fatal("it is alone beside another")
+	}
+	eventually(t, "two peers", func() bool { return last.Peers() == 2 })
+	publish(last, 3, 30)
+}

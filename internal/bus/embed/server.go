@@ -13,6 +13,7 @@ import (
 
 const (
 	pollInterval    = 20 * time.Millisecond
+	routeTimeout    = 3 * time.Second // for the first of a last peer's old routes
 	shutdownTimeout = 10 * time.Second
 	dirMode         = 0o700
 )
@@ -33,34 +34,28 @@ type Server struct {
 // its streams. An error names what stands in the way: a port in use, a
 // directory that cannot be written, a wrong certificate. The caller ends it
 // with Shutdown.
+//
+// The last peer of a cluster that was shrunk to it (see RemovePeer) runs as a
+// server alone if none of its routes answers: in a cluster it would wait for
+// one for ever before it elects itself. It keeps its streams. Others can join it
+// again once it has been restarted while they run.
 func Start(ctx context.Context, cfg Config) (*Server, error) {
-	if err := cfg.Validate(); err != nil {
+	s, err := start(ctx, cfg)
+	if err != nil || len(cfg.Routes) == 0 || s.Peers() != 1 {
+		return s, err
+	}
+	found, stop := context.WithTimeout(ctx, routeTimeout)
+	defer stop()
+	if s.poll(found, func() bool { return s.nats.NumRoutes() > 0 }) == nil || ctx.Err() != nil {
+		return s, nil
+	}
+	if err := s.Shutdown(); err != nil {
 		return nil, err
 	}
-	opts, err := cfg.options()
-	if err != nil {
-		return nil, err
-	}
-	if err := os.MkdirAll(cfg.Dir, dirMode); err != nil {
-		return nil, fmt.Errorf("make embedded nats dir: %w", err)
-	}
-	system := newSystem()
-	if len(cfg.Routes) > 0 {
-		opts.CustomClientAuthentication, opts.AuthTimeout = system, handshakeTimeout.Seconds()
-	}
-	ns, err := server.NewServer(opts)
-	if err != nil {
-		return nil, fmt.Errorf("start embedded nats: %w", err)
-	}
-	system.nats = ns
-	logger := newLogger(cfg.Log)
-	ns.SetLoggerV2(logger, false, false, false)
-	s := &Server{cfg: cfg, nats: ns, system: system, fatal: logger.fatal}
-	ns.Start()
-	if err := s.poll(ctx, s.accepting); err != nil {
-		return nil, errors.Join(fmt.Errorf("start embedded nats %s: %w", cfg.Name, err), s.Shutdown())
-	}
-	return s, nil
+	cfg.Log.Warn().Str("component", "nats-server").Strs("routes", cfg.Routes).
+		Msg("the last server of its cluster runs alone; restart it when others are to join")
+	cfg.Cluster, cfg.Routes = "", nil
+	return start(ctx, cfg)
 }
 
 // Ready waits until streams can be made and used: at once for a server alone,
@@ -72,6 +67,10 @@ func (s *Server) Ready(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Alone reports whether it runs without a cluster, which can keep one copy of a
+// stream only.
+func (s *Server) Alone() bool { return len(s.cfg.Routes) == 0 }
 
 // Name returns the server's name, which the cluster's streams know it by.
 func (s *Server) Name() string { return s.nats.Name() }
@@ -107,6 +106,36 @@ func (s *Server) Shutdown() error {
 }
 
 // Private
+
+func start(ctx context.Context, cfg Config) (*Server, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	opts, err := cfg.options()
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(cfg.Dir, dirMode); err != nil {
+		return nil, fmt.Errorf("make embedded nats dir: %w", err)
+	}
+	system := newSystem()
+	if len(cfg.Routes) > 0 {
+		opts.CustomClientAuthentication, opts.AuthTimeout = system, handshakeTimeout.Seconds()
+	}
+	ns, err := server.NewServer(opts)
+	if err != nil {
+		return nil, fmt.Errorf("start embedded nats: %w", err)
+	}
+	system.nats = ns
+	logger := newLogger(cfg.Log)
+	ns.SetLoggerV2(logger, false, false, false)
+	s := &Server{cfg: cfg, nats: ns, system: system, fatal: logger.fatal}
+	ns.Start()
+	if err := s.poll(ctx, s.accepting); err != nil {
+		return nil, errors.Join(fmt.Errorf("start embedded nats %s: %w", cfg.Name, err), s.Shutdown())
+	}
+	return s, nil
+}
 
 // poll asks until the answer is yes, the server has given up, or ctx ends.
 func (s *Server) poll(ctx context.Context, yes func() bool) error {
