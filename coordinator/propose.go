@@ -70,7 +70,9 @@ func targetOf(c rollout.Command) (rollout.Target, bool) {
 		return c.Target, true
 	case rollout.Abort:
 		return c.Target, true
-	case rollout.Submit, rollout.Refuse:
+	case rollout.Exclude:
+		return c.Target, true
+	case rollout.Submit, rollout.Refuse, rollout.Release:
 	}
 	return rollout.Target{}, false
 }

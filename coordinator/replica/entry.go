@@ -38,6 +38,8 @@ const (
 	typeAdvance  = "advance"
 	typeApprove  = "approve"
 	typePause    = "pause"
+	typeExclude  = "exclude"
+	typeRelease  = "release"
 	typeResume   = "resume"
 	typePromote  = "promote"
 	typeRollBack = "rollback"
@@ -100,6 +102,10 @@ func typeName(c rollout.Command) string {
 		return typeApprove
 	case rollout.Pause:
 		return typePause
+	case rollout.Exclude:
+		return typeExclude
+	case rollout.Release:
+		return typeRelease
 	case rollout.Resume:
 		return typeResume
 	case rollout.Promote:
@@ -126,6 +132,10 @@ func decodeCommand(name string, data []byte) (rollout.Command, error) {
 		return commandOf[rollout.Approve](data)
 	case typePause:
 		return commandOf[rollout.Pause](data)
+	case typeExclude:
+		return commandOf[rollout.Exclude](data)
+	case typeRelease:
+		return commandOf[rollout.Release](data)
 	case typeResume:
 		return commandOf[rollout.Resume](data)
 	case typePromote:

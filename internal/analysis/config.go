@@ -5,6 +5,10 @@ import "time"
 // NoIncrease as Config.MaxIncrease allows canary no error more than stable has.
 const NoIncrease = -1
 
+// DefaultAlphaSafe bounds the chance that a version beyond a gate's margin passes a step, unless
+// Config.AlphaSafe says otherwise.
+const DefaultAlphaSafe = .05
+
 // Config tells a Judge what to prove and how surely. Zero fields take their defaults.
 type Config struct {
 	// MaxIncrease is by how much canary's error rate may exceed stable's, in basis points (0.01
@@ -37,7 +41,7 @@ func (c Config) withDefaults() Config {
 		c.Alpha = 10_000
 	}
 	if c.AlphaSafe <= 0 {
-		c.AlphaSafe = 50_000
+		c.AlphaSafe = DefaultAlphaSafe * 1_000_000
 	}
 	if c.Window <= 0 {
 		c.Window = 5 * time.Second

@@ -18,6 +18,10 @@ type Verdict struct {
 	Needed int64 `json:"needed,omitempty"`
 	// Host is the one host that the difference comes from, if one stands out.
 	Host string `json:"host,omitempty"`
+	// Outlier is a host whose canary alone is bad beyond chance while the others' are not, by a
+	// gate that is acted on; OutlierReason says how it is known.
+	Outlier       string `json:"outlier,omitempty"`
+	OutlierReason string `json:"outlier_reason,omitempty"`
 	// Canary and Stable are the step's requests, and those answered with a server error.
 	Canary Counts `json:"canary"`
 	Stable Counts `json:"stable"`

@@ -46,6 +46,10 @@ func (a *applier) apply(c Command) {
 		a.onActive(c.Target, func(svc *Service, r *Rollout) *Refusal { return a.approve(svc, r) })
 	case Pause:
 		a.onActive(c.Target, func(_ *Service, r *Rollout) *Refusal { return a.pause(r, c) })
+	case Exclude:
+		a.onActive(c.Target, func(svc *Service, r *Rollout) *Refusal { return a.exclude(svc, r, c) })
+	case Release:
+		a.release(c)
 	case Resume:
 		a.onActive(c.Target, func(_ *Service, r *Rollout) *Refusal { return a.resume(r) })
 	case Promote:
@@ -204,6 +208,9 @@ func (a *applier) advance(svc *Service, r *Rollout, c Advance) *Refusal {
 		return a.promote(svc, r, c.Why)
 	default:
 		r.Step++
+		if c.Next != nil {
+			r.Spec.Steps = slices.Insert(slices.Clone(r.Spec.Steps), r.Step, *c.Next)
+		}
 	}
 	r.Approved, r.Parked, r.Cause, r.Text = false, false, "", ""
 	r.Baseline = c.Baseline
@@ -235,6 +242,60 @@ func (a *applier) pause(r *Rollout, c Pause) *Refusal {
 	return nil
 }
 
+// exclude takes a host out of the rollout. The step begins again: its evidence
+// and its hold are to be of the hosts that are left.
+func (a *applier) exclude(svc *Service, r *Rollout, c Exclude) *Refusal {
+	k := slices.Index(r.Hosts, c.Host)
+	switch {
+	case r.Phase != Progressing && r.Phase != Paused:
+		return wrongPhase(r, "exclude a host from")
+	case k < 0 || len(r.Hosts) == 1 || svc.Stable == nil:
+		return refusef(CodeInvalid, r.ID, "%s cannot be excluded from %s", c.Host, r.ID)
+	}
+	r.Hosts = slices.Concat(r.Hosts[:k], r.Hosts[k+1:]) // published states share the old ones
+	r.Excluded = append(slices.Clone(r.Excluded), Exclusion{Host: c.Host, Text: c.Why.Text})
+	r.index()
+	r.StepAt = a.state.Clock
+	a.emit(KindExcluded, r, Event{
+		Cause: CauseHost, Verdict: c.Why.Verdict, Blame: []string{c.Host},
+		Text: sentence(c.Host+" goes back to stable, the rollout goes on without it", c.Why.Text),
+	})
+	return nil
+}
+
+// release lets a held host follow.
+func (a *applier) release(c Release) {
+	svc := a.state.Services[c.Service]
+	if svc == nil {
+		a.result.Refused = refusef(CodeUnknown, "", "no service %q", c.Service)
+		return
+	}
+	if _, held := svc.Held[c.Host]; !held {
+		a.result.Refused = refusef(CodeUnknown, "", "%s is not held back from %s", c.Host, c.Service)
+		return
+	}
+	delete(svc.Held, c.Host)
+	svc.Epoch = a.index
+	a.append(Event{Kind: KindReleased, Service: c.Service, Text: c.Host + " follows " + svc.Stable.Version() + " again"})
+}
+
+// hold keeps the hosts that a promotion leaves out at what is stable there, and
+// forgets those that it reaches.
+func (svc *Service) hold(r *Rollout) {
+	for _, host := range r.Hosts {
+		delete(svc.Held, host)
+	}
+	for _, x := range r.Excluded {
+		if _, held := svc.Held[x.Host]; held || r.From == nil {
+			continue
+		}
+		if svc.Held == nil {
+			svc.Held = map[string]Revision{}
+		}
+		svc.Held[x.Host] = *r.From
+	}
+}
+
 func (a *applier) resume(r *Rollout) *Refusal {
 	if r.Phase != Paused {
 		return wrongPhase(r, "resume")
@@ -251,6 +312,7 @@ func (a *applier) promote(svc *Service, r *Rollout, why Why) *Refusal {
 		return wrongPhase(r, "promote")
 	}
 	to := r.To
+	svc.hold(r)
 	svc.Stable, svc.Spec = &to, r.Spec
 	r.Step, r.Parked, r.Cause, r.Text = len(r.Spec.Steps)-1, false, "", ""
 	a.enter(r, Promoting)
@@ -285,6 +347,9 @@ func (a *applier) finish(svc *Service, r *Rollout, c Finish) *Refusal {
 	r.Ended = a.stamp.Wall
 	if n := len(c.Lost); n > 0 {
 		text += "; " + strconv.Itoa(n) + " hosts have not followed yet"
+	}
+	if n := len(r.Excluded); n > 0 && phase == Succeeded {
+		text += "; excluded, and left at what they had: " + strconv.Itoa(n) + " of " + strconv.Itoa(n+len(r.Hosts)) + " hosts"
 	}
 	a.emit(kind, r, Event{Cause: r.Cause, Text: text, Lost: c.Lost, ZeroMillis: c.ZeroMillis})
 	r.places = nil

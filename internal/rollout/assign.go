@@ -43,6 +43,9 @@ func (s *State) Assignment(service, host string, labels map[string]string) (Assi
 		return Assignment{}, false
 	}
 	a := Assignment{Service: service, Epoch: svc.Epoch, Frontend: svc.Spec.Frontend, Stable: svc.Stable, OnControlLoss: svc.Spec.OnControlLoss}
+	if held, ok := svc.Held[host]; ok {
+		a.Stable = &held
+	}
 	if r := svc.Active; r != nil {
 		if k := r.position(host); k >= 0 {
 			return a.during(r, k), true
@@ -118,6 +121,7 @@ func (a Assignment) during(r *Rollout, k int) Assignment {
 	case moving && k < r.Wave() && r.Install():
 		to := r.To
 		a.Stable = &to
+	case moving && k < r.Wave() && a.Stable.ID == r.To.ID: // held back at what the others return to
 	case moving && k < r.Wave():
 		to := r.To
 		a.Canary, a.Weight = &to, r.Weight()

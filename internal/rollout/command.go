@@ -22,9 +22,9 @@ type Stamp struct {
 	Confirmed uint64        `json:"confirmed,omitempty"` // last event that the stream holds
 }
 
-// Command is what an entry asks for. Every command but Submit and Refuse names
-// the rollout and the epoch that it was decided against; another epoch refuses
-// it.
+// Command is what an entry asks for. Every command but Submit, Refuse and
+// Release names the rollout and the epoch that it was decided against; another
+// epoch refuses it.
 //
 //sumtype:decl
 type Command interface{ command() }
@@ -68,6 +68,9 @@ type Advance struct {
 	Target
 	Why      Why      `json:"why"`
 	Baseline Baseline `json:"baseline"`
+	// Next is the step to take, where the evidence chooses the pace; nil takes
+	// the one that the spec names.
+	Next *Step `json:"next,omitempty"`
 }
 
 // Approve is a person's consent to leave the current step. Where only that was
@@ -80,6 +83,21 @@ type Pause struct {
 	Why      Why      `json:"why"`
 	Park     bool     `json:"park,omitempty"`
 	Baseline Baseline `json:"baseline"` // as in Advance, for the step that an approval leads to
+}
+
+// Exclude takes one host back to stable, and goes on without it: a bad host is
+// not a bad version.
+type Exclude struct {
+	Target
+	Host string `json:"host"`
+	Why  Why    `json:"why"`
+}
+
+// Release lets a host that was excluded follow the service's stable revision
+// again.
+type Release struct {
+	Service string `json:"service"`
+	Host    string `json:"host"`
 }
 
 // Resume goes on after a pause.
@@ -119,6 +137,8 @@ func (Refuse) command()   {}
 func (Advance) command()  {}
 func (Approve) command()  {}
 func (Pause) command()    {}
+func (Exclude) command()  {}
+func (Release) command()  {}
 func (Resume) command()   {}
 func (Promote) command()  {}
 func (RollBack) command() {}

@@ -139,7 +139,13 @@ func (d *decision) goOn() Command {
 	if d.r.LastStep() {
 		return Promote{Target: d.target(), Why: why}
 	}
-	return Advance{Target: d.target(), Why: why, Baseline: d.e.Baseline}
+	advance := Advance{Target: d.target(), Why: why, Baseline: d.e.Baseline}
+	if auto := d.r.Spec.Auto; d.r.Spec.Pace == AutoPace && auto != nil && !d.r.Install() {
+		if next := auto.next(d.r, d.e.Verdict, d.now); next.Weight < Full {
+			advance.Next = &next
+		}
+	}
+	return advance
 }
 
 func (d *decision) paused() Command {
@@ -156,10 +162,19 @@ func (d *decision) takeBack() Command {
 	if d.gated() && d.e.Verdict.Outcome == analysis.Fail {
 		return d.fail(Why{Cause: CauseGate, Text: d.e.Verdict.Reason, Verdict: &d.e.Verdict})
 	}
-	if why, bad := d.deaths(wave); bad {
-		return d.fail(why)
+	if c := d.outlier(); c != nil {
+		return c
 	}
-	if why, bad := d.firstFatal(wave); bad {
+	for _, look := range []func([]string) (Why, bool){d.deaths, d.firstFatal} {
+		why, bad := look(wave)
+		if !bad {
+			continue
+		}
+		if len(why.Hosts) == 1 {
+			if c, ok := d.oneHost(why.Hosts[0], why); ok {
+				return c
+			}
+		}
 		return d.fail(why)
 	}
 	return d.overdue(d.r.StartedAt+d.r.Spec.Deadline, sentence("the rollout's deadline passed", d.waiting), nil)

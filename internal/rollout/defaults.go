@@ -30,6 +30,9 @@ func (s Spec) WithDefaults() Spec {
 	} else if s.Frontend.Listen == "" && s.Container.Port > 0 {
 		s.Frontend.Listen = ":" + strconv.Itoa(s.Container.Port)
 	}
+	if len(s.Steps) == 0 && s.Pace == AutoPace {
+		s.Steps = AutoSteps()
+	}
 	if len(s.Steps) == 0 {
 		s.Steps = s.Strategy.steps()
 	}
@@ -43,7 +46,7 @@ func (s Spec) WithDefaults() Spec {
 		}
 	}
 	s.Gates.Alpha = orElse(s.Gates.Alpha, DefaultAlpha)
-	s.Gates.OneHost = orElse(s.Gates.OneHost, FailForHost)
+	s.Gates.OneHost = orElse(s.Gates.OneHost, ExcludeHost)
 	if g := s.Gates.Errors; g != nil {
 		filled := *g
 		filled.Name = errorsGate

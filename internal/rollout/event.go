@@ -18,6 +18,8 @@ const (
 	KindApproved    Kind = "approved"
 	KindPaused      Kind = "paused"
 	KindResumed     Kind = "resumed"
+	KindExcluded    Kind = "excluded" // the rollout goes on without a host
+	KindReleased    Kind = "released" // a host that was excluded follows again
 	KindPromoting   Kind = "promoting"
 	KindRollingBack Kind = "rollingback"
 	KindSucceeded   Kind = "succeeded"

@@ -20,7 +20,10 @@ import (
 // heals and the fleet must come to rest.
 func TestInvariants(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		f := newModelFleet(rapid.IntRange(1, 6).Draw(t, "hosts"))
+		f := newModelFleet(rapid.IntRange(1, 8).Draw(t, "hosts"))
+		if rapid.Bool().Draw(t, "installed") {
+			f.install(t)
+		}
 		t.Repeat(map[string]func(*rapid.T){
 			"":         f.check,
 			"submit":   f.submit,
@@ -29,6 +32,7 @@ func TestInvariants(t *testing.T) {
 			"work":     f.work,
 			"report":   f.report,
 			"judge":    f.judge,
+			"look":     f.look,
 			"wait":     f.wait,
 			"decide":   func(t *rapid.T) { f.propose(t, f.decide(t)...) },
 			"hesitate": func(t *rapid.T) { f.late = append(f.late, f.decide(t)...) },
@@ -110,6 +114,14 @@ func (f *modelFleet) checkTransitions(t *rapid.T) {
 		if !slices.Contains(follows[old.Phase], now.Phase) {
 			t.Fatalf("I1: %s went from %s to %s", old.ID, old.Phase, now.Phase)
 		}
+		if over := len(now.Excluded) - max(1, len(f.names)/10); over > 0 {
+			t.Fatalf("%s left out %d hosts of %d", old.ID, len(now.Excluded), len(f.names))
+		}
+		for _, x := range now.Excluded {
+			if _, held := f.state.Services[name].Held[x.Host]; now.Phase == rollout.Promoting && old.Phase != rollout.Promoting && !held {
+				t.Fatalf("%s was excluded from %s, yet is promoted with it", x.Host, old.ID)
+			}
+		}
 		if now.Phase == rollout.Progressing && now.Step != old.Step && now.Step != old.Step+1 {
 			t.Fatalf("I1: %s went from step %d to %d", old.ID, old.Step, now.Step)
 		}
@@ -133,8 +145,15 @@ func (f *modelFleet) submit(t *rapid.T) {
 		Service: "web", Image: fmt.Sprintf("web:%d", f.submits), Container: rollout.Container{Port: 80}, Steps: steps,
 		Strategy:  rapid.SampledFrom([]rollout.Strategy{rollout.Canary, rollout.BlueGreen, rollout.Rolling}).Draw(t, "strategy"),
 		OnFailure: rapid.SampledFrom([]rollout.OnFailure{rollout.RollBackOnFailure, rollout.PauseOnFailure}).Draw(t, "on_failure"),
-		Gates:     rollout.Gates{Errors: &rollout.ErrorsGate{MaxIncrease: 50}},
-	}.WithDefaults()
+		Gates: rollout.Gates{
+			Errors:  &rollout.ErrorsGate{MaxIncrease: 50},
+			OneHost: rapid.SampledFrom([]rollout.OneHost{rollout.ExcludeHost, rollout.PauseForHost, rollout.FailForHost}).Draw(t, "one_host"),
+		},
+	}
+	if rapid.Bool().Draw(t, "auto") {
+		spec.Steps, spec.Pace, spec.Auto = nil, rollout.AutoPace, &rollout.Auto{Regression: 100, Exposure: 50}
+	}
+	spec = spec.WithDefaults()
 	if problem := spec.Validate(); problem != nil {
 		t.Fatalf("model spec: %v", problem)
 	}
@@ -163,6 +182,7 @@ func (f *modelFleet) operate(t *rapid.T) {
 		rollout.Advance{Target: target},
 		rollout.Promote{Target: target},
 		rollout.Abort{Target: target},
+		rollout.Release{Service: "web", Host: rapid.SampledFrom(f.names).Draw(t, "released")},
 	}).Draw(t, "command"))
 }
 
@@ -229,6 +249,11 @@ func (f *modelFleet) judge(t *rapid.T) {
 		t.Skip("no evidence")
 	}
 	e.Verdict.Outcome = rapid.SampledFrom([]analysis.Outcome{analysis.Wait, analysis.Pass, analysis.Fail}).Draw(t, "outcome")
+	e.Verdict.Outlier = ""
+	if rapid.IntRange(0, 2).Draw(t, "alone") == 0 {
+		e.Verdict.Outcome, e.Verdict.Outlier = analysis.Wait, rapid.SampledFrom(f.names).Draw(t, "outlier")
+	}
+	e.Verdict.Canary.Requests = rapid.Int64Range(0, 1_000_000).Draw(t, "requests")
 	f.evidence["web"] = e
 }
 
@@ -274,8 +299,18 @@ func (f *modelFleet) check(t *rapid.T) {
 			}
 			continue
 		}
-		if r.From != nil && (a.Stable == nil || a.Stable.ID != r.From.ID) {
+		held, isHeld := svc.Held[name]
+		if isHeld && (a.Stable == nil || a.Stable.ID != held.ID) {
+			t.Fatalf("%s is held at %s, but is to run %v", name, held.ID, a.Stable)
+		}
+		if r.From != nil && !isHeld && (a.Stable == nil || a.Stable.ID != r.From.ID) {
 			t.Fatalf("I7: stable is not kept warm on %s in %s", name, r.Phase)
+		}
+		if slices.ContainsFunc(r.Excluded, func(x rollout.Exclusion) bool { return x.Host == name }) && a.Canary != nil {
+			t.Fatalf("%s is excluded, yet has a canary", name)
+		}
+		if a.Canary != nil && a.Canary.ID == a.Stable.ID {
+			t.Fatalf("%s has one revision on both tracks", name)
 		}
 		if a.Weight > 0 && a.Canary == nil {
 			t.Fatalf("weight without a canary on %s", name)
@@ -291,14 +326,37 @@ func (f *modelFleet) check(t *rapid.T) {
 	}
 }
 
+// install puts a first revision on the fleet, so that rollouts have something
+// to go back to.
+func (f *modelFleet) install(t *rapid.T) {
+	f.submit(t)
+	for _, running := f.target(); running; _, running = f.target() {
+		f.follow()
+		f.propose(t, f.decide(t)...)
+		f.now += 10 * time.Minute
+	}
+}
+
+// look is what mostly happens: all hosts follow, and the leader decides.
+func (f *modelFleet) look(t *rapid.T) {
+	f.follow()
+	f.judge(t)
+	f.propose(t, f.decide(t)...)
+}
+
+// follow lets every host be as it should, and say so.
+func (f *modelFleet) follow() {
+	for _, name := range f.names {
+		f.deliverTo(name)
+		f.hosts[name].settled = true
+		f.reportOf(name)
+	}
+}
+
 // heal lets everything follow and expects rest (I4, I10), then replays the log.
 func (f *modelFleet) heal(t *rapid.T) {
 	for round := 0; ; round++ {
-		for _, name := range f.names {
-			f.deliverTo(name)
-			f.hosts[name].settled = true
-			f.reportOf(name)
-		}
+		f.follow()
 		f.propose(t, f.decide(t)...)
 		f.check(t)
 		if _, running := f.target(); !running {
@@ -327,8 +385,12 @@ func (f *modelFleet) checkConverged(t *rapid.T) {
 	for _, name := range f.names {
 		f.deliverTo(name)
 		a := f.hosts[name].accepted
-		if a.Canary != nil || a.Weight != 0 || (a.Stable == nil) != (svc.Stable == nil) ||
-			(a.Stable != nil && a.Stable.ID != svc.Stable.ID) {
+		want := svc.Stable
+		if held, ok := svc.Held[name]; ok {
+			want = &held
+		}
+		if a.Canary != nil || a.Weight != 0 || (a.Stable == nil) != (want == nil) ||
+			(a.Stable != nil && a.Stable.ID != want.ID) {
 			t.Fatalf("I10: %s does not converge: %+v", name, a)
 		}
 	}

@@ -39,6 +39,9 @@ type Service struct {
 	Active *Rollout  `json:"active,omitempty"`
 	Next   *Submit   `json:"next,omitempty"` // starts when Active, being replaced, has ended
 	Number int       `json:"number"`         // of the last rollout
+	// Held are the hosts that a promotion left out, with the revision that is
+	// stable there until a later rollout reaches them, or a person releases them.
+	Held map[string]Revision `json:"held,omitempty"`
 	// History holds the finished rollouts, the newest last.
 	History []Rollout `json:"history,omitempty"`
 }
@@ -74,6 +77,7 @@ const (
 	CauseOperator Cause = "operator" // a person said so
 	CauseReplaced Cause = "replaced" // another rollout was to take its place
 	CauseApproval Cause = "approval" // a step waits for a person's approval
+	CauseHost     Cause = "host"     // one host differs from all others
 )
 
 // Rollout is one attempt to move a service from one revision to another.
@@ -84,10 +88,12 @@ type Rollout struct {
 	From    *Revision `json:"from,omitempty"` // nil: an install
 	To      Revision  `json:"to"`
 	Hosts   []string  `json:"hosts"` // in the order in which they take steps
-	Phase   Phase     `json:"phase"`
-	Step    int       `json:"step"` // index into Spec.Steps
-	By      string    `json:"by,omitempty"`
-	Reason  string    `json:"reason,omitempty"`
+	// Excluded are hosts that the rollout went on without, and why.
+	Excluded []Exclusion `json:"excluded,omitempty"`
+	Phase    Phase       `json:"phase"`
+	Step     int         `json:"step"` // index into Spec.Steps
+	By       string      `json:"by,omitempty"`
+	Reason   string      `json:"reason,omitempty"`
 	// Parked takes the canary's traffic away while paused after a failed gate.
 	Parked   bool   `json:"parked,omitempty"`
 	Approved bool   `json:"approved,omitempty"` // a person approved the current step
@@ -105,8 +111,14 @@ type Rollout struct {
 	Ended     int64         `json:"ended,omitempty"` // Unix milliseconds, for display
 
 	// places are the positions in Hosts, while the rollout runs: they follow
-	// from Hosts, which never change, and are no part of the encoded state.
+	// from Hosts, and are no part of the encoded state.
 	places map[string]int
+}
+
+// Exclusion is a host that the rollout went on without.
+type Exclusion struct {
+	Host string `json:"host"`
+	Text string `json:"text"` // why
 }
 
 // Baseline is what stable did while the canary was watched beside it.
@@ -133,6 +145,7 @@ func (s *State) Clone() *State {
 	for name, svc := range s.Services {
 		copied := *svc
 		copied.History = slices.Clone(svc.History)
+		copied.Held = maps.Clone(svc.Held)
 		if svc.Active != nil {
 			active := *svc.Active
 			copied.Active = &active

@@ -148,8 +148,9 @@ func (w *world) settledAt(service string, e rollout.ServiceEvidence) time.Durati
 	return w.now
 }
 
-// verdict outcome=pass|fail|wait [reason=text].
-func (w *world) verdict(_ *testing.T, d *datadriven.TestData) {
+// verdict outcome=pass|fail|wait [reason=text] [outlier=host] [requests=N].
+func (w *world) verdict(t *testing.T, d *datadriven.TestData) {
+	t.Helper()
 	var v analysis.Verdict
 	for _, arg := range d.CmdArgs {
 		switch arg.Key {
@@ -157,6 +158,10 @@ func (w *world) verdict(_ *testing.T, d *datadriven.TestData) {
 			v.Outcome = map[string]analysis.Outcome{"pass": analysis.Pass, "fail": analysis.Fail, "wait": analysis.Wait}[arg.Vals[0]]
 		case "reason":
 			v.Reason = strings.ReplaceAll(arg.Vals[0], "_", " ")
+		case "outlier":
+			v.Outlier, v.OutlierReason = arg.Vals[0], "5xx 9% there"
+		case "requests":
+			v.Stable.Requests = int64(number(t, arg.Vals[0]))
 		}
 	}
 	e := w.evidence["web"]
@@ -194,17 +199,21 @@ func (w *world) decide(_ *testing.T, _ *datadriven.TestData) {
 	fmt.Fprintf(&w.out, "nothing to do, look again in %s\n", look-w.now)
 }
 
-// operator pause|resume|approve|advance|promote|abort|rollback|finish [epoch=N].
+// operator pause|resume|approve|advance|promote|abort|rollback|finish|release [epoch=N] [host=H].
 func (w *world) operator(t *testing.T, d *datadriven.TestData) {
 	t.Helper()
 	svc := w.state.Services["web"]
 	target := rollout.Target{Service: "web", Epoch: svc.Epoch}
+	host := ""
 	if r, ok := svc.Latest(); ok {
 		target.Rollout = r.ID
 	}
 	for _, arg := range d.CmdArgs[1:] {
-		if arg.Key == "epoch" {
+		switch arg.Key {
+		case "epoch":
 			target.Epoch = uint64(number(t, arg.Vals[0]))
+		case "host":
+			host = arg.Vals[0]
 		}
 	}
 	commands := map[string]rollout.Command{
@@ -214,6 +223,7 @@ func (w *world) operator(t *testing.T, d *datadriven.TestData) {
 		"advance": rollout.Advance{Target: target},
 		"promote": rollout.Promote{Target: target},
 		"abort":   rollout.Abort{Target: target, Reason: "not today"},
+		"release": rollout.Release{Service: "web", Host: host},
 		"finish":  rollout.Finish{Target: target},
 	}
 	c, ok := commands[d.CmdArgs[0].Key]

@@ -1,0 +1,59 @@
+package rollout
+
+import (
+	"math"
+	"time"
+
+	"github.com/serin-rollouts/serin/internal/analysis"
+)
+
+const (
+	// firstShare is the weight that an automatic pace begins with, in basis
+	// points: the traffic is not known before.
+	firstShare = 100
+	// fastest is by how much a weight may be multiplied from one step to the next.
+	fastest = 5
+	// halfway is the most before everything: above it stable has too little
+	// traffic left to compare with.
+	halfway = Full / 2
+	// reaction is how long a gross regression lasts before the canary's weight is
+	// 0: a window of the analysis, a report, a decision and its broadcast.
+	reaction = 7 * time.Second
+)
+
+// AutoSteps is the path that an automatic pace begins with; Decide adds steps
+// between the two.
+func AutoSteps() []Step {
+	all := HostCount{Share: Full}
+	return []Step{{Hosts: all, Weight: firstShare}, {Hosts: all, Weight: Full}}
+}
+
+// Private
+
+// next chooses the weight that follows a step that has passed: the largest at
+// which no more than Exposure requests are expected to fail before a regression
+// of the stated size is taken back.
+//
+// A regression that is there has passed the steps so far with probability
+// alphaSafe each at most. If it is there still, it meets the traffic for the
+// time of a reaction, or for as many requests as the test needs to see it. With
+// k steps passed, a fleet's traffic of L requests a second and a regression of
+// d, that makes alphaSafe^k * d * max(needs, L*weight*reaction) failures. Where no
+// larger weight is that safe yet, the same one is taken once more: k grows.
+func (a Auto) next(r *Rollout, v analysis.Verdict, now time.Duration) Step {
+	step := r.Spec.Steps[r.Step]
+	seconds := max(1, (now - r.StepAt).Seconds())
+	traffic := float64(v.Canary.Requests+v.Stable.Requests) / seconds
+	size := float64(a.Regression) / Full
+	passed := math.Pow(analysis.DefaultAlphaSafe, float64(r.Step+1))
+	safe := float64(Full)
+	if failing := passed * size * traffic * reaction.Seconds(); failing > float64(a.Exposure) {
+		safe = Full * float64(a.Exposure) / failing
+	}
+	weight := int(min(float64(step.Weight*fastest), safe))
+	if weight > halfway && (weight < Full || step.Weight < halfway) {
+		weight = halfway
+	}
+	weight = max(weight, step.Weight) // the same again: more evidence, at no more risk
+	return Step{Hosts: step.Hosts, Weight: weight}
+}
