@@ -11,9 +11,8 @@ const (
 	DefaultHealthTimeout = 30 * time.Second
 	DefaultStopGrace     = 10 * time.Second
 	DefaultDrainLimit    = 30 * time.Second
-	DefaultMaxIncrease   = 50     // 0.5 percentage points
-	DefaultAlpha         = 10_000 // 1 %
-	DefaultMinRequests   = 100
+	DefaultRegression    = 100 // 1 percentage point
+	DefaultExposure      = 50  // failed requests
 )
 
 // WithDefaults returns the spec with everything filled in that was left out.
@@ -45,14 +44,14 @@ func (s Spec) WithDefaults() Spec {
 			s.Container.Health.Kind = HTTPHealth
 		}
 	}
-	s.Gates.Alpha = orElse(s.Gates.Alpha, DefaultAlpha)
-	s.Gates.OneHost = orElse(s.Gates.OneHost, ExcludeHost)
-	if g := s.Gates.Errors; g != nil {
-		filled := *g
-		filled.Name = errorsGate
-		filled.MinRequests = orElse(filled.MinRequests, DefaultMinRequests)
-		s.Gates.Errors = &filled
+	if s.Pace == AutoPace {
+		auto := Auto{Regression: DefaultRegression, Exposure: DefaultExposure}
+		if s.Auto != nil {
+			auto = Auto{Regression: orElse(s.Auto.Regression, auto.Regression), Exposure: orElse(s.Auto.Exposure, auto.Exposure)}
+		}
+		s.Auto = &auto
 	}
+	s.Gates = s.Gates.withDefaults()
 	return s
 }
 

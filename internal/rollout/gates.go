@@ -35,8 +35,9 @@ const (
 
 // Conduct is what all gates have in common.
 type Conduct struct {
-	// Name is the gate's own, unique among the rollout's: [a-z0-9_-], "errors", or for latency
-	// "latency-p99" and, with a route, "latency-p99-/api/".
+	// Name is the gate's own, unique among the rollout's, and usable as ValidName says. Errors and
+	// saturation are called so; a latency gate is "latency-p99", and with a route
+	// "latency-p99-api", if the user does not call it otherwise.
 	Name string `json:"name"`
 	// Observe: reported, never acted on.
 	Observe bool `json:"observe,omitempty"`
@@ -63,11 +64,14 @@ type ErrorsGate struct {
 	MinRequests int64 `json:"min_requests"` // canary requests before a pass
 }
 
+// WholeDistribution in place of a quantile compares several of them at once.
+const WholeDistribution = 0
+
 // LatencyGate compares how long requests take.
 type LatencyGate struct {
 	Conduct
 
-	Quantile    int    `json:"quantile,omitempty"` // basis points: 9900 is p99; 0: the whole distribution
+	Quantile    int    `json:"quantile,omitempty"` // basis points: 9900 is p99; or WholeDistribution
 	MaxIncrease int    `json:"max_increase"`       // basis points of stable's: 2000 is 20 % slower
 	MinRequests int64  `json:"min_requests"`
 	Route       string `json:"route,omitempty"` // one of Gates.Routes; "" for all requests

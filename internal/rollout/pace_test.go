@@ -1,8 +1,8 @@
 package rollout_test
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -22,7 +22,7 @@ func TestAutoPace(t *testing.T) {
 		// the evidence is enough for more.
 		1_000_000: {100, 142, 710, 3550, 5000, 10000},
 	} {
-		t.Run(fmt.Sprint(perSecond), func(t *testing.T) {
+		t.Run(strconv.FormatInt(perSecond, 10), func(t *testing.T) {
 			if got := autoPath(t, perSecond*60); !slices.Equal(got, want) {
 				t.Errorf("weights %v, want %v", got, want)
 			}

@@ -32,7 +32,7 @@ const (
 // Validate checks a defaulted spec. It returns the first mistake, nil if none.
 func (s Spec) Validate() *Problem {
 	checks := []func() *Problem{
-		s.validateNames, s.validateFrontend, s.validateContainer, s.validateEnums, s.validateSteps, s.validateGates,
+		s.validateNames, s.validateFrontend, s.validateContainer, s.validateEnums, s.validatePace, s.validateSteps, s.Gates.validate,
 	}
 	for _, check := range checks {
 		if p := check(); p != nil {
@@ -251,22 +251,6 @@ func (h HostCount) lessThan(other HostCount) bool {
 		return false
 	}
 	return h.Share < other.Share || h.Count < other.Count
-}
-
-func (s Spec) validateGates() *Problem {
-	if a := s.Gates.Alpha; a < 1 || a > 500_000 {
-		return problem("gates.alpha", "is %d parts per million; use 0.0001%% to 50%%", a)
-	}
-	g := s.Gates.Errors
-	switch {
-	case g == nil:
-		return nil
-	case g.MaxIncrease < 0 || g.MaxIncrease > Full:
-		return problem("gates.errors.max_increase", "is %s; use 0%% to 100%% points", Percent(g.MaxIncrease))
-	case g.MinRequests < 0:
-		return problem("gates.errors.min_requests", "is negative")
-	}
-	return nil
 }
 
 // CheckHosts checks what only the chosen hosts can tell: that there are some,
