@@ -57,6 +57,9 @@ type View struct {
 	Hosts    []Host
 	Evidence rollout.Evidence
 	Dropped  int64 // reports that were lost
+	// Published is the number of the last event that the stream is known to
+	// hold. The state hears of it with the next entry only.
+	Published uint64
 }
 
 // Host is one host as the leader has heard it.

@@ -175,3 +175,27 @@ func TestWhatTheGroupCannotDoIsAConflict(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// alone is a group of one replica.
+type alone struct{ Cluster }
+
+func (alone) Status() (api.ClusterStatus, error) {
+	return api.ClusterStatus{Members: []api.ClusterMember{{ID: "c1", Voter: true}}}, nil
+}
+
+// The state keeps an event until the next entry tells that it is published;
+// operators are told of those that are not.
+func TestUnpublishedEventsAreThoseTheStreamLacks(t *testing.T) {
+	s := &server{Config{ID: "c1", Cluster: alone{}}}
+	state := &rollout.State{EventSeq: 7, Outbox: []rollout.Event{{Seq: 6}, {Seq: 7}}}
+	for published, want := range map[uint64]int{0: 2, 6: 1, 7: 0} {
+		data, err := s.readCluster(state, View{Published: published})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := api.DecodeAnswer[api.ClusterStatus](data)
+		if err != nil || got.Outbox != want || got.Events != 7 {
+			t.Errorf("%d published: %+v, %v; want %d to come", published, got, err, want)
+		}
+	}
+}

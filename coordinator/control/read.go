@@ -65,7 +65,12 @@ func (s *server) readCluster(state *rollout.State, v View) ([]byte, error) {
 		return encode(refusef(rollout.CodeBusy, "%v", err))
 	}
 	status.Leader, status.Term, status.Applied = s.ID, s.Term, state.Index
-	status.Events, status.Outbox, status.Dropped = state.EventSeq, len(state.Outbox), v.Dropped
+	status.Events, status.Dropped = state.EventSeq, v.Dropped
+	for _, e := range state.Outbox {
+		if e.Seq > v.Published {
+			status.Outbox++
+		}
+	}
 	for i := range status.Members {
 		status.Members[i].Leader = status.Members[i].ID == s.ID
 	}

@@ -189,8 +189,8 @@ type Plan struct {
 	// MinRequests is what the errors gate wants to see of the canary at each
 	// step at the least before it lets the rollout go on; 0 without the gate.
 	MinRequests int64 `json:"min_requests,omitempty"`
-	// Stable is what the users of the stable version got since its last rollout
-	// began, as far as the hosts know: the steps' Needs follow from it. If it is
-	// nil too little is known, and Needs holds if no request fails.
+	// Stable is what the hosts have counted of the stable version since the last
+	// rollout: the steps' Needs follow from it. If it is nil they have counted
+	// too little, and Needs holds if no request fails.
 	Stable *Counts `json:"stable,omitempty"`
 }

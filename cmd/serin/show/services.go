@@ -112,8 +112,8 @@ func (o Options) Cluster(out io.Writer, c api.ClusterStatus) error {
 	if err := t.end(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(out, "\nterm %d, entry %d applied, %d events, %d hosts live\n%s",
-		c.Term, c.Applied, c.Events, c.Hosts, unpublished(c.Outbox))
+	_, err := fmt.Fprintf(out, "\nterm %d, entry %d applied, %s, %s live\n%s",
+		c.Term, c.Applied, count(c.Events, "event"), count(c.Hosts, "host"), unpublished(c.Outbox))
 	if err != nil {
 		return fmt.Errorf("write cluster: %w", err)
 	}
@@ -130,7 +130,15 @@ func unpublished(n int) string {
 	case 1:
 		return "1 event waits to be published\n"
 	}
-	return fmt.Sprintf("%d events wait to be published\n", n)
+	return count(n, "event") + " wait to be published\n"
+}
+
+// count renders a number of things: 1 host, 2 hosts.
+func count[T int | uint64](n T, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
 }
 
 // rolloutCells are ROLLOUT, STATE, TO, STEP, TRAFFIC and WAITING.
