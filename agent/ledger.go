@@ -10,8 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/google/renameio/v2"
-
+	"github.com/serin-rollouts/serin/internal/durable"
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
@@ -82,21 +81,7 @@ func openLedger(dir, host string) (*ledger, error) {
 	if l.page.Accepted == nil {
 		l.page.Accepted = map[string]acceptedPage{}
 	}
-	return l, l.tidy()
-}
-
-// tidy removes what a crash in the middle of a write has left.
-func (l *ledger) tidy() error {
-	left, err := filepath.Glob(filepath.Join(filepath.Dir(l.path), "."+filepath.Base(l.path)+"*"))
-	if err != nil {
-		return fmt.Errorf("look for unfinished files: %w", err)
-	}
-	for _, file := range left {
-		if err := os.Remove(file); err != nil {
-			return fmt.Errorf("remove unfinished file: %w", err)
-		}
-	}
-	return nil
+	return l, durable.Tidy(l.path)
 }
 
 // record writes the services' pages through to the disk.
@@ -108,21 +93,9 @@ func (l *ledger) record(pages map[string]acceptedPage) error {
 	if err != nil {
 		return fmt.Errorf("encode accepted assignments: %w", err)
 	}
-	if err := renameio.WriteFile(l.path, append(data, '\n'), 0o600, renameio.WithTempDir(filepath.Dir(l.path))); err != nil {
-		return fmt.Errorf("write accepted assignments: %w", err)
-	}
-	if err := syncDir(filepath.Dir(l.path)); err != nil {
+	if err := durable.Write(l.path, append(data, '\n')); err != nil {
 		return fmt.Errorf("write accepted assignments: %w", err)
 	}
 	l.page = next
 	return nil
-}
-
-// syncDir makes a rename in the directory outlive a power cut.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -32,6 +32,7 @@ func TestAGroupShrinksToOne(t *testing.T) {
 }
 
 func shrink(t *testing.T, choose func(leader string, others []string) string) {
+	t.Helper()
 	var listen, cluster, urls []string
 	for range 3 {
 		listen, cluster = append(listen, freeAddress(t)), append(cluster, freeAddress(t))

@@ -7,11 +7,10 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
-	"github.com/google/renameio/v2"
+	"github.com/serin-rollouts/serin/internal/durable"
 )
 
 // ErrForeignFile means that haproxy.cfg in Config.Dir is not serin's own.
@@ -23,28 +22,16 @@ type file struct {
 	last []byte
 }
 
-// save makes the text durable: written beside, fsynced, renamed, and the rename
-// itself fsynced.
+// save makes the text durable.
 func (f *file) save(text []byte) error {
 	if f.last != nil && bytes.Equal(f.last, text) {
 		return nil
 	}
-	if err := renameio.WriteFile(f.path, text, 0o600, renameio.WithTempDir(filepath.Dir(f.path))); err != nil {
-		return err
-	}
-	if err := syncDir(filepath.Dir(f.path)); err != nil {
+	if err := durable.Write(f.path, text); err != nil {
 		return err
 	}
 	f.last = bytes.Clone(text)
 	return nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // load returns "" if there is no file.

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/serin-rollouts/serin/internal/durable"
 )
 
 // What a replica's directory holds.
@@ -16,7 +18,6 @@ const (
 	storeFile     = "raft.db"
 	snapshotsDir  = "snapshots"
 	dirFormat     = 1
-	temporary     = ".tmp"
 	snapshotsKept = 2
 )
 
@@ -95,8 +96,12 @@ func wantEmpty(dir string) error {
 	if err != nil {
 		return fmt.Errorf("read directory: %w", err)
 	}
+	left, err := durable.Unfinished(filepath.Join(dir, formatFile))
+	if err != nil {
+		return err
+	}
 	foreign := slices.ContainsFunc(entries, func(e os.DirEntry) bool {
-		return e.Name() != formatFile+temporary // left by a crash
+		return !slices.Contains(left, filepath.Join(dir, e.Name()))
 	})
 	if foreign {
 		return fmt.Errorf("%w: %s is not empty and has no %s, so it is no serin directory: choose an empty one, or one that a replica has made",
@@ -111,33 +116,8 @@ func writeFormat(dir string, f format) error {
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", formatFile, err)
 	}
-	path := filepath.Join(dir, formatFile)
-	if err := writeSynced(path+temporary, append(data, '\n')); err != nil {
+	if err := durable.Write(filepath.Join(dir, formatFile), append(data, '\n')); err != nil {
 		return fmt.Errorf("write %s: %w", formatFile, err)
 	}
-	if err := os.Rename(path+temporary, path); err != nil {
-		return fmt.Errorf("write %s: %w", formatFile, err)
-	}
-	return syncDir(dir)
-}
-
-func writeSynced(path string, data []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
-}
-
-// syncDir makes names in a directory survive a power cut.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("sync directory: %w", err)
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return nil
 }

@@ -82,12 +82,14 @@ func TestOneProcessPerDirectory(t *testing.T) {
 // A first start that was cut off anywhere is begun again.
 func TestInterruptedFirstStart(t *testing.T) {
 	for name, leave := range map[string]func(dir string) error{
-		"before anything": func(dir string) error { return writeSynced(filepath.Join(dir, formatFile+temporary), []byte("{")) },
+		"before anything": func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, "."+formatFile+"4711"), []byte("{"), 0o600)
+		},
 		"before the store": func(dir string) error {
 			return writeFormat(dir, format{Format: dirFormat, ID: "c1"})
 		},
 		"in the store": func(dir string) error {
-			return errors.Join(writeFormat(dir, format{Format: dirFormat, ID: "c1"}), writeSynced(filepath.Join(dir, storeFile), []byte("half")))
+			return errors.Join(writeFormat(dir, format{Format: dirFormat, ID: "c1"}), os.WriteFile(filepath.Join(dir, storeFile), []byte("half"), 0o600))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
