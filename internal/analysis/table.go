@@ -20,6 +20,16 @@ func (t Table) informative() bool {
 	return t.compares() && bad > 0 && bad < all
 }
 
+// LogLR returns ln of the likelihood that canary's odds of a bad request are psi times stable's,
+// over the likelihood that they are equal, given the table's margins: the atom of all evidence,
+// for those who want to check it. A table that tells nothing gives 0.
+func (t Table) LogLR(psi float64) float64 {
+	if !t.informative() {
+		return 0
+	}
+	return newConditional(t).logLR(psi)
+}
+
 // longSum is the number of terms above which the sum over tables starts at its largest term.
 const longSum = 4096
 
