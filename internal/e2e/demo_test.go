@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -78,25 +77,32 @@ func TestDemo(t *testing.T) {
 func TestDemoEnded(t *testing.T) {
 	t.Parallel()
 	needMachine(t)
+	chance := newChance(t)
+	type end struct {
+		when string
+		by   syscall.Signal
+	}
+	ends := []end{{"rolling out v1", syscall.SIGTERM}, {"step 1 of 2: 10%", syscall.SIGHUP}}
 	for _, when := range []string{"starting", "installing", "rolling out v1", "step 1 of 2: 10%"} {
-		for _, by := range []syscall.Signal{syscall.SIGKILL, syscall.SIGINT} {
-			t.Run(by.String()+" at "+when, func(t *testing.T) {
-				d := startDemo(t, "--hosts", "1", "--replicas", "1")
-				d.await(when)
-				wait := time.Duration(rand.IntN(800)) * time.Millisecond
-				t.Logf("%s after %s", by, wait)
-				<-time.After(wait)
-				d.note()
-				if err := d.command.Process.Signal(by); err != nil {
-					t.Fatal(err)
-				}
-				code := d.end(time.Minute)
-				if by == syscall.SIGINT && code != 130 {
-					t.Errorf("exit code %d after Ctrl-C\n%s", code, d.out())
-				}
-				d.wantNothingLeft()
-			})
-		}
+		ends = append(ends, end{when, syscall.SIGKILL}, end{when, syscall.SIGINT})
+	}
+	for _, c := range ends {
+		t.Run(c.by.String()+" at "+c.when, func(t *testing.T) {
+			d := startDemo(t, "--hosts", "1", "--replicas", "1")
+			d.await(c.when)
+			wait := time.Duration(chance.IntN(800)) * time.Millisecond
+			t.Logf("%s after %s", c.by, wait)
+			<-time.After(wait)
+			d.note()
+			if err := d.command.Process.Signal(c.by); err != nil {
+				t.Fatal(err)
+			}
+			code := d.end(time.Minute)
+			if asked := c.by == syscall.SIGINT || c.by == syscall.SIGTERM; asked && code != 130 {
+				t.Errorf("exit code %d\n%s", code, d.out())
+			}
+			d.wantNothingLeft()
+		})
 	}
 }
 
