@@ -3,6 +3,7 @@ package condition_test
 import (
 	"errors"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -39,18 +40,16 @@ func TestNoData(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, readings := range map[string][]float64{
-		"none": nil, "not numbers": {math.NaN(), math.Inf(1), math.Inf(-1)},
-	} {
-		var v condition.Values
-		v.Readings(condition.Canary, "queue", readings)
+	var v condition.Values
+	for _, x := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
+		v.Spread(condition.Canary, "queue", 1, x, x, x)
+		v.Spread(condition.Canary, "queue", 0, 1, 1, 1)
 		if holds, err := c.Holds(v); !errors.Is(err, condition.ErrNoData) || holds {
-			t.Errorf("%s: %v, %v", name, holds, err)
+			t.Errorf("%v: %v, %v", x, holds, err)
 		}
 	}
-	var v condition.Values
-	v.Readings(condition.Canary, "queue", []float64{4, math.NaN(), 14})
-	if holds, err := c.Holds(v); err != nil || !holds { // 9 on average
+	v.Spread(condition.Canary, "queue", 2, 18, 4, 14)
+	if holds, err := c.Holds(v); err != nil || !holds {
 		t.Errorf("a mean of 9: %v, %v", holds, err)
 	}
 }
@@ -128,7 +127,7 @@ func FuzzCompile(f *testing.F) {
 			if first != again || (errFirst == nil) != (errAgain == nil) || errFirst != nil && !errors.Is(errFirst, condition.ErrNoData) {
 				t.Fatalf("%q: %v, %v and then %v, %v", text, first, errFirst, again, errAgain)
 			}
-			v.Readings(condition.Canary, "queue", []float64{x, 1})
+			v.Spread(condition.Canary, "queue", 2, x, x, x)
 			v.Number(condition.Status, x)
 			v.Text(condition.Body, text)
 		}
@@ -163,7 +162,11 @@ func valuesOf(d *datadriven.TestData) condition.Values {
 		case arg.Key == condition.Body:
 			v.Text(condition.Body, arg.Vals[0])
 		case dotted && d.Cmd == "containers":
-			v.Readings(track, name, numbers)
+			sum := 0.0
+			for _, x := range numbers {
+				sum += x
+			}
+			v.Spread(track, name, len(numbers), sum, slices.Min(numbers), slices.Max(numbers))
 		default:
 			v.Number(arg.Key, numbers[0])
 		}

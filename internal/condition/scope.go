@@ -100,24 +100,15 @@ func (v *Values) Text(name, text string) {
 	v.set(name, strings.ToValidUTF8(text, "�"))
 }
 
-// Readings sets mean, max, min and sum of what a track's containers say, as Containers names them.
-// The readings that are infinite or none are left out; without any there are no data.
-func (v *Values) Readings(track, name string, readings []float64) {
-	var sum, count float64
-	top, low := math.Inf(-1), math.Inf(1)
-	for _, x := range readings {
-		if math.IsNaN(x) || math.IsInf(x, 0) {
-			continue
-		}
-		sum, count = sum+x, count+1
-		top, low = max(top, x), min(low, x)
-	}
-	if count == 0 {
+// Spread sets what a track's containers say, as Containers names it: the sum of so many readings,
+// the lowest and the highest. Of no reading there are no data.
+func (v *Values) Spread(track, name string, readings int, sum, lowest, highest float64) {
+	if readings <= 0 {
 		return
 	}
-	v.Number(track+"."+name, sum/count)
-	v.Number(track+"."+foldMax+"."+name, top)
-	v.Number(track+"."+foldMin+"."+name, low)
+	v.Number(track+"."+name, sum/float64(readings))
+	v.Number(track+"."+foldMax+"."+name, highest)
+	v.Number(track+"."+foldMin+"."+name, lowest)
 	v.Number(track+"."+foldSum+"."+name, sum)
 }
 

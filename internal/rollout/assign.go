@@ -117,6 +117,9 @@ func (a Assignment) during(r *Rollout, k int) Assignment {
 		a.Frontend = r.Spec.Frontend
 	}
 	moving := r.Phase == Progressing || r.Phase == Paused
+	if !r.Install() && (moving || r.Phase == Preparing) { // from before the canary, so that nothing of it is missed
+		a.Telemetry = r.Spec.Gates.telemetry()
+	}
 	switch {
 	case moving && k < r.Wave() && r.Install():
 		to := r.To

@@ -151,7 +151,7 @@ func (f *modelFleet) submit(t *rapid.T) {
 		},
 	}
 	if rapid.Bool().Draw(t, "auto") {
-		spec.Steps, spec.Pace, spec.Auto = nil, rollout.AutoPace, &rollout.Auto{Regression: 100, Exposure: 50}
+		spec.Steps, spec.Strategy, spec.Pace, spec.Auto = nil, rollout.Canary, rollout.AutoPace, &rollout.Auto{Regression: 100, Exposure: 50}
 	}
 	spec = spec.WithDefaults()
 	if problem := spec.Validate(); problem != nil {

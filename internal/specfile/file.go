@@ -1,9 +1,6 @@
 package specfile
 
 import (
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
@@ -18,6 +15,7 @@ type file struct {
 	Routing       string    `yaml:"routing"`
 	Container     container `yaml:"container"`
 	Strategy      string    `yaml:"strategy"`
+	Pace          pace      `yaml:"pace"`
 	Steps         []step    `yaml:"steps"`
 	Gates         gates     `yaml:"gates"`
 	OnFailure     string    `yaml:"on_failure"`
@@ -57,36 +55,12 @@ type step struct {
 	Approve bool       `yaml:"approve"`
 }
 
-type gates struct {
-	Alpha  *percent    `yaml:"alpha"`
-	Errors *errorsGate `yaml:"errors"`
-}
-
-// errorsGate is a mapping, or the word off.
-type errorsGate struct {
-	off         bool
-	MaxIncrease *percent `yaml:"max_increase"`
-	MinRequests int64    `yaml:"min_requests"`
-}
-
-// UnmarshalYAML reads the mapping or the word off.
-func (g *errorsGate) UnmarshalYAML(node ast.Node) error {
-	if text, ok := scalar(node); ok {
-		if text != "off" && text != "false" {
-			return mistake(node, "%q is no gate; write {max_increase: 0.5%%}, or off", text)
-		}
-		g.off = true
-		return nil
-	}
-	type plain errorsGate
-	return yaml.NodeToValue(node, (*plain)(g), yaml.Strict())
-}
-
 // Private
 
 // spec converts what the file says, before defaults.
 func (f file) spec() rollout.Spec {
 	c := f.Container
+	pace, auto := f.Pace.domain()
 	return rollout.Spec{
 		Service: f.Service, Image: f.Image, Replicas: f.Replicas,
 		Hosts:    rollout.Selector{Names: f.Hosts.Names, Labels: f.Hosts.Labels},
@@ -97,7 +71,7 @@ func (f file) spec() rollout.Spec {
 			StopGrace: c.StopGrace.value(), DrainLimit: c.DrainLimit.value(),
 			Health: rollout.Health{Kind: rollout.HealthKind(c.Health.Kind), Path: c.Health.Path, Timeout: c.Health.Timeout.value()},
 		},
-		Strategy: rollout.Strategy(f.Strategy), Steps: f.steps(), Gates: f.Gates.domain(),
+		Strategy: rollout.Strategy(f.Strategy), Pace: pace, Auto: auto, Steps: f.steps(), Gates: f.Gates.domain(),
 		OnFailure: rollout.OnFailure(f.OnFailure), OnControlLoss: rollout.OnControlLoss(f.OnControlLoss),
 		Deadline: f.Deadline.value(),
 	}
@@ -120,26 +94,4 @@ func (f file) steps() []rollout.Step {
 		steps = append(steps, one)
 	}
 	return steps
-}
-
-// domain converts the gates. The errors gate stands unless it is switched off:
-// a rollout that looks at nothing is no canary.
-func (g gates) domain() rollout.Gates {
-	e := g.Errors
-	if e == nil {
-		e = &errorsGate{}
-	}
-	all := rollout.Gates{}
-	if g.Alpha != nil {
-		all.Alpha = int(*g.Alpha)
-	}
-	if e.off {
-		return all
-	}
-	gate := &rollout.ErrorsGate{MaxIncrease: rollout.DefaultMaxIncrease, MinRequests: e.MinRequests}
-	if e.MaxIncrease != nil {
-		gate.MaxIncrease = e.MaxIncrease.basisPoints()
-	}
-	all.Errors = gate
-	return all
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 
+	"github.com/serin-rollouts/serin/internal/condition"
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
@@ -58,7 +59,7 @@ func Parse(source []byte) (rollout.Spec, error) {
 		return rollout.Spec{}, &Error{Message: "the file holds more than one document; use one file for each service"}
 	}
 	spec := f.spec().WithDefaults()
-	if problem := spec.Validate(); problem != nil {
+	if problem := f.validate(spec); problem != nil {
 		return rollout.Spec{}, Annotate(problem, source)
 	}
 	return spec, nil
@@ -68,12 +69,8 @@ func Parse(source []byte) (rollout.Spec, error) {
 // stands there.
 func Annotate(problem *rollout.Problem, source []byte) *Error {
 	e := &Error{Field: problem.Field, Message: problem.Message}
-	path, err := yaml.PathString("$." + problem.Field)
-	if err != nil {
-		return e
-	}
-	lines, err := path.AnnotateSource(source, false)
-	if err != nil {
+	path, lines, ok := locate(problem.Field, source)
+	if !ok {
 		return e
 	}
 	e.Source = strings.TrimRight(string(lines), "\n")
@@ -86,6 +83,32 @@ func Annotate(problem *rollout.Problem, source []byte) *Error {
 }
 
 // Private
+
+// validate checks what the spec can tell, and what only the file and its expressions can.
+func (f file) validate(spec rollout.Spec) *rollout.Problem {
+	if problem := spec.Validate(); problem != nil {
+		return problem
+	}
+	if spec.Pace == rollout.AutoPace && len(f.Steps) > 0 {
+		return &rollout.Problem{Field: "steps", Message: "stand beside `pace: auto`, which chooses them; leave out one of the two"}
+	}
+	_, problem := condition.Of(spec.Gates)
+	return problem
+}
+
+// locate finds a field in the source. A gate of which there is one may stand there without a list.
+func locate(field string, source []byte) (path *yaml.Path, lines []byte, ok bool) {
+	for _, field := range []string{field, strings.Replace(field, "[0]", "", 1)} {
+		path, err := yaml.PathString("$." + field)
+		if err != nil {
+			continue
+		}
+		if lines, err := path.AnnotateSource(source, false); err == nil {
+			return path, lines, true
+		}
+	}
+	return nil, nil, false
+}
 
 // decodeError splits the library's text: the first line is "[line:column]
 // message", the rest is the source with a caret.

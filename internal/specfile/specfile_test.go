@@ -8,25 +8,39 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
 // TestParse runs the transcripts in testdata: what a user writes, and what the
-// parser makes of it, mistakes with line and caret included.
+// parser makes of it, mistakes with line and caret included. With gates the
+// file has a head already, and only its gates and its pace are shown.
 func TestParse(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			t.Helper()
-			spec, err := Parse([]byte(d.Input))
+			text, shown := d.Input, func(s rollout.Spec) any { return s }
+			if d.Cmd == "gates" {
+				text = "service: web\nimage: web:1\ncontainer: {port: 80}\n" + text
+				shown = func(s rollout.Spec) any { return gatesAndPace{s.Pace, s.Auto, s.Gates} }
+			}
+			spec, err := Parse([]byte(text))
 			if err != nil {
 				return err.Error() + "\n"
 			}
-			out, err := json.MarshalIndent(spec, "", " ")
+			out, err := json.MarshalIndent(shown(spec), "", " ")
 			if err != nil {
 				t.Fatal(err)
 			}
 			return string(out) + "\n"
 		})
 	})
+}
+
+type gatesAndPace struct {
+	Pace  rollout.Pace  `json:"pace"`
+	Auto  *rollout.Auto `json:"auto,omitempty"`
+	Gates rollout.Gates `json:"gates"`
 }
 
 func TestMistakesHaveAPlace(t *testing.T) {
@@ -53,11 +67,13 @@ func TestMistakesHaveAPlace(t *testing.T) {
 
 // TestJSONIsYAML shows that a trigger may carry the spec as JSON.
 func TestJSONIsYAML(t *testing.T) {
-	fromYAML, err := Parse([]byte("service: web\nimage: web:1\ncontainer: {port: 80}\nsteps: [{weight: 10%}, {}]\n"))
+	fromYAML, err := Parse([]byte("service: web\nimage: web:1\ncontainer: {port: 80}\nsteps: [{weight: 10%}, {}]\n" +
+		"gates: {latency: {quantile: p50}, checks: [{name: up, path: /up, required: false, every: 10s}], saturation: off}\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	fromJSON, err := Parse([]byte(`{"service":"web","image":"web:1","container":{"port":80},"steps":[{"weight":"10%"},{}]}`))
+	fromJSON, err := Parse([]byte(`{"service":"web","image":"web:1","container":{"port":80},"steps":[{"weight":"10%"},{}],
+		"gates":{"latency":[{"quantile":"p50"}],"checks":[{"name":"up","path":"/up","required":false,"every":"10s"}],"saturation":false}}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +84,7 @@ func TestJSONIsYAML(t *testing.T) {
 
 // FuzzParse wants an answer, not a panic, whatever the bytes.
 func FuzzParse(f *testing.F) {
-	for _, name := range []string{"testdata/good.txt", "testdata/bad.txt"} {
+	for _, name := range []string{"testdata/good.txt", "testdata/bad.txt", "testdata/gates.txt"} {
 		seed, err := os.ReadFile(name)
 		if err != nil {
 			f.Fatal(err)
