@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/rs/zerolog"
+
+	"github.com/serin-rollouts/serin/internal/daemon"
 )
 
 func TestPrintConfigTellsOrigins(t *testing.T) {
@@ -39,12 +41,12 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"--nonsense"}, "nonsense"},
 	} {
 		var out, errs bytes.Buffer
-		if code := run(t.Context(), tc.args, &out, &errs); code != exitUsage || !strings.Contains(errs.String(), tc.want) {
+		if code := run(t.Context(), tc.args, &out, &errs); code != daemon.ExitUsage || !strings.Contains(errs.String(), tc.want) {
 			t.Errorf("%v: exit %d: %s", tc.args, code, errs.String())
 		}
 	}
 	var out, errs bytes.Buffer
-	if code := run(t.Context(), []string{"--host", "no spaces please"}, &out, &errs); code != exitUsage || !strings.Contains(errs.String(), "--host") {
+	if code := run(t.Context(), []string{"--host", "no spaces please"}, &out, &errs); code != daemon.ExitUsage || !strings.Contains(errs.String(), "--host") {
 		t.Errorf("exit %d: %s", code, errs.String())
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/serin-rollouts/serin/agent/docker"
 	"github.com/serin-rollouts/serin/agent/haproxy"
 	"github.com/serin-rollouts/serin/internal/bus"
-	"github.com/serin-rollouts/serin/internal/identity"
+	"github.com/serin-rollouts/serin/internal/daemon"
 	build "github.com/serin-rollouts/serin/internal/version"
 )
 
@@ -23,22 +23,16 @@ type settings struct {
 	Labels   map[string]string `yaml:"labels" doc:"what rollouts select hosts by"`
 	Data     string            `yaml:"data" doc:"directory for the accepted assignments, and for HAProxy's files"`
 	NATS     natsSettings      `yaml:"nats"`
-	TLS      tlsSettings       `yaml:"tls"`
+	TLS      daemon.TLS        `yaml:"tls"`
 	Docker   string            `yaml:"docker" doc:"address of the Docker Engine"`
 	Registry string            `yaml:"registry_config" doc:"file like Docker's config.json, with credentials for registries"`
 	HAProxy  haproxySettings   `yaml:"haproxy"`
-	Log      logSettings       `yaml:"log"`
+	Log      daemon.Log        `yaml:"log"`
 }
 
 type natsSettings struct {
 	URLs  []string `yaml:"urls" doc:"NATS servers: the coordinator's, or your own"`
 	Creds string   `yaml:"creds" doc:"credentials file for servers of your own"`
-}
-
-type tlsSettings struct {
-	CA   string `yaml:"ca" doc:"PEM file of the authority that every peer's certificate comes from"`
-	Cert string `yaml:"cert" doc:"PEM file of this process's certificate"`
-	Key  string `yaml:"key" doc:"PEM file of its key"`
 }
 
 type haproxySettings struct {
@@ -48,10 +42,6 @@ type haproxySettings struct {
 	Bind   string `yaml:"bind" doc:"address for services that listen on a port alone; default: all"`
 	Socket string `yaml:"socket" doc:"admin socket of your HAProxy, for existing"`
 	Log    string `yaml:"log" doc:"where the managed HAProxy logs requests to, for latencies: unix (a socket in dir), host:port, or off"`
-}
-
-type logSettings struct {
-	Level string `yaml:"level" doc:"debug, info, warn or error"`
 }
 
 // Private
@@ -67,7 +57,7 @@ func defaults() settings {
 		NATS:    natsSettings{URLs: []string{"nats://127.0.0.1:4222"}},
 		Docker:  docker.DefaultHost,
 		HAProxy: haproxySettings{Mode: string(agent.Managed), Binary: "haproxy", Log: "unix"},
-		Log:     logSettings{Level: "info"},
+		Log:     daemon.Log{Level: "info"},
 	}
 }
 
@@ -84,7 +74,7 @@ func (s settings) config(log zerolog.Logger) agent.Config {
 		Host: s.Host, Labels: s.Labels, Version: build.Semantic(version), DataDir: s.Data, Log: log,
 		Bus: bus.Config{
 			URLs: s.NATS.URLs, Creds: s.NATS.Creds, Log: log.With().Str("component", "bus").Logger(),
-			TLS: identity.Files{CA: s.TLS.CA, Cert: s.TLS.Cert, Key: s.TLS.Key},
+			TLS: s.TLS.Files(),
 		},
 		Docker: docker.Config{Host: s.Docker, RegistryConfig: s.Registry, Log: log.With().Str("component", "docker").Logger()},
 		Mode:   agent.Mode(s.HAProxy.Mode),

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/serin-rollouts/serin/internal/daemon"
 )
 
 func TestRunSaysWhatIsWrong(t *testing.T) {
@@ -18,19 +20,19 @@ func TestRunSaysWhatIsWrong(t *testing.T) {
 	}{
 		"version":        {[]string{"--version"}, 0, ""},
 		"print":          {[]string{"--print-config", "--id", "c1"}, 0, "id: c1"},
-		"unknown flag":   {[]string{"--nonsense"}, exitUsage, "nonsense"},
-		"log level":      {[]string{"--id", "c1", "--log-level", "loud"}, exitUsage, "--log-level"},
-		"id":             {[]string{"--id", "C 1"}, exitUsage, "id"},
-		"two buses":      {[]string{"--id", "c1", "--nats-urls", "nats://x:1", "--nats-routes", "x:2"}, exitUsage, "nats.routes"},
-		"lease":          {[]string{"--id", "c1", "--lease", "1ms"}, exitUsage, "lease"},
+		"unknown flag":   {[]string{"--nonsense"}, daemon.ExitUsage, "nonsense"},
+		"log level":      {[]string{"--id", "c1", "--log-level", "loud"}, daemon.ExitUsage, "--log-level"},
+		"id":             {[]string{"--id", "C 1"}, daemon.ExitUsage, "id"},
+		"two buses":      {[]string{"--id", "c1", "--nats-urls", "nats://x:1", "--nats-routes", "x:2"}, daemon.ExitUsage, "nats.routes"},
+		"lease":          {[]string{"--id", "c1", "--lease", "1ms"}, daemon.ExitUsage, "lease"},
 		"check":          {[]string{"check", "--id", "c1"}, 0, "good"},
-		"unknown verb":   {[]string{"chekc", "--id", "c1"}, exitUsage, "chekc"},
-		"two verbs":      {[]string{"run", "check", "--id", "c1"}, exitUsage, "one verb"},
-		"raft address":   {[]string{"check", "--id", "c1", "--raft-listen", "nonsense"}, exitUsage, "--raft-listen"},
-		"nats address":   {[]string{"check", "--id", "c1", "--nats-listen", "nonsense"}, exitUsage, "--nats-listen"},
-		"peers":          {[]string{"--id", "c1", "--raft-peers", "c1"}, exitUsage, "--raft-peers"},
-		"half an id":     {[]string{"--id", "c1", "--tls-ca", "ca.pem"}, exitUsage, "tls"},
-		"data is a file": {[]string{"--id", "c1", "--data", "main.go", "--nats-listen", "127.0.0.1:0"}, exitFailed, "main.go"},
+		"unknown verb":   {[]string{"chekc", "--id", "c1"}, daemon.ExitUsage, "chekc"},
+		"two verbs":      {[]string{"run", "check", "--id", "c1"}, daemon.ExitUsage, "one verb"},
+		"raft address":   {[]string{"check", "--id", "c1", "--raft-listen", "nonsense"}, daemon.ExitUsage, "--raft-listen"},
+		"nats address":   {[]string{"check", "--id", "c1", "--nats-listen", "nonsense"}, daemon.ExitUsage, "--nats-listen"},
+		"peers":          {[]string{"--id", "c1", "--raft-peers", "c1"}, daemon.ExitUsage, "--raft-peers"},
+		"half an id":     {[]string{"--id", "c1", "--tls-ca", "ca.pem"}, daemon.ExitUsage, "tls"},
+		"data is a file": {[]string{"--id", "c1", "--data", "main.go", "--nats-listen", "127.0.0.1:0"}, daemon.ExitFailed, "main.go"},
 	} {
 		var stdout, stderr bytes.Buffer
 		code := run(t.Context(), c.args, &stdout, &stderr)
