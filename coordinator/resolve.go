@@ -43,8 +43,8 @@ func (s *silence) Error() string {
 	return fmt.Sprintf("no agent answers what %s stands for, of %s", s.image, strings.Join(named, ", "))
 }
 
-// opinion is what one host says of an image.
-type opinion struct {
+// finding is what one host says of an image.
+type finding struct {
 	host  string
 	found wire.Resolved
 	err   error // errNoAnswer, or the agent's own words
@@ -79,13 +79,13 @@ func (l *leader) resolve(ctx context.Context, image string, hosts []string) (str
 }
 
 // ask asks one host after the other until one knows the image, or enough have
-// said no, or ctx ends; then it returns one of these opinions, or none (no
+// said no, or ctx ends; then it returns one of these findings, or none (no
 // host) if nobody answered. Who does not answer holds the next up for no longer
 // than resolveHedge.
-func (l *leader) ask(ctx context.Context, request []byte, hosts []string) (best opinion, asked []string) {
+func (l *leader) ask(ctx context.Context, request []byte, hosts []string) (best finding, asked []string) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	opinions := make(chan opinion, len(hosts)) // whoever comes late finds room
+	findings := make(chan finding, len(hosts)) // whoever comes late finds room
 	hedge := time.NewTicker(resolveHedge)
 	defer hedge.Stop()
 	next := func() {
@@ -94,14 +94,14 @@ func (l *leader) ask(ctx context.Context, request []byte, hosts []string) (best 
 			asked = append(asked, name)
 			go func() {
 				found, err := l.resolveOn(ctx, name, request)
-				opinions <- opinion{name, found, err}
+				findings <- finding{name, found, err}
 			}()
 		}
 	}
 	next()
 	for heard, refused := 0, 0; heard < len(asked); {
 		select {
-		case o := <-opinions:
+		case o := <-findings:
 			heard++
 			if o.err == nil {
 				return o, asked
@@ -124,20 +124,20 @@ func (l *leader) ask(ctx context.Context, request []byte, hosts []string) (best 
 
 // everywhere refuses a local image that some host has not, or has another by
 // that name. Where that is not known of some, the error is a *silence.
-func (l *leader) everywhere(ctx context.Context, image string, first opinion, request []byte, hosts []string) (*rollout.Refusal, error) {
+func (l *leader) everywhere(ctx context.Context, image string, first finding, request []byte, hosts []string) (*rollout.Refusal, error) {
 	var group errgroup.Group
 	group.SetLimit(resolveAtOnce)
-	opinions := make([]opinion, len(hosts))
+	findings := make([]finding, len(hosts))
 	for i, name := range hosts {
 		group.Go(func() error {
 			found, err := l.resolveOn(ctx, name, request)
-			opinions[i] = opinion{name, found, err}
+			findings[i] = finding{name, found, err}
 			return nil
 		})
 	}
-	_ = group.Wait() // its members report in opinions
+	_ = group.Wait() // its members report in findings
 	var wrong, silent []string
-	for _, o := range opinions {
+	for _, o := range findings {
 		switch {
 		case errors.Is(o.err, errNoAnswer):
 			silent = append(silent, o.host)
