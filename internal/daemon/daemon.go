@@ -9,8 +9,10 @@ import (
 	"io"
 	"maps"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/rs/zerolog"
 	"github.com/spf13/pflag"
@@ -60,6 +62,15 @@ type Program struct {
 	// Verbs by name; run is the one where none is named. A verb may write to
 	// stdout; it runs until ctx ends.
 	Verbs map[string]func(ctx context.Context, stdout io.Writer) error
+}
+
+// Main is a process from start to end: SIGINT and SIGTERM end run's ctx, and its
+// result is the exit code.
+func Main(run func(ctx context.Context, args []string, stdout, stderr io.Writer) int) {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
 }
 
 // Run carries out a command line, without the program's name, and returns the
