@@ -104,10 +104,29 @@ func (d *dispersion) single(icc [2]float64, n, instances float64) float64 {
 	return phi
 }
 
+// factors are the overdispersions that a table is tempered by.
+type factors struct {
+	pair   float64 // of the comparison
+	single float64 // of canary alone
+}
+
+// factors returns those of a table whose window closes in this tick, with so many instances of
+// canary, and of stable that had requests.
+func (d *dispersion) factors(tick int64, t Table, canary, stable int) factors {
+	icc := d.icc(tick)
+	nc, mc := float64(t.CanaryN), float64(canary)
+	f := factors{pair: 1, single: d.single(icc, nc, mc)}
+	if t.compares() {
+		f.pair = d.pair(icc, nc, mc, float64(t.StableN), float64(stable))
+	}
+	return f
+}
+
 // block gathers one host's stable instances over the windows of the long scale.
 type block struct {
 	instances map[string]instanceSums
-	windows   []Counts
+	count     int      // windows
+	windows   []Counts // while there is but one instance
 }
 
 type instanceSums struct{ u, v, n float64 }
@@ -132,8 +151,12 @@ func (b *block) observe(stable map[string]Counts, long int) moments {
 		s := b.instances[name]
 		b.instances[name] = instanceSums{s.u + u, s.v + v, s.n + float64(c.Requests)}
 	}
-	b.windows = append(b.windows, all)
-	if len(b.windows) < long {
+	if b.count++; len(b.instances) < 2 {
+		b.windows = append(b.windows, all)
+	} else {
+		b.windows = nil
+	}
+	if b.count < long {
 		return m
 	}
 	if len(b.instances) == 1 {

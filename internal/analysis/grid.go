@@ -64,6 +64,19 @@ func (g grid) saferWeights() vector {
 	})
 }
 
+// saferThan is saferWeights for a null odds ratio that is fixed: nothing is spent on others.
+func (g grid) saferThan(null float64) vector {
+	return g.logWeights(func(psi float64) float64 {
+		switch {
+		case psi >= null:
+			return 0
+		case psi >= .33 && psi <= 1.1:
+			return 4
+		}
+		return 1
+	})
+}
+
 func (g grid) logWeights(weight func(psi float64) float64) vector {
 	var w vector
 	total := 0.0

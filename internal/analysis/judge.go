@@ -138,11 +138,7 @@ func (j *Judge) control(w window[Counts], t Table, past, now memory) control {
 		c.low, c.high = bounds(j.config.Baseline.settled())
 		c.known = true
 	}
-	icc := j.spread.icc(int64(w.at / j.window))
-	nc, mc := float64(t.CanaryN), float64(w.instances)
-	c.pair, c.single = 1, j.spread.single(icc, nc, mc)
-	if t.compares() {
-		c.pair = j.spread.pair(icc, nc, mc, float64(t.StableN), float64(w.serving()))
-	}
+	phi := j.spread.factors(int64(w.at/j.window), t, w.instances, w.serving())
+	c.pair, c.single = phi.pair, phi.single
 	return c
 }

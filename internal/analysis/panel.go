@@ -63,7 +63,11 @@ type judge interface {
 func NewPanel(gates Gates) *Panel {
 	shares := gates.Shares()
 	p := &Panel{}
-	for _, g := range append([]RateGate{gates.Errors}, gates.Rates...) {
+	p.seat(gates.Errors.Conduct, newRateJudge(gates, gates.Errors, shares[gates.Errors.Name]))
+	for _, g := range gates.Latency {
+		p.seat(g.Conduct, newLatencyJudge(gates, g, shares[g.Name]))
+	}
+	for _, g := range gates.Rates {
 		p.seat(g.Conduct, newRateJudge(gates, g, shares[g.Name]))
 	}
 	if g := gates.Usage; g != nil {

@@ -16,11 +16,8 @@ func (j *Judge) reason(v Finding, s scores) string {
 	if j.config.MaxIncrease == 0 {
 		parts[1] = "no increase allowed"
 	}
-	parts = append(parts, j.finding(v, s))
-	if v.Host != "" && v.Outcome != Pass {
-		parts = append(parts, "the difference comes from host "+v.Host)
-	}
-	return strings.Join(parts, "; ")
+	alone := v.Stable.Requests == 0 && j.config.Baseline.Requests == 0
+	return strings.Join(append(parts, s.conclusion(v, j.config.MinRequests, alone)...), "; ")
 }
 
 func (j *Judge) rates(v Finding) string {
@@ -35,7 +32,17 @@ func (j *Judge) rates(v Finding) string {
 	}
 }
 
-func (j *Judge) finding(v Finding, s scores) string {
+// conclusion tells what follows from the scores, and where the difference comes from. A pass
+// needs so many canary requests; alone says that there is nothing to compare them with.
+func (s scores) conclusion(v Finding, least int64, alone bool) []string {
+	said := []string{s.claim(v, least, alone)}
+	if v.Host != "" && v.Outcome != Pass {
+		said = append(said, "the difference comes from host "+v.Host)
+	}
+	return said
+}
+
+func (s scores) claim(v Finding, least int64, alone bool) string {
 	switch v.Outcome {
 	case Fail:
 		claim := "canary is beyond that: "
@@ -48,13 +55,13 @@ func (j *Judge) finding(v Finding, s scores) string {
 	case Wait:
 	}
 	switch {
-	case v.Canary.Requests < j.config.MinRequests:
-		return fmt.Sprintf("needs %d canary requests", j.config.MinRequests)
-	case s.safe >= s.safeLimit && s.fail() <= math.Log(calmLimit):
+	case v.Canary.Requests < least:
+		return fmt.Sprintf("needs %d canary requests", least)
+	case s.safe >= s.safeLimit && s.calm():
 		return "within that where canary serves; waiting for a second host"
 	case v.Needed > 0:
 		return "undecided; about " + strconv.FormatInt(roundUp(v.Needed), 10) + " more canary requests needed"
-	case v.Stable.Requests == 0 && j.config.Baseline.Requests == 0:
+	case alone:
 		return "undecided; there is no stable traffic to compare with"
 	default:
 		return "undecided; too close to the limit to say how long it will take"

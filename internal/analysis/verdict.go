@@ -59,19 +59,31 @@ type Finding struct {
 	// At is the time that the verdict was asked for, on the fleet's clock.
 	At time.Duration `json:"at_ns"`
 	// Canary and Stable are the totals over the step's closed windows. They are for people: the
-	// tests never pool hosts or windows.
+	// tests never pool hosts or windows. Of latency, Errors are the requests that were slower than
+	// the threshold, and canary's those that were so by more than is allowed.
 	Canary      Counts `json:"canary"`
 	Stable      Counts `json:"stable"`
 	CanaryPPM   int64  `json:"canary_ppm"`
 	StablePPM   int64  `json:"stable_ppm"`
-	MaxIncrease int    `json:"max_increase_bp"`   // basis points allowed
+	MaxIncrease int    `json:"max_increase_bp"`   // basis points allowed; of latency, of stable's
 	Windows     int64  `json:"windows"`           // host-windows closed in the step
 	Hosts       int    `json:"hosts"`             // hosts on which canary has served in the step
 	Refused     int64  `json:"refused,omitempty"` // reports that were not counted, in the whole rollout
 	Host        string `json:"host,omitempty"`    // the one host that the difference comes from, if one stands out
 
+	// Quantile is the one that a finding on latency is about, in basis points: the gate's, or of
+	// several the one that says most. Threshold is stable's, learned from its past, in
+	// microseconds; CanaryMicros and StableMicros are what it was in the step, 0 if not known.
+	// CoveragePPM is how much of the requests HAProxy's log told of lately.
+	Quantile     int   `json:"quantile_bp,omitempty"`
+	Threshold    int64 `json:"threshold_us,omitempty"`
+	CanaryMicros int64 `json:"canary_us,omitempty"`
+	StableMicros int64 `json:"stable_us,omitempty"`
+	CoveragePPM  int64 `json:"coverage_ppm,omitempty"`
+
 	// Odds are canary's odds of an error over stable's, in thousandths: the likeliest value of
-	// the grid, and a 95 % confidence sequence. 10 means 0.01 or less, 1000000 1000 or more.
+	// the grid, and a 95 % confidence sequence. 10 means 0.01 or less, 1000000 1000 or more. Of
+	// latency they are the odds of being slower, as Canary and Stable count it.
 	Odds     int64 `json:"odds"`
 	OddsLow  int64 `json:"odds_low"`
 	OddsHigh int64 `json:"odds_high"`
@@ -79,7 +91,8 @@ type Finding struct {
 	// Worse, Beyond and Safe are logarithms of e-values in thousandths of a nat, each with the
 	// limit at which it decides: that canary's odds are higher than stable's, that its rate is
 	// beyond the margin, that it is within the margin. Fail needs the first two (only the first
-	// if no increase is allowed), Pass the third.
+	// if no increase is allowed), Pass the third. Of latency the first two are one: the margin is
+	// in the thresholds.
 	Worse     int64 `json:"worse"`
 	Beyond    int64 `json:"beyond"`
 	FailLimit int64 `json:"fail_limit"`
@@ -130,7 +143,7 @@ func (j *Judge) Finding(now time.Duration) Finding {
 			waiting++
 		}
 	}
-	v.Outcome = j.outcome(s, v.Hosts, waiting)
+	v.Outcome = s.outcome(v.Canary.Requests, j.config.MinRequests, v.Hosts, waiting)
 	if v.Outcome == Wait {
 		v.Needed = j.needed(s)
 	}
@@ -170,18 +183,21 @@ func (j *Judge) scores() scores {
 	return s
 }
 
-func (j *Judge) outcome(s scores, served, waiting int) Outcome {
+// outcome decides: by n canary requests, of which least are needed for a pass, on so many hosts
+// that served, with so many that could and have not.
+func (s scores) outcome(n, least int64, served, waiting int) Outcome {
 	if s.fail() >= s.failLimit {
 		return Fail
 	}
-	n := j.step.canary.Requests
 	broadEnough := served >= 2 || served == 1 && waiting == 0
-	if broadEnough && n >= max(1, j.config.MinRequests) &&
-		s.safe >= s.safeLimit && s.fail() <= math.Log(calmLimit) {
+	if broadEnough && n >= max(1, least) && s.safe >= s.safeLimit && s.calm() {
 		return Pass
 	}
 	return Wait
 }
+
+// calm tells whether there is no more than slight evidence for a roll-back.
+func (s scores) calm() bool { return s.fail() <= math.Log(calmLimit) }
 
 // shown returns the counts that canary's rate is shown against: stable's of the step, or
 // the frozen baseline where none ran.

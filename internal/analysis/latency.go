@@ -1,0 +1,257 @@
+package analysis
+
+import (
+	"maps"
+	"math"
+	"slices"
+	"time"
+)
+
+const (
+	// coldStart is how long a host's canary traffic is left out after a canary instance first got
+	// some: caches are empty then, and connections not yet made.
+	coldStart = 30 * time.Second
+	// saferOdds is what Pass refutes: that canary's odds of being slower than the threshold, with
+	// the allowance, are so many times stable's.
+	saferOdds = 1.5
+	// leastCoverage is the part of the requests that HAProxy's log has to tell of.
+	leastCoverage = .95
+	// usualSlowdown is the allowance of a gate that gives none, and alikeSlowdown the one that
+	// Pass is proven against if nothing is allowed, in basis points: no number of requests proves
+	// that two versions are equally fast.
+	usualSlowdown = 1000
+	alikeSlowdown = 1000
+)
+
+// latencyJudge compares how long requests take, by tables of requests slower than thresholds. It
+// is a value machine as Judge is.
+type latencyJudge struct {
+	gate   LatencyGate
+	config Config // of the gate: levels, floor and window
+	grid   grid
+	bands  []band
+	cuts   cuts // in force
+	hosts  map[string]*latencyHost
+
+	began     bool
+	restartAt time.Duration // when the next starting point is due
+	learner   learner
+	step      latencyTotals
+	refused   int64
+}
+
+// latencyTotals are plain sums over a step.
+type latencyTotals struct {
+	windows int64
+	shown   [mostBands]slowness
+}
+
+// latencyHost is what is remembered of one host.
+type latencyHost struct {
+	cut       *cutter[times]
+	cuts      cuts // that cut counts at
+	blocks    []block
+	stable    []memory // by band
+	coverage  [2]rate  // requests, and lines that told of them: canary's, stable's
+	instances int      // most canary instances that have had traffic
+	warmAt    time.Duration
+	cold      bool
+	hasCanary bool
+	served    bool
+
+	round, warm, base int64 // the rounds it was gathered in, see learner
+}
+
+func newLatencyJudge(gates Gates, g LatencyGate, alpha int) *latencyJudge {
+	if g.MaxIncrease == 0 {
+		g.MaxIncrease = usualSlowdown
+	}
+	g.MaxIncrease = max(g.MaxIncrease, 0)
+	config := Config{
+		Alpha: alpha, AlphaSafe: gates.AlphaSafe, MinRequests: g.MinRequests, Window: gates.Window,
+	}
+	j := &latencyJudge{
+		gate: g, config: config.withDefaults(), grid: newGrid(), hosts: make(map[string]*latencyHost),
+	}
+	j.bands = newBands(g.Quantile, j.grid, j.config.longBlock())
+	j.restartStep(0)
+	return j
+}
+
+// restartStep forgets what belongs to a step, and has the thresholds learned anew.
+func (j *latencyJudge) restartStep(now time.Duration) {
+	j.step = latencyTotals{}
+	for k := range j.bands {
+		j.bands[k].restartStep(j.grid)
+	}
+	j.learner.restart(now, j.config.Window)
+}
+
+func (j *latencyJudge) restart(now time.Duration, _ Step) {
+	for _, name := range slices.Sorted(maps.Keys(j.hosts)) {
+		h := j.hosts[name]
+		j.weigh(name, h, h.cut.cut(max(now, h.cut.heard)))
+		h.served = false
+	}
+	j.restartStep(now)
+	j.addStart(now)
+}
+
+// observe takes in a report; it says nothing to the gate if it tells of no latencies.
+func (j *latencyJudge) observe(r Report) bool {
+	if r.Latencies == nil {
+		return false
+	}
+	j.advance(r.At)
+	now, ok := j.read(r)
+	if !ok || !j.hear(r, now) {
+		j.refused++
+	}
+	return true
+}
+
+// advance does what is due at a time, before a report of that time counts.
+func (j *latencyJudge) advance(at time.Duration) {
+	if !j.began {
+		j.began, j.restartAt = true, at+restartEvery
+		j.learner.restart(at, j.config.Window)
+	}
+	if at >= j.restartAt {
+		j.addStart(at)
+	}
+	if at >= j.learner.ends {
+		j.learn(at)
+	}
+}
+
+// hear takes in a report's counts and tells whether they counted.
+func (j *latencyJudge) hear(r Report, now reading[times]) bool {
+	h := j.hosts[r.Host]
+	if h == nil {
+		h = &latencyHost{
+			cut: newCutter(now), blocks: make([]block, len(j.bands)), stable: make([]memory, len(j.bands)),
+		}
+		j.hosts[r.Host] = h
+		h.cut.rebase(now)
+		h.start(now)
+	} else {
+		renewed := h.cut.incarnation != now.incarnation
+		apart := renewed || h.cuts != j.cuts || h.cold || h.starts(now)
+		if apart {
+			j.weigh(r.Host, h, h.cut.cut(h.cut.heard))
+		}
+		if !h.cut.hear(now) {
+			return false
+		}
+		if renewed {
+			h.base = 0
+		}
+		if apart {
+			h.cut.rebase(now)
+			h.start(now)
+		}
+	}
+	h.cuts = j.cuts
+	h.hasCanary = now.instances > 0
+	j.gather(r, h)
+	if h.cut.due(h.cut.heard, j.config.Window) {
+		j.weigh(r.Host, h, h.cut.cut(h.cut.heard))
+	}
+	return true
+}
+
+// starts tells whether a canary instance has had its first traffic.
+func (h *latencyHost) starts(now reading[times]) bool {
+	return now.canary.requests > 0 && now.instances > h.instances
+}
+
+// start begins or ends the cold start, at a report from which counting begins.
+func (h *latencyHost) start(now reading[times]) {
+	if h.starts(now) {
+		h.instances, h.warmAt = now.instances, now.at+coldStart
+	}
+	h.cold = now.at < h.warmAt
+}
+
+// addStart adds a starting point to the roll-back evidence, unless there is nothing to forgive.
+func (j *latencyJudge) addStart(now time.Duration) {
+	j.restartAt = now + restartEvery
+	for k := range j.bands {
+		if j.bands[k].worse.total != (vector{}) {
+			j.bands[k].worse.restart()
+		}
+	}
+}
+
+// weigh turns a closed window into evidence, and then learns from it. A window of which the log
+// told too little is not tested: what is missing may be just the slow requests.
+func (j *latencyJudge) weigh(name string, h *latencyHost, w window[times]) {
+	h.cover(w)
+	nc, ns := w.sizes()
+	if nc == 0 && ns == 0 || h.cuts.known == 0 || !h.covered() {
+		return
+	}
+	tick := int64(w.at / j.config.Window)
+	for k := range h.cuts.known {
+		b := &j.bands[k]
+		fail, pass := tables(w, k)
+		if ns > 0 {
+			h.stable[k] = h.stable[k].after(ns, fail.StableX)
+		}
+		phi := b.spread.factors(tick, fail, w.instances, w.serving())
+		b.observe(name, j.grid, fail, pass, b.control(h.stable[k], phi))
+		if w.whole {
+			b.spread.learn(tick, h.blocks[k].observe(instances(w, k), b.spread.long))
+		}
+		b.sum(fail, phi)
+	}
+	h.served = h.served || nc > 0
+	j.step.windows++
+}
+
+// cover remembers how many of a window's requests the log told of.
+func (h *latencyHost) cover(w window[times]) {
+	var stable times
+	for _, t := range w.stable {
+		stable.requests += t.requests
+		stable.lines += t.lines
+	}
+	for k, t := range [2]times{w.canary, stable} {
+		if t.requests > 0 || t.lines > 0 {
+			h.coverage[k] = h.coverage[k].after(fastDecay, max(t.requests, t.lines), t.lines)
+		}
+	}
+}
+
+func (h *latencyHost) covered() bool {
+	for _, c := range h.coverage {
+		if c.x < leastCoverage*c.n {
+			return false
+		}
+	}
+	return true
+}
+
+// coverage returns the part of the requests that the log told of lately, in parts per million, of
+// the track that it told less of; false if there were none.
+func (j *latencyJudge) coverage(now time.Duration) (ppm int64, known bool) {
+	const grain = 1024 // sums of integers do not depend on the order of the hosts
+	var lines, requests [2]int64
+	for _, h := range j.hosts {
+		if now-h.cut.heard > 2*longest {
+			continue
+		}
+		for k, c := range h.coverage {
+			requests[k] += int64(math.Round(c.n * grain))
+			lines[k] += int64(math.Round(c.x * grain))
+		}
+	}
+	ppm = 1_000_000
+	for k := range requests {
+		if requests[k] > 0 {
+			known = true
+			ppm = min(ppm, int64(float64(lines[k])/float64(requests[k])*1e6))
+		}
+	}
+	return ppm, known
+}

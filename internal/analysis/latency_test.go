@@ -1,0 +1,332 @@
+package analysis
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/serin-rollouts/serin/internal/latency"
+)
+
+// TestBandGolden holds the evidence of single tables against values of an independent
+// implementation: stable's and canary's requests slower than the threshold.
+func TestBandGolden(t *testing.T) {
+	cases := []struct {
+		table        Table
+		worse, safer float64
+	}{
+		{Table{10, 1, 990, 0}, 24.128042, 0.450548},
+		{Table{10, 2, 990, 1}, 430.546548, 0.259127},
+		{Table{50, 8, 50, 2}, 2.874247, 0.181176},
+		{Table{5, 5, 5, 0}, 86.725932, 0.206220},
+		{Table{100, 30, 100, 70}, 0.012412, 6.2759e9},
+		{Table{500, 260, 500, 240}, 0.354645, 1.285094},
+	}
+	for _, c := range cases {
+		g := newGrid()
+		lr := newConditional(c.table).ratios(&g)
+		worse, safer := newPool(g.worseWeights(), 1), newPool(g.saferThan(saferOdds), 1)
+		worse.add(lr)
+		for k := range lr {
+			lr[k] -= newConditional(c.table).logLR(saferOdds)
+		}
+		safer.add(lr)
+		near(t, "evidence of slower", math.Exp(worse.logE()), c.worse, 1e-4)
+		near(t, "evidence of no slower", math.Exp(safer.logE()), c.safer, 1e-4)
+
+		b := newBands(9900, g, 12)[0]
+		b.restartStep(g)
+		b.observe("h", g, c.table, c.table, control{pair: 1})
+		if b.worse.logE() > math.Log(clipAt)+math.Log(firstShare) || b.safer.logE() > math.Log(clipAt) {
+			t.Errorf("%+v: one window says more than %g", c.table, clipAt)
+		}
+	}
+}
+
+// TestLatencyHostOrder: neither the order in which hosts report within a round, nor the order of
+// what a report tells, nor a report that comes twice, changes anything at all.
+func TestLatencyHostOrder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		seed := rapid.Uint64().Draw(t, "seed")
+		w := timed{
+			hosts: 4, stable: 2, perSecond: 20, share: .2, mood: noise(.1, .02),
+			draw: lognormal(rapid.Float64Range(.9, 1.5).Draw(t, "slowdown")),
+		}
+		w.gate.Quantile = rapid.SampledFrom([]int{0, 5000, 9900}).Draw(t, "quantile")
+		w.gate.MaxIncrease = rapid.SampledFrom([]int{NoIncrease, 1000, 2000}).Draw(t, "allowed")
+		c := newClockwork(w, rand.New(rand.NewPCG(seed, 0)))
+		order := rand.New(rand.NewPCG(seed, 1))
+		a, b, again := w.judge(), w.judge(), w.judge()
+		for at := time.Duration(0); at <= 3*time.Minute; at += tick {
+			c.serve(at)
+			rs := c.reports(at)
+			for _, r := range rs {
+				a.observe(r)
+				again.observe(r)
+			}
+			for _, i := range order.Perm(len(rs)) {
+				order.Shuffle(len(rs[i].Latencies), func(x, y int) {
+					l := rs[i].Latencies
+					l[x], l[y] = l[y], l[x]
+				})
+				b.observe(rs[i])
+				if order.IntN(3) == 0 {
+					b.observe(rs[order.IntN(i+1)]) // early, or once more
+				}
+			}
+			if at == 2*time.Minute {
+				for _, j := range []*latencyJudge{a, b, again} {
+					j.restart(at, Step{})
+				}
+			}
+			if d := cmp.Diff(a.finding(at), b.finding(at)); d != "" {
+				t.Fatalf("in another order at %s:\n%s", at, d)
+			}
+			if d := cmp.Diff(a.finding(at), again.finding(at)); d != "" {
+				t.Fatalf("a second judge at %s:\n%s", at, d)
+			}
+		}
+	})
+}
+
+// TestLatencyRepeats: what has been told already changes no evidence, whenever it is told again.
+func TestLatencyRepeats(t *testing.T) {
+	w := known(.2, LatencyGate{})
+	c := newClockwork(w, rand.New(rand.NewPCG(4, 4)))
+	j := w.judge()
+	w.feed(j, c, 0, 3*time.Minute)
+	before := j.finding(3 * time.Minute)
+	for range 3 {
+		for _, r := range c.reports(3 * time.Minute) {
+			j.observe(r)
+		}
+	}
+	if d := cmp.Diff(before, j.finding(3*time.Minute)); d != "" {
+		t.Error(d)
+	}
+}
+
+// feed lets a judge hear a fleet for some time.
+func (w timed) feed(j *latencyJudge, c *clockwork, from, until time.Duration) {
+	for at := from; at <= until; at += tick {
+		c.serve(at)
+		for _, r := range c.reports(at) {
+			j.observe(r)
+		}
+	}
+}
+
+// TestLatencyCountsOnce: over restarts of counters, repeated, late and lost reports, no request is
+// tested twice, none in whose time the thresholds were learned, and none of a cold canary.
+func TestLatencyCountsOnce(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		j := newLatencyJudge(Gates{}, LatencyGate{Quantile: 9000}, 10_000)
+		random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
+		var sent []Report
+		canary, stable := latency.New(), latency.New()
+		life, tested, testable := 0, int64(0), int64(0)
+		for i := range rapid.IntRange(60, 200).Draw(t, "reports") {
+			at := time.Duration(i) * time.Second
+			switch rapid.IntRange(0, 19).Draw(t, "what") {
+			case 0:
+				life++
+				canary.Clear()
+				stable.Clear()
+			case 1, 2:
+				if len(sent) > 0 {
+					r := sent[rapid.IntRange(0, len(sent)-1).Draw(t, "old")]
+					r.At = at
+					j.observe(r)
+				}
+			default:
+				for range 60 {
+					stable.Add(int64(100_000 * random.ExpFloat64()))
+				}
+				n := random.IntN(30)
+				for range n {
+					canary.Add(int64(100_000 * random.ExpFloat64()))
+				}
+				if at >= coldStart && j.cuts.known > 0 {
+					testable += int64(n)
+				}
+				r := told("h", fmt.Sprint(life), at, canary, stable)
+				sent = append(sent, r)
+				if rapid.IntRange(0, 3).Draw(t, "lost") > 0 {
+					j.observe(r)
+				}
+			}
+			if n := j.bands[0].canary.Requests; n < tested || n > testable {
+				t.Fatalf("at %s: %d requests tested, %d before, of %d", at, n, tested, testable)
+			} else {
+				tested = n
+			}
+		}
+	})
+}
+
+// told is a report of one host with one stable instance.
+func told(host, life string, at time.Duration, canary, stable *latency.Sketch) Report {
+	say := func(track bool, instance string, s *latency.Sketch) Latency {
+		return Latency{Canary: track, Instance: instance, Requests: s.Count(), Lines: s.Count(), Sketch: s.Encode()}
+	}
+	return Report{
+		Host: host, Incarnation: life, At: at, CanaryInstances: 1,
+		Latencies: []Latency{say(true, "", canary), say(false, "a", stable)},
+	}
+}
+
+// TestLatencyLearning: thresholds come from stable's past, and stay until the next step.
+func TestLatencyLearning(t *testing.T) {
+	w := known(.2, LatencyGate{Quantile: 9900, MaxIncrease: 2000})
+	c := newClockwork(w, rand.New(rand.NewPCG(5, 5)))
+	j := w.judge()
+	w.feed(j, c, 0, 10*time.Second)
+	f := j.finding(10 * time.Second)
+	if f.Outcome != Wait || f.Threshold != 0 || !strings.HasPrefix(f.Reason, "learning how long stable takes: ") {
+		t.Errorf("after 200 requests: %+v", f)
+	}
+	w.feed(j, c, 15*time.Second, 2*time.Minute)
+	first := j.finding(2 * time.Minute)
+	// p99 of the lognormal is 320 ms.
+	if first.Threshold < 260_000 || first.Threshold > 390_000 || first.Canary.Requests == 0 {
+		t.Errorf("p99 of stable learned as %d µs", first.Threshold)
+	}
+	c.draw = func(rng *rand.Rand, _ bool) float64 { return 3 * lognormal(1)(rng, false) }
+	w.feed(j, c, 2*time.Minute+tick, 10*time.Minute)
+	second := j.finding(10 * time.Minute)
+	if second.Threshold != first.Threshold || second.Outcome == Fail {
+		t.Errorf("threshold moved within a step, or all got slower and that failed canary: %+v", second)
+	}
+	j.restart(10*time.Minute, Step{})
+	w.feed(j, c, 10*time.Minute+tick, 12*time.Minute)
+	if third := j.finding(12 * time.Minute); third.Threshold < 2*first.Threshold {
+		t.Errorf("threshold is still %d µs in the next step", third.Threshold)
+	}
+}
+
+// TestLatencyCoverage: where the log tells of too few requests nothing is decided, nor counted.
+func TestLatencyCoverage(t *testing.T) {
+	w := known(.2, LatencyGate{MaxIncrease: 2000})
+	w.draw = lognormal(3)
+	c := newClockwork(w, rand.New(rand.NewPCG(6, 6)))
+	j := w.judge()
+	lossy := func(from, until time.Duration, lost float64) {
+		for at := from; at <= until; at += tick {
+			c.serve(at)
+			for _, h := range c.all {
+				n := h.canary.times.Count()
+				h.canary.lost = int64(lost * float64(n))
+			}
+			for _, r := range c.reports(at) {
+				j.observe(r)
+			}
+		}
+	}
+	lossy(0, 5*time.Minute, .25)
+	f := j.finding(5 * time.Minute)
+	if f.Outcome != Wait || f.Canary.Requests != 0 || f.CoveragePPM < 700_000 || f.CoveragePPM > 850_000 ||
+		!strings.Contains(f.Reason, "% of the requests; 95 % are needed") {
+		t.Errorf("%+v", f)
+	}
+	lossy(5*time.Minute+tick, 6*time.Minute, .25)
+	for _, h := range c.all {
+		h.canary.lost = 0
+	}
+	w.feed(j, c, 6*time.Minute+tick, 15*time.Minute)
+	if f := j.finding(15 * time.Minute); f.Outcome != Fail {
+		t.Errorf("three times as slow, and all told of: %+v", f)
+	}
+}
+
+// TestLatencyRoute: a gate on one route class is not touched by others; one on none takes all.
+func TestLatencyRoute(t *testing.T) {
+	api := newLatencyJudge(Gates{}, LatencyGate{Quantile: 5000, Route: "/api/"}, 10_000)
+	all := newLatencyJudge(Gates{}, LatencyGate{Quantile: 5000}, 10_000)
+	random := rand.New(rand.NewPCG(7, 7))
+	canary, stable, slow := latency.New(), latency.New(), latency.New()
+	for at := time.Duration(0); at <= 5*time.Minute; at += tick {
+		for range 100 {
+			canary.Add(int64(10_000 * random.ExpFloat64()))
+			slow.Add(int64(900_000 * random.ExpFloat64()))
+			stable.Add(int64(10_000 * random.ExpFloat64()))
+			stable.Add(int64(10_000 * random.ExpFloat64()))
+		}
+		for _, host := range []string{"a", "b"} {
+			r := told(host, "1", at, slow, stable)
+			r.Latencies[0].Requests += canary.Count()
+			r.Latencies[1].Requests += stable.Count()
+			r.Latencies = append(r.Latencies,
+				Latency{Canary: true, Route: "/api/", Lines: canary.Count(), Sketch: canary.Encode()},
+				Latency{Instance: "a", Route: "/api/", Lines: stable.Count(), Sketch: stable.Encode()})
+			api.observe(r)
+			all.observe(r)
+		}
+	}
+	if f := api.finding(5 * time.Minute); f.Outcome != Pass || f.CoveragePPM != 1_000_000 {
+		t.Errorf("of one class: %+v", f)
+	}
+	if f := all.finding(5 * time.Minute); f.Outcome != Fail {
+		t.Errorf("of all: %+v", f)
+	}
+}
+
+// TestLatencyNoStable: at full weight canary is held against what stable was like before.
+func TestLatencyNoStable(t *testing.T) {
+	for _, c := range []struct {
+		draw func(*rand.Rand, bool) float64
+		want Outcome
+	}{{lognormal(1), Pass}, {lognormal(1.6), Fail}} {
+		w := known(.5, LatencyGate{MaxIncrease: 2000})
+		w.stable, w.draw = 1, lognormal(1)
+		k := newClockwork(w, rand.New(rand.NewPCG(8, 8)))
+		j := w.judge()
+		w.feed(j, k, 0, 10*time.Minute)
+		j.restart(10*time.Minute, Step{})
+		k.share, k.perSecond, k.draw = 1, 20, c.draw
+		w.feed(j, k, 10*time.Minute+tick, 20*time.Minute)
+		f := j.finding(20 * time.Minute)
+		if f.Outcome != c.want {
+			t.Errorf("%+v, want %s", f, c.want)
+		}
+		t.Log(f.Reason)
+	}
+}
+
+// TestLatencyRefused: what makes no sense changes nothing and is counted.
+func TestLatencyRefused(t *testing.T) {
+	j := newLatencyJudge(Gates{}, LatencyGate{}, 10_000)
+	good := latency.New()
+	good.Add(1000)
+	for i, change := range []func(*Report){
+		func(r *Report) { r.Host = "" },
+		func(r *Report) { r.Latencies[0].Sketch = []byte("garbage") },
+		func(r *Report) { r.Latencies[1].Lines = -1 },
+		func(r *Report) { r.Latencies = make([]Latency, mostLatencies+1) },
+	} {
+		r := told("h", "1", 0, good, good)
+		change(&r)
+		if !j.observe(r) || j.refused != int64(i+1) || len(j.hosts) > 0 {
+			t.Errorf("change %d: %d refused", i, j.refused)
+		}
+	}
+	if j.observe(Report{Host: "h"}) {
+		t.Error("a report without latencies says something")
+	}
+}
+
+func TestLong(t *testing.T) {
+	for micros, want := range map[int64]string{
+		50: "50 µs", 999: "999 µs", 1000: "1.00 ms", 9_996: "10.0 ms", 48_100: "48.1 ms", 482_345: "482 ms",
+		999_960: "1.00 s", 61_000_000: "61.0 s",
+	} {
+		if got := long(micros); got != want {
+			t.Errorf("%d: %s, want %s", micros, got, want)
+		}
+	}
+}
