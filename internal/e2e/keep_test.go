@@ -147,7 +147,9 @@ func (k *kept) run(words, answer string) {
 	case answer != "":
 		k.wantSaid(words, answer)
 	case !strings.HasPrefix(words, "while"):
-		eventually(k.t, patience, command+" ends", s.succeeded)
+		if err := s.succeeds(); err != nil {
+			k.t.Fatalf("%s: %v", command, err)
+		}
 	}
 }
 
@@ -194,11 +196,12 @@ func (s *spoken) said() string {
 	return s.out.String()
 }
 
-func (s *spoken) succeeded() error {
+// succeeds waits for the command's end.
+func (s *spoken) succeeds() error {
 	select {
 	case <-s.ended:
-	default:
-		return fmt.Errorf("it goes on: %s", s.said())
+	case <-time.After(patience):
+		return fmt.Errorf("it goes on after %s: %s", patience, s.said())
 	}
 	if code := s.command.ProcessState.ExitCode(); code != 0 {
 		return fmt.Errorf("exit code %d: %s", code, s.said())
