@@ -128,34 +128,48 @@ func (j *latencyJudge) advance(at time.Duration) {
 func (j *latencyJudge) hear(r Report, now reading[times]) bool {
 	h := j.hosts[r.Host]
 	if h == nil {
-		h = &latencyHost{
-			cut: newCutter(now), blocks: make([]block, len(j.bands)), stable: make([]memory, len(j.bands)),
-		}
-		j.hosts[r.Host] = h
-		h.cut.rebase(now)
-		h.start(now)
-	} else {
-		renewed := h.cut.incarnation != now.incarnation
-		apart := renewed || h.cuts != j.cuts || h.cold || h.starts(now)
-		if apart {
-			j.weigh(r.Host, h, h.cut.cut(h.cut.heard))
-		}
-		if !h.cut.hear(now) {
-			return false
-		}
-		if renewed {
-			h.base = 0
-		}
-		if apart {
-			h.cut.rebase(now)
-			h.start(now)
-		}
+		h = j.meet(r.Host, now)
+	} else if !j.follow(r.Host, h, now) {
+		return false
 	}
 	h.cuts = j.cuts
 	h.hasCanary = now.instances > 0
 	j.gather(r, h)
 	if h.cut.due(h.cut.heard, j.config.Window) {
 		j.weigh(r.Host, h, h.cut.cut(h.cut.heard))
+	}
+	return true
+}
+
+// meet begins to count on a host, from this report on: what was before cannot be tested, since
+// the thresholds may have been learned from it.
+func (j *latencyJudge) meet(name string, now reading[times]) *latencyHost {
+	h := &latencyHost{
+		cut: newCutter(now), blocks: make([]block, len(j.bands)), stable: make([]memory, len(j.bands)),
+	}
+	j.hosts[name] = h
+	h.cut.rebase(now)
+	h.start(now)
+	return h
+}
+
+// follow adds what is new on a host. If it is not to be tested, for the thresholds are other ones
+// now or the canary is cold, counting begins anew, and the open window ends before it.
+func (j *latencyJudge) follow(name string, h *latencyHost, now reading[times]) bool {
+	renewed := h.cut.incarnation != now.incarnation
+	untested := renewed || h.cuts != j.cuts || h.cold || h.starts(now)
+	if untested {
+		j.weigh(name, h, h.cut.cut(h.cut.heard))
+	}
+	if !h.cut.hear(now) {
+		return false
+	}
+	if renewed {
+		h.base = 0
+	}
+	if untested {
+		h.cut.rebase(now)
+		h.start(now)
 	}
 	return true
 }
@@ -168,7 +182,7 @@ func (h *latencyHost) starts(now reading[times]) bool {
 // start begins or ends the cold start, at a report from which counting begins.
 func (h *latencyHost) start(now reading[times]) {
 	if h.starts(now) {
-		h.instances, h.warmAt = now.instances, now.at+coldStart
+		h.instances, h.warmAt, h.base = now.instances, now.at+coldStart, 0
 	}
 	h.cold = now.at < h.warmAt
 }

@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strconv"
@@ -87,35 +88,34 @@ func (j *latencyJudge) scores() (s scores, band int) {
 // needed forecasts the canary requests to the nearer decision: to a failure if a band looks worse
 // than safety allows, otherwise until all that a pass needs are safe; 0 if there is no telling.
 func (j *latencyJudge) needed(s scores) int64 {
-	pass, fail := int64(0), int64(0)
+	pass, fail, slow := int64(0), int64(farAway), false
 	share := math.Log(float64(len(j.bands)))
 	for k := range j.bands {
 		b := &j.bands[k]
+		if b.canary.Requests == 0 && b.vital {
+			return 0
+		}
 		ratio, _, _ := j.grid.interval(&b.odds, .05)
-		value := b.value()
-		if b.canary.Requests == 0 || k >= j.cuts.known {
-			if b.vital {
-				return 0
-			}
-			continue
-		}
 		if ratio >= saferOdds {
-			target := s.failLimit + share + 2*mixtureCost - best(&b.worse.pool)
-			n := forecast(target, value*math.Pow(math.Log(ratio), 2)/2)
-			if n > 0 && (fail == 0 || n < fail) {
-				fail = n
-			}
-		}
-		if b.vital && ratio < saferOdds {
-			target := s.safeLimit + mixtureCost - best(&b.safer)
-			n := forecast(target, value*math.Pow(math.Log(saferOdds/ratio), 2)/2)
-			pass = max(pass, n)
+			n := b.forecast(s.failLimit+share+2*mixtureCost-best(&b.worse.pool), math.Log(ratio))
+			fail, slow = min(fail, cmp.Or(n, farAway)), slow || b.vital
+		} else if b.vital {
+			pass = max(pass, b.forecast(s.safeLimit+mixtureCost-best(&b.safer), math.Log(saferOdds/ratio)))
 		}
 	}
-	if fail > 0 {
+	switch {
+	case fail < farAway:
 		return fail
+	case slow:
+		return 0
 	}
 	return max(pass, j.config.MinRequests-j.bands[0].canary.Requests)
+}
+
+// forecast returns the canary requests until so much evidence has gathered, if the logarithm of
+// the odds ratio is so far from the null's; 0 if that is out of reach.
+func (b *band) forecast(target, distance float64) int64 {
+	return forecast(target, b.value()*distance*distance/2)
 }
 
 // value returns how much a canary request tells of the logarithm of the odds ratio: its share of

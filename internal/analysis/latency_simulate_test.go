@@ -138,6 +138,16 @@ func (w timed) run(seed uint64, stopAtPass bool) result {
 	return r
 }
 
+// feed lets a judge hear a fleet for some time.
+func (w timed) feed(j *latencyJudge, c *clockwork, from, until time.Duration) {
+	for at := from; at <= until; at += tick {
+		c.serve(at)
+		for _, r := range c.reports(at) {
+			j.observe(r)
+		}
+	}
+}
+
 // lognormal has a median of 100 ms, canary's being so many times that.
 func lognormal(canary float64) func(*rand.Rand, bool) float64 {
 	return func(rng *rand.Rand, isCanary bool) float64 {

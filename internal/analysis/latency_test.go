@@ -1,7 +1,6 @@
 package analysis
 
 import (
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"strings"
@@ -9,7 +8,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
 
 	"github.com/serin-rollouts/serin/internal/latency"
 )
@@ -47,127 +45,6 @@ func TestBandGolden(t *testing.T) {
 			t.Errorf("%+v: one window says more than %g", c.table, clipAt)
 		}
 	}
-}
-
-// TestLatencyHostOrder: neither the order in which hosts report within a round, nor the order of
-// what a report tells, nor a report that comes twice, changes anything at all.
-func TestLatencyHostOrder(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		seed := rapid.Uint64().Draw(t, "seed")
-		w := timed{
-			hosts: 4, stable: 2, perSecond: 20, share: .2, mood: noise(.1, .02),
-			draw: lognormal(rapid.Float64Range(.9, 1.5).Draw(t, "slowdown")),
-		}
-		w.gate.Quantile = rapid.SampledFrom([]int{0, 5000, 9900}).Draw(t, "quantile")
-		w.gate.MaxIncrease = rapid.SampledFrom([]int{NoIncrease, 1000, 2000}).Draw(t, "allowed")
-		c := newClockwork(w, rand.New(rand.NewPCG(seed, 0)))
-		order := rand.New(rand.NewPCG(seed, 1))
-		a, b, again := w.judge(), w.judge(), w.judge()
-		for at := time.Duration(0); at <= 3*time.Minute; at += tick {
-			c.serve(at)
-			rs := c.reports(at)
-			for _, r := range rs {
-				a.observe(r)
-				again.observe(r)
-			}
-			for _, i := range order.Perm(len(rs)) {
-				order.Shuffle(len(rs[i].Latencies), func(x, y int) {
-					l := rs[i].Latencies
-					l[x], l[y] = l[y], l[x]
-				})
-				b.observe(rs[i])
-				if order.IntN(3) == 0 {
-					b.observe(rs[order.IntN(i+1)]) // early, or once more
-				}
-			}
-			if at == 2*time.Minute {
-				for _, j := range []*latencyJudge{a, b, again} {
-					j.restart(at, Step{})
-				}
-			}
-			if d := cmp.Diff(a.finding(at), b.finding(at)); d != "" {
-				t.Fatalf("in another order at %s:\n%s", at, d)
-			}
-			if d := cmp.Diff(a.finding(at), again.finding(at)); d != "" {
-				t.Fatalf("a second judge at %s:\n%s", at, d)
-			}
-		}
-	})
-}
-
-// TestLatencyRepeats: what has been told already changes no evidence, whenever it is told again.
-func TestLatencyRepeats(t *testing.T) {
-	w := known(.2, LatencyGate{})
-	c := newClockwork(w, rand.New(rand.NewPCG(4, 4)))
-	j := w.judge()
-	w.feed(j, c, 0, 3*time.Minute)
-	before := j.finding(3 * time.Minute)
-	for range 3 {
-		for _, r := range c.reports(3 * time.Minute) {
-			j.observe(r)
-		}
-	}
-	if d := cmp.Diff(before, j.finding(3*time.Minute)); d != "" {
-		t.Error(d)
-	}
-}
-
-// feed lets a judge hear a fleet for some time.
-func (w timed) feed(j *latencyJudge, c *clockwork, from, until time.Duration) {
-	for at := from; at <= until; at += tick {
-		c.serve(at)
-		for _, r := range c.reports(at) {
-			j.observe(r)
-		}
-	}
-}
-
-// TestLatencyCountsOnce: over restarts of counters, repeated, late and lost reports, no request is
-// tested twice, none in whose time the thresholds were learned, and none of a cold canary.
-func TestLatencyCountsOnce(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		j := newLatencyJudge(Gates{}, LatencyGate{Quantile: 9000}, 10_000)
-		random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
-		var sent []Report
-		canary, stable := latency.New(), latency.New()
-		life, tested, testable := 0, int64(0), int64(0)
-		for i := range rapid.IntRange(60, 200).Draw(t, "reports") {
-			at := time.Duration(i) * time.Second
-			switch rapid.IntRange(0, 19).Draw(t, "what") {
-			case 0:
-				life++
-				canary.Clear()
-				stable.Clear()
-			case 1, 2:
-				if len(sent) > 0 {
-					r := sent[rapid.IntRange(0, len(sent)-1).Draw(t, "old")]
-					r.At = at
-					j.observe(r)
-				}
-			default:
-				for range 60 {
-					stable.Add(int64(100_000 * random.ExpFloat64()))
-				}
-				n := random.IntN(30)
-				for range n {
-					canary.Add(int64(100_000 * random.ExpFloat64()))
-				}
-				if at >= coldStart && j.cuts.known > 0 {
-					testable += int64(n)
-				}
-				r := told("h", fmt.Sprint(life), at, canary, stable)
-				sent = append(sent, r)
-				if rapid.IntRange(0, 3).Draw(t, "lost") > 0 {
-					j.observe(r)
-				}
-			}
-			if n := j.bands[0].canary.Requests; n < tested || n > testable {
-				t.Fatalf("at %s: %d requests tested, %d before, of %d", at, n, tested, testable)
-			} else {
-				tested = n
-			}
-		}
-	})
 }
 
 // told is a report of one host with one stable instance.
@@ -241,6 +118,123 @@ func TestLatencyCoverage(t *testing.T) {
 	w.feed(j, c, 6*time.Minute+tick, 15*time.Minute)
 	if f := j.finding(15 * time.Minute); f.Outcome != Fail {
 		t.Errorf("three times as slow, and all told of: %+v", f)
+	}
+}
+
+// TestLatencyColdStart: what canary does in its first half minute on a host, and what an instance
+// does that comes later, is neither tested nor shown.
+func TestLatencyColdStart(t *testing.T) {
+	w := known(.2, LatencyGate{MaxIncrease: 2000})
+	c := newClockwork(w, rand.New(rand.NewPCG(9, 9)))
+	j := w.judge()
+	warm, cold := lognormal(1), lognormal(10)
+	instances := 1
+	feed := func(from, until time.Duration) {
+		for at := from; at <= until; at += tick {
+			c.serve(at)
+			for _, r := range c.reports(at) {
+				r.CanaryInstances = instances
+				j.observe(r)
+			}
+		}
+	}
+	calm := func(at time.Duration) {
+		t.Helper()
+		f := j.finding(at)
+		if f.Worse > milli(math.Log(calmLimit)) || f.CanaryMicros > 2*f.StableMicros || f.Canary.Requests == 0 {
+			t.Errorf("at %s: %+v", at, f)
+		}
+	}
+	feed(0, w.lead)
+	c.draw = cold
+	feed(w.lead+tick, w.lead+coldStart)
+	c.draw = warm
+	feed(w.lead+coldStart+tick, 3*time.Minute)
+	calm(3 * time.Minute)
+	instances, c.draw = 2, cold
+	feed(3*time.Minute+tick, 3*time.Minute+coldStart)
+	c.draw = warm
+	feed(3*time.Minute+coldStart+tick, 6*time.Minute)
+	calm(6 * time.Minute)
+	c.draw = func(rng *rand.Rand, _ bool) float64 { return cold(rng, true) }
+	feed(6*time.Minute+tick, 8*time.Minute)
+	if f := j.finding(8 * time.Minute); f.Outcome == Fail {
+		t.Errorf("all are slow: %+v", f)
+	}
+}
+
+// TestLatencyLeader: a judge that hears a fleet only now, as after a change of leaders, comes to
+// the same decision from the same reports.
+func TestLatencyLeader(t *testing.T) {
+	for _, c := range []struct {
+		slowdown float64
+		want     Outcome
+	}{{1, Pass}, {2, Fail}} {
+		w := known(.2, LatencyGate{MaxIncrease: 2000})
+		w.draw = lognormal(c.slowdown)
+		k := newClockwork(w, rand.New(rand.NewPCG(10, 10)))
+		first, second := w.judge(), w.judge()
+		w.feed(first, k, 0, 4*time.Minute)
+		for at := 4*time.Minute + tick; at <= 15*time.Minute; at += tick {
+			k.serve(at)
+			for _, r := range k.reports(at) {
+				first.observe(r)
+				second.observe(r)
+			}
+		}
+		a, b := first.finding(15*time.Minute), second.finding(15*time.Minute)
+		if a.Outcome != c.want || b.Outcome != c.want {
+			t.Errorf("first %+v\nsecond %+v\nwant %s", a, b, c.want)
+		}
+	}
+}
+
+// TestLatencySeat: latency gates sit between errors and other rates, and decide with them.
+func TestLatencySeat(t *testing.T) {
+	p := NewPanel(Gates{
+		Errors:  RateGate{Conduct: Conduct{Name: "errors", Observe: true}},
+		Latency: []LatencyGate{{Conduct: Conduct{Name: "p50"}, Quantile: 5000}, {Conduct: Conduct{Name: "all", Observe: true}}},
+		Rates:   []RateGate{{Conduct: Conduct{Name: "logins", Observe: true}}},
+	})
+	w := known(.2, LatencyGate{})
+	w.draw = lognormal(2)
+	c := newClockwork(w, rand.New(rand.NewPCG(11, 11)))
+	for at := time.Duration(0); at <= 5*time.Minute; at += tick {
+		c.serve(at)
+		for _, r := range c.reports(at) {
+			p.Observe(r)
+		}
+	}
+	v := p.Verdict(5 * time.Minute)
+	var names []string
+	for _, f := range v.Findings {
+		names = append(names, f.Gate)
+	}
+	if d := cmp.Diff([]string{"errors", "p50", "all", "logins"}, names); d != "" {
+		t.Error(d)
+	}
+	if v.Outcome != Fail || v.Gate != "p50" || !strings.HasPrefix(v.Reason, "p50 197 ms on canary, ") {
+		t.Errorf("%+v", v)
+	}
+	p.Restart(5*time.Minute, Step{})
+	if f, _ := p.Verdict(5 * time.Minute).Finding("p50"); f.Windows != 0 || f.Outcome != Fail {
+		t.Errorf("in the next step: %+v", f)
+	}
+}
+
+// TestLatencyOneHost: a host on which canary alone is slow is named.
+func TestLatencyOneHost(t *testing.T) {
+	w := known(.2, LatencyGate{MaxIncrease: 2000})
+	c := newClockwork(w, rand.New(rand.NewPCG(12, 12)))
+	c.all[3].canary.mood = func() float64 { return 4 }
+	j := w.judge()
+	var f Finding
+	for at := time.Duration(0); at <= 20*time.Minute && f.Outcome != Fail; at += tick {
+		w.feed(j, c, at, at)
+		f = j.finding(at)
+	}
+	if f.Outcome != Fail || f.Host != "h3" {
+		t.Errorf("%+v", f)
 	}
 }
 
