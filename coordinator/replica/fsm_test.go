@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -57,6 +58,32 @@ func TestSnapshotRestoresTheStateByteForByte(t *testing.T) {
 	if stateBytes(t, m.current.Load().state) != stateBytes(t, restored.current.Load().state) {
 		t.Error("the restored state went another way")
 	}
+}
+
+// TestSnapshotKeepsSpecs takes any spec, with whatever gates, through a snapshot.
+func TestSnapshotKeepsSpecs(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		svc := &rollout.Service{Name: "web", Active: &rollout.Rollout{ID: "web-1"}}
+		fill(t, reflect.ValueOf(&svc.Spec).Elem(), 0)
+		fill(t, reflect.ValueOf(&svc.Active.Spec).Elem(), 0)
+		s := rollout.NewState()
+		s.Services["web"] = svc
+		data, err := encodeState(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := decodeState(bytes.NewReader(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, specs := range map[string][2]rollout.Spec{
+			"stable": {svc.Spec, got.Services["web"].Spec}, "active": {svc.Active.Spec, got.Services["web"].Active.Spec},
+		} {
+			if !reflect.DeepEqual(specs[0], specs[1]) {
+				t.Fatalf("%s came back as something else:\n%+v\n%+v", name, specs[0], specs[1])
+			}
+		}
+	})
 }
 
 func TestSameEntriesSameSnapshot(t *testing.T) {
