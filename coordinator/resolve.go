@@ -18,6 +18,7 @@ import (
 const (
 	resolveTimeout = 15 * time.Second
 	resolveHedge   = 3 * time.Second // after which another host is asked too
+	resolvePause   = time.Second     // before all are asked again
 	resolveAnswers = 3               // that say no are enough
 	resolveAtOnce  = 32              // hosts that are asked for a local image
 	mostNamed      = 5               // hosts, in a message
@@ -64,6 +65,10 @@ func (l *leader) resolve(ctx context.Context, image string, hosts []string) (str
 	bounded, stop := context.WithTimeout(ctx, resolveTimeout)
 	defer stop()
 	best, asked := l.ask(bounded, request, hosts)
+	for best.host == "" && bounded.Err() == nil {
+		pause(bounded, resolvePause) // an agent that changes servers is back in a moment
+		best, asked = l.ask(bounded, request, hosts)
+	}
 	switch {
 	case ctx.Err() != nil:
 		return "", nil, ctx.Err()

@@ -164,6 +164,9 @@ func keepAsking(t *testing.T, conn *bus.Conn, subject string, body []byte, f fun
 			last = m.Data
 		}
 		away := errors.Is(err, bus.ErrNoResponders) || errors.Is(err, bus.ErrNotConnected) || errors.Is(err, context.DeadlineExceeded)
+		if stopping, ok := errors.AsType[*bus.ServiceError](err); ok && stopping.Code == bus.CodeStopping {
+			away = true // the next leader answers
+		}
 		if err != nil && !away {
 			t.Fatal(err)
 		}

@@ -17,6 +17,7 @@ func TestGroupSurvivesItsLeader(t *testing.T) {
 	g := newGroup(t, 3)
 	g.startAll()
 	first := g.leader()
+	first.settle(t.Context()) // a term begins with entries of its own
 	entries := first.Entries()
 	if result := g.propose(submit("checkout", "k1")); result.Rollout != "checkout-1" || result.Refused != nil {
 		t.Fatalf("result = %+v", result)
