@@ -12,7 +12,7 @@ const safeRelative = .25
 type metric struct {
 	grid   grid
 	worse  broad // against "canary's odds are no higher than stable's"
-	beyond pool  // against "canary's rate is at most the margin above stable's"
+	beyond broad // against "canary's rate is at most the margin above stable's"
 
 	safer  pool // against "canary's odds are higher by the margin or more"
 	within pool // against "canary's rate is above stable's by the margin or more"; 6 points used
@@ -24,7 +24,7 @@ func newMetric() metric {
 	m := metric{
 		grid:   g,
 		worse:  newBroad(g.worseWeights(), firstShare),
-		beyond: newPool(g.beyondWeights(), firstShare),
+		beyond: newBroad(g.beyondWeights(), firstShare),
 	}
 	m.restartStep()
 	return m
@@ -66,7 +66,7 @@ func (m *metric) observe(host string, t Table, c control) {
 	}
 	if c.known {
 		lr := m.grid.oneSample(t, min(c.high+c.margin, .999))
-		m.beyond.add(m.grid.above(&lr, c.single))
+		m.beyond.addFrom(host, m.grid.above(&lr, c.single))
 	}
 	m.within.add(below(t, min(c.low+c.safe, .999), c.single))
 }

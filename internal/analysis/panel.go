@@ -148,6 +148,9 @@ func (p *Panel) Verdict(now time.Duration) Verdict {
 	for k, s := range p.seats {
 		v.take(s, v.Findings[k], now)
 	}
+	if v.Outcome != Fail {
+		v.Outlier, v.OutlierReason = p.outlier(now)
+	}
 	v.Reason = v.reason()
 	return v
 }

@@ -35,7 +35,7 @@ func (j *Judge) needed(s scores) int64 {
 	}
 	if rate > limit {
 		growth := divergence(rate, limit) / phi
-		return forecast(s.failLimit+2*mixtureCost-best(&j.errors.beyond), growth)
+		return forecast(s.failLimit+2*mixtureCost-best(&j.errors.beyond.pool), growth)
 	}
 	target := s.safeLimit - math.Log(1-safeRelative) + mixtureCost - best(&j.errors.within)
 	n := forecast(target, growthBelow(rate, limit)/phi)
