@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -15,7 +16,7 @@ import (
 func BenchmarkRound(b *testing.B) {
 	for _, hosts := range []int{100, 1_000, 10_000} {
 		b.Run(fmt.Sprintf("hosts=%d", hosts), func(b *testing.B) {
-			l, s, reports := largeFleet(hosts)
+			l, s, reports := largeFleet(b.Context(), hosts)
 			b.ResetTimer()
 			for n := 0; b.Loop(); n++ {
 				for i := range reports {
@@ -36,7 +37,7 @@ func BenchmarkRound(b *testing.B) {
 	}
 }
 
-func largeFleet(hosts int) (*leader, *rollout.State, []wire.Health) {
+func largeFleet(ctx context.Context, hosts int) (*leader, *rollout.State, []wire.Health) {
 	svc := atFirstStep(rollout.Step{Hosts: rollout.HostCount{Share: rollout.Full}, Weight: 1000, Hold: time.Hour})
 	svc.Active.Spec.Deadline = 24 * time.Hour
 	svc.Active.Hosts = nil
@@ -53,6 +54,6 @@ func largeFleet(hosts int) (*leader, *rollout.State, []wire.Health) {
 	s.Services[checkout] = svc
 	p := parts{cfg: Config{ID: "c1", Lease: DefaultLease}, log: testLog(), ledger: newGroup("c1").members["c1"]}
 	l := newLeader(p, 1)
-	l.sync(s)
+	l.sync(ctx, s)
 	return l, s, reports
 }

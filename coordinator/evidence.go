@@ -27,6 +27,10 @@ type watch struct {
 	verdict   analysis.Verdict
 	stale     bool // the panel has heard more since verdict
 
+	asker      *asker // nil without conditions
+	readings   readings
+	opinionsAt time.Duration // when the panel last heard of users' feedback
+
 	settled   map[string]bool // hosts of the wave in the current epoch
 	settledAt time.Duration
 
@@ -37,15 +41,14 @@ type watch struct {
 func newWatch(svc *rollout.Service, took, now time.Duration) *watch {
 	w := &watch{
 		hosts: map[string]rollout.HostEvidence{}, index: map[string]int{},
-		instances: map[string]int{}, took: took, settledAt: -1, zeroMillis: -1,
+		instances: map[string]int{}, readings: readings{}, took: took, settledAt: -1, zeroMillis: -1,
 	}
 	r := svc.Active
-	for k, name := range r.Hosts {
-		w.index[name] = k
-	}
+	w.place(r)
 	if !r.Install() {
 		w.panel = analysis.NewPanel(r.Spec.Gates.Judging())
 		w.pool = newPool()
+		w.asker = newAsker(r.Spec.Gates)
 	}
 	w.rollout, w.epoch = r, svc.Epoch
 	w.begin(now)
@@ -57,6 +60,9 @@ func (w *watch) sync(svc *rollout.Service, now time.Duration) {
 	before := w.rollout
 	w.rollout = svc.Active
 	moved := before.Step != svc.Active.Step || before.StepAt != svc.Active.StepAt
+	if len(before.Excluded) != len(svc.Active.Excluded) {
+		w.exclude(svc.Active)
+	}
 	if svc.Epoch != w.epoch {
 		w.epoch = svc.Epoch
 		w.settled = map[string]bool{}
@@ -82,6 +88,7 @@ func (w *watch) hear(name string, h wire.ServiceHealth, now time.Duration) {
 	w.hosts[name] = evidenceOf(h)
 	w.noteSettled(name, k, h, now)
 	w.noteZero(name, k, h, now)
+	w.readings.note(name, h.Readings, now)
 	w.observe(name, k, h, now)
 }
 
@@ -110,6 +117,28 @@ func evidenceOf(h wire.ServiceHealth) rollout.HostEvidence {
 	return rollout.HostEvidence{
 		Epoch: h.Epoch, Settled: h.Settled, HasImage: h.HasImage, Weight: h.Weight,
 		Deaths: h.Deaths, Death: h.Death, Problem: h.Problem, Cause: h.Cause, Fatal: h.Fatal,
+	}
+}
+
+// place notes each host's position in the rollout.
+func (w *watch) place(r *rollout.Rollout) {
+	clear(w.index)
+	for k, name := range r.Hosts {
+		w.index[name] = k
+	}
+}
+
+// exclude forgets the hosts that the rollout goes on without, and what they
+// have shown.
+func (w *watch) exclude(r *rollout.Rollout) {
+	w.place(r)
+	for _, x := range r.Excluded {
+		delete(w.hosts, x.Host)
+		delete(w.instances, x.Host)
+		delete(w.readings, x.Host)
+		if w.panel != nil {
+			w.panel.Exclude(x.Host)
+		}
 	}
 }
 
@@ -182,10 +211,13 @@ func (w *watch) observe(name string, k int, h wire.ServiceHealth, now time.Durat
 		w.panel.Observe(analysis.Report{
 			Host: name, Incarnation: h.Incarnation, At: now,
 			Canary: h.CanaryCounts, Stable: h.StableCounts, CanaryInstances: h.CanaryInstances,
+			Latencies: h.Latencies, Signals: h.Signals, Usage: h.Usage,
 		})
 		w.stale = true
 		return
 	}
+	// What a container uses is compared over hosts anyway.
+	w.panel.ObserveApart(analysis.Report{Host: name, Incarnation: h.Incarnation, At: now, Usage: h.Usage})
 	if inWave {
 		w.instances[name] = h.CanaryInstances
 	}
@@ -197,9 +229,7 @@ func (w *watch) observe(name string, k int, h wire.ServiceHealth, now time.Durat
 	for _, n := range w.instances {
 		total += n
 	}
-	report := w.pool.report(total)
-	report.At = now
-	w.panel.Observe(report)
+	w.panel.Observe(w.pool.report(now, total))
 	w.stale = true
 }
 

@@ -156,14 +156,14 @@ func TestPoolSumsBothSides(t *testing.T) {
 	report("a", 0, true, "1", 130, 9)
 	report("b", 1, false, "1", 0, 90)
 	report("a", 0, true, "2", 5, 0) // its counters began again
-	got := p.report(2)
+	got := p.report(time.Minute, 2)
 	if got.Canary.Requests != 35 || got.Stable["host-1"].Requests != 40 || got.CanaryInstances != 2 {
 		t.Errorf("pooled: %+v", got)
 	}
 	before := got.Incarnation
 	p.restart()
 	report("a", 0, true, "2", 25, 0)
-	if got := p.report(2); got.Canary.Requests != 20 || got.Incarnation == before {
+	if got := p.report(time.Minute, 2); got.Canary.Requests != 20 || got.Incarnation == before {
 		t.Errorf("after a restart: %+v", got)
 	}
 }

@@ -47,11 +47,12 @@ type leader struct {
 
 	clock     clock
 	inbox     *inbox
-	calls     chan func()         // run by the loop
-	proposed  chan string         // services whose proposal has come back
-	confirmed *atomic.Uint64      // last event that the stream holds
-	gathered  chan struct{}       // closed once the fleet has had time to report
-	work      workers             // everything in this term
+	calls     chan func()    // run by the loop
+	proposed  chan string    // services whose proposal has come back
+	confirmed *atomic.Uint64 // last event that the stream holds
+	gathered  chan struct{}  // closed once the fleet has had time to report
+	work      workers        // everything in this term
+	feedback  *feedback
 	roster    *roster             // what others than the loop know of the fleet
 	answers   *answers            // to hosts that asked
 	fleet     *fleet              // the loop's
@@ -73,6 +74,7 @@ func newLeader(c parts, term uint64) *leader {
 		proposed:  make(chan string, 1),
 		confirmed: &atomic.Uint64{},
 		gathered:  make(chan struct{}),
+		feedback:  newFeedback(),
 		roster:    newRoster(),
 		fleet:     newFleet(),
 		watches:   map[string]*watch{},
@@ -91,6 +93,11 @@ func (l *leader) lead(ctx context.Context) error {
 		return err
 	}
 	defer l.close(health)
+	feedback, err := l.bus.Subscribe(bus.AllFeedback, l.hearFeedback)
+	if err != nil {
+		return err
+	}
+	defer l.close(feedback)
 	group, ctx := errgroup.WithContext(ctx)
 	l.work.group = group
 	intake := newIntake(l)
@@ -112,7 +119,7 @@ func (l *leader) loop(ctx context.Context) error {
 		began := time.Now()
 		changed := l.ledger.Changed()
 		s := l.ledger.State()
-		l.sync(s)
+		l.sync(ctx, s)
 		wait, ready := max(0, l.decide(ctx, s)-l.clock.now()), l.inbox.ready
 		if took := time.Since(began); took > restFrom {
 			// A large fleet: let reports gather for as long as a look at it takes.
@@ -143,7 +150,7 @@ func (l *leader) hearAll(s *rollout.State) {
 }
 
 // sync brings the watches in line with the state.
-func (l *leader) sync(s *rollout.State) {
+func (l *leader) sync(ctx context.Context, s *rollout.State) {
 	now := l.clock.now()
 	for _, name := range s.Names() {
 		svc := s.Services[name]
@@ -153,6 +160,7 @@ func (l *leader) sync(s *rollout.State) {
 			delete(l.watches, name)
 		case w == nil || w.rollout.ID != svc.Active.ID:
 			l.watches[name] = l.newWatch(svc, now)
+			l.askOutside(ctx, l.watches[name])
 		case w.rollout != svc.Active:
 			w.sync(svc, now)
 			l.replay(w, name, now)
@@ -204,11 +212,11 @@ func (l *leader) hear(s *rollout.State, health wire.Health) {
 	}
 }
 
-// complain tells of latencies that were refused, when they begin to be.
+// complain tells of telemetry that was refused, when it begins to be.
 func (l *leader) complain(health wire.Health) {
 	for _, x := range health.Services {
-		if x.LatencyProblem != "" && !l.fleet.complained(health.Host, x.Service, x.LatencyProblem) {
-			l.log.Warn().Str("host", health.Host).Str("service", x.Service).Str("problem", x.LatencyProblem).Msg("latencies not taken in")
+		if x.TelemetryProblem != "" && !l.fleet.complained(health.Host, x.Service, x.TelemetryProblem) {
+			l.log.Warn().Str("host", health.Host).Str("service", x.Service).Str("problem", x.TelemetryProblem).Msg("telemetry not taken in")
 		}
 	}
 }
@@ -216,11 +224,23 @@ func (l *leader) complain(health wire.Health) {
 // decide proposes what is to be done now, and returns when to look again.
 func (l *leader) decide(ctx context.Context, s *rollout.State) time.Duration {
 	now := l.clock.now()
+	next := l.question(now)
 	commands, look := rollout.Decide(s, l.evidence(now), now)
 	for _, c := range commands {
 		l.proposeDecision(ctx, c)
 	}
-	return min(look, l.gather(s, now))
+	return min(look, next, l.gather(s, now))
+}
+
+// question gathers what does not come by itself, and returns when to ask again.
+func (l *leader) question(now time.Duration) time.Duration {
+	next := rollout.Never
+	for _, w := range l.watches {
+		w.askContainers(now)
+		l.opinions(w, now)
+		next = min(next, w.nextQuestion())
+	}
+	return next
 }
 
 func (l *leader) evidence(now time.Duration) rollout.Evidence {
