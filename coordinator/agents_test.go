@@ -143,8 +143,9 @@ func (a *fakeAgent) health() wire.Health {
 			x.CanaryInstances = 1
 		}
 		if a.logs && a.sequence%2 == 0 {
-			x.CanaryLatency = latencyOf(s.canary, s.canaryCounts.Requests, 182_000)
-			x.StableLatency = latencyOf(s.stable, s.stableCounts.Requests, 180_000)
+			canary, stable := latencyOf(s.canaryCounts.Requests, 182_000), latencyOf(s.stableCounts.Requests, 180_000)
+			canary.Canary, stable.Instance = true, "a1"
+			x.Latencies = []analysis.Latency{canary, stable}[a.sequence/2%2:] // not always both
 		}
 		h.Services = append(h.Services, x)
 	}

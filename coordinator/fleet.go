@@ -100,7 +100,7 @@ func (f *fleet) live(selector rollout.Selector, now time.Duration) []string {
 func (f *fleet) complained(name, service, problem string) bool {
 	h := f.hosts[name]
 	return h != nil && slices.ContainsFunc(h.health.Services, func(x wire.ServiceHealth) bool {
-		return x.Service == service && x.LatencyProblem == problem
+		return x.Service == service && x.TelemetryProblem == problem
 	})
 }
 
@@ -124,23 +124,6 @@ func (f *fleet) needsAnswer(h *host, s *rollout.State, now time.Duration) bool {
 }
 
 // Private
-
-// keepLatencies fills in what the report before said of the same incarnation:
-// agents do not say it each time.
-func keepLatencies(before, now []wire.ServiceHealth) {
-	for i := range now {
-		x := &now[i]
-		if !x.StableLatency.IsZero() || !x.CanaryLatency.IsZero() {
-			continue
-		}
-		k := slices.IndexFunc(before, func(b wire.ServiceHealth) bool {
-			return b.Service == x.Service && b.Incarnation == x.Incarnation
-		})
-		if k >= 0 {
-			x.StableLatency, x.CanaryLatency = before[k].StableLatency, before[k].CanaryLatency
-		}
-	}
-}
 
 func (h *host) update(s *rollout.State) {
 	if h.index == s.Index && h.index != 0 {

@@ -60,6 +60,7 @@ func (b *inbox) put(h wire.Health) bool {
 		return false
 	}
 	keepLatencies(old.Services, h.Services)
+	keepNews(old.Services, h.Services)
 	b.latest[h.Host] = h
 	return true
 }

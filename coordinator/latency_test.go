@@ -1,11 +1,13 @@
 package coordinator
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/serin-rollouts/serin/internal/analysis"
 	"github.com/serin-rollouts/serin/internal/api"
 	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/latency"
@@ -14,12 +16,12 @@ import (
 )
 
 // latencyOf is of requests that all took as long, and were all logged.
-func latencyOf(revision string, requests, micros int64) wire.Latency {
+func latencyOf(requests, micros int64) analysis.Latency {
 	s := latency.New()
 	for range requests {
 		s.Add(micros)
 	}
-	return wire.Latency{Revision: revision, Requests: requests, Lines: requests, Sketch: s.Encode()}
+	return analysis.Latency{Requests: requests, Lines: requests, Sketch: s.Encode()}
 }
 
 // TestLatencyIsShownWhileItRolls: from reports that do not all tell it to the
@@ -79,39 +81,63 @@ func TestFleetKeepsLatencies(t *testing.T) {
 		}
 		return h.health.Services[1]
 	}
-	told := wire.ServiceHealth{
-		Incarnation:   "1",
-		CanaryLatency: wire.Latency{Revision: "r2", Requests: 10, Lines: 9}, StableLatency: wire.Latency{Revision: "r1", Requests: 100, Lines: 100},
-	}
-	hear(told)
+	canary := analysis.Latency{Canary: true, Requests: 10, Lines: 9}
+	stable := analysis.Latency{Instance: "a1", Requests: 100, Lines: 100}
+	api := analysis.Latency{Instance: "a1", Route: "/api/", Lines: 7}
+	hear(wire.ServiceHealth{Incarnation: "1", Latencies: []analysis.Latency{canary, stable, api}, Usage: []analysis.Usage{{Instance: "a1"}}})
 	hear(wire.ServiceHealth{Incarnation: "1"})
 	got := hear(wire.ServiceHealth{Incarnation: "1", Weight: 500})
-	if diff := cmp.Diff(told.CanaryLatency, got.CanaryLatency) + cmp.Diff(told.StableLatency, got.StableLatency); diff != "" || got.Weight != 500 {
+	if diff := cmp.Diff([]analysis.Latency{canary, stable, api}, got.Latencies); diff != "" || got.Weight != 500 {
 		t.Error("not kept:\n" + diff)
 	}
-	if got := hear(wire.ServiceHealth{Incarnation: "1", StableLatency: told.StableLatency}); !got.CanaryLatency.IsZero() {
-		t.Errorf("kept though the canary has gone: %+v", got)
+	if got.Usage != nil {
+		t.Errorf("silence does not show: %+v", got.Usage)
 	}
-	if got := hear(wire.ServiceHealth{Incarnation: "2"}); !got.StableLatency.IsZero() {
+	stable.Requests, stable.Lines = 120, 119
+	if diff := cmp.Diff([]analysis.Latency{stable, canary, api}, hear(wire.ServiceHealth{Incarnation: "1", Latencies: []analysis.Latency{stable}}).Latencies); diff != "" {
+		t.Error("not taken over one by one:\n" + diff)
+	}
+	if got := hear(wire.ServiceHealth{Incarnation: "2"}); got.Latencies != nil {
 		t.Errorf("kept over incarnations: %+v", got)
+	}
+	for i := range 2000 {
+		got = hear(wire.ServiceHealth{Incarnation: "2", Latencies: []analysis.Latency{{Instance: strconv.Itoa(i)}}})
+	}
+	if n := len(got.Latencies); n != mostKept {
+		t.Errorf("%d latencies are kept of an agent that invents instances", n)
 	}
 	if f.complained("a", checkout, "garbage") {
 		t.Error("has complained of nothing")
 	}
-	hear(wire.ServiceHealth{Incarnation: "2", LatencyProblem: "garbage"})
+	hear(wire.ServiceHealth{Incarnation: "2", TelemetryProblem: "garbage"})
 	if !f.complained("a", checkout, "garbage") || f.complained("a", "other", "garbage") || f.complained("b", checkout, "garbage") {
 		t.Error("complaints are mixed up")
 	}
 }
 
-// TestInboxKeepsLatencies: a report that is overtaken before the loop looks
+// TestInboxKeepsTelemetry: a report that is overtaken before the loop looks
 // takes nothing away that the next one does not say again.
-func TestInboxKeepsLatencies(t *testing.T) {
+func TestInboxKeepsTelemetry(t *testing.T) {
 	b := newInbox()
-	told := wire.Latency{Revision: "r1", Requests: 9, Lines: 9}
-	b.put(wire.Health{Host: "a", Sequence: 1, Services: []wire.ServiceHealth{{Service: checkout, Incarnation: "1", StableLatency: told}}})
-	b.put(wire.Health{Host: "a", Sequence: 2, Services: []wire.ServiceHealth{{Service: checkout, Incarnation: "1"}}})
-	if diff := cmp.Diff(told, b.take()["a"].Services[0].StableLatency); diff != "" {
+	say := func(sequence uint64, x wire.ServiceHealth) {
+		x.Service, x.Incarnation = checkout, "1"
+		b.put(wire.Health{Host: "a", Sequence: sequence, Services: []wire.ServiceHealth{x}})
+	}
+	count := func(n int64) analysis.Signal { return analysis.Signal{Canary: analysis.Counts{Requests: n}} }
+	depth, age := wire.Reading{Gate: "queue", Variable: "depth"}, wire.Reading{Gate: "queue", Variable: "age"}
+	newer := depth
+	newer.Canary.Containers = 1
+	first := wire.ServiceHealth{
+		Latencies: []analysis.Latency{{Instance: "a1", Requests: 9, Lines: 9}}, Usage: []analysis.Usage{{Instance: "a1", Memory: 1}},
+		Signals: map[string]analysis.Signal{"x": count(1), "y": count(2)}, Readings: []wire.Reading{depth, age},
+	}
+	say(1, first)
+	say(2, wire.ServiceHealth{Signals: map[string]analysis.Signal{"x": count(3)}, Readings: []wire.Reading{newer}})
+	want := wire.ServiceHealth{
+		Service: checkout, Incarnation: "1", Latencies: first.Latencies, Usage: first.Usage,
+		Signals: map[string]analysis.Signal{"x": count(3), "y": count(2)}, Readings: []wire.Reading{newer, age},
+	}
+	if diff := cmp.Diff(want, b.take()["a"].Services[0]); diff != "" {
 		t.Error(diff)
 	}
 }

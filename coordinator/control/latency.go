@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/serin-rollouts/serin/internal/analysis"
 	"github.com/serin-rollouts/serin/internal/api"
 	"github.com/serin-rollouts/serin/internal/latency"
 	"github.com/serin-rollouts/serin/internal/rollout"
@@ -26,7 +27,7 @@ func latencies(r rollout.Rollout, v View) *api.Latency {
 	for _, name := range r.Hosts {
 		ours[name] = true
 	}
-	canary, beside, elsewhere := newTrack(r.To.ID), newTrack(r.From.ID), newTrack(r.From.ID)
+	canary, beside, elsewhere := newTrack(), newTrack(), newTrack()
 	for _, h := range v.Hosts {
 		if !ours[h.Health.Host] {
 			continue
@@ -38,10 +39,12 @@ func latencies(r rollout.Rollout, v View) *api.Latency {
 		x := h.Health.Services[k]
 		// Like with like: hosts differ.
 		stable := beside
-		if !canary.add(x.CanaryLatency) {
+		if !isOrNone(x.Canary, r.To.ID) || !canary.addAll(x.Latencies, true) {
 			stable = elsewhere
 		}
-		stable.add(x.StableLatency)
+		if isOrNone(x.Stable, r.From.ID) {
+			stable.addAll(x.Latencies, false)
+		}
 	}
 	stable := beside
 	if stable.requests == 0 {
@@ -55,25 +58,37 @@ func latencies(r rollout.Rollout, v View) *api.Latency {
 
 // Private
 
-// track is one revision on several hosts.
+// isOrNone reports whether a host runs the revision on a track, or nothing there
+// just now: otherwise its latencies are of another rollout.
+func isOrNone(running, revision string) bool { return running == "" || running == revision }
+
+// track is one revision on several hosts, in all route classes.
 type track struct {
-	revision        string
 	requests, lines int64
 	times           *latency.Sketch
 }
 
-func newTrack(revision string) *track { return &track{revision: revision, times: latency.New()} }
+func newTrack() *track { return &track{times: latency.New()} }
 
-// add takes in one host; it reports false if the revision got no request there.
-func (t *track) add(l wire.Latency) bool {
-	if l.Revision != t.revision || l.Requests == 0 {
-		return false
+// addAll takes in one host; it reports false if the track got no request there.
+func (t *track) addAll(all []analysis.Latency, canary bool) bool {
+	requests, lines := map[string]int64{}, map[string]int64{} // by instance
+	for _, l := range all {
+		if l.Canary != canary {
+			continue
+		}
+		requests[l.Instance] += l.Requests
+		if err := t.times.MergeEncoded(l.Sketch); err == nil { // an error was told of when it came in
+			lines[l.Instance] += l.Lines
+		}
 	}
-	t.requests += l.Requests
-	if err := t.times.MergeEncoded(l.Sketch); err == nil { // an error was told of when it came in
-		t.lines += min(l.Lines, l.Requests) // one host's late lines do not make up for another's lost ones
+	some := false
+	for instance, n := range requests {
+		t.requests += n
+		t.lines += min(lines[instance], n) // late lines of one do not make up for another's lost ones
+		some = some || n > 0
 	}
-	return true
+	return some
 }
 
 func (t *track) status() api.Times {

@@ -2,11 +2,14 @@ package control
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/serin-rollouts/serin/internal/analysis"
 	"github.com/serin-rollouts/serin/internal/api"
 	"github.com/serin-rollouts/serin/internal/latency"
 	"github.com/serin-rollouts/serin/internal/rollout"
@@ -21,25 +24,48 @@ func rolling() rollout.Rollout {
 	}
 }
 
+// said is what one host says of a track.
+type said struct {
+	revision string
+	all      []analysis.Latency
+}
+
 // took is of requests that all took as long.
-func took(revision string, requests, lines, micros int64) wire.Latency {
+func took(revision string, requests, lines, micros int64) said {
 	s := latency.New()
 	for range lines {
 		s.Add(micros)
 	}
-	return wire.Latency{Revision: revision, Requests: requests, Lines: lines, Sketch: s.Encode()}
+	return said{revision, []analysis.Latency{{Requests: requests, Lines: lines, Sketch: s.Encode()}}}
 }
 
-func told(host string, canary, stable wire.Latency) Host {
-	return Host{Health: wire.Health{Host: host, Services: []wire.ServiceHealth{
-		{Service: "other", CanaryLatency: took("rev-2", 1, 1, 1)},
-		{Service: "checkout", CanaryLatency: canary, StableLatency: stable},
-	}}}
+// told puts what a host says of both tracks into one report.
+func told(host string, canary, stable said) Host {
+	x := wire.ServiceHealth{Service: "checkout", Canary: canary.revision, Stable: stable.revision}
+	for _, l := range canary.all {
+		l.Canary = true
+		x.Latencies = append(x.Latencies, l)
+	}
+	for i, l := range stable.all {
+		if l.Instance == "" {
+			l.Instance = "a" + strconv.Itoa(i)
+		}
+		x.Latencies = append(x.Latencies, l)
+	}
+	other := wire.ServiceHealth{Service: "other", Canary: "rev-2", Latencies: took("rev-2", 1, 1, 1).all}
+	other.Latencies[0].Canary = true
+	return Host{Health: wire.Health{Host: host, Services: []wire.ServiceHealth{other, x}}}
+}
+
+// also adds what another instance, or another route class, says.
+func (s said) also(l analysis.Latency) said {
+	s.all = append(slices.Clone(s.all), l)
+	return s
 }
 
 func TestLatenciesAreMergedOverHosts(t *testing.T) {
-	none := wire.Latency{}
-	fast, slow := func(n int64) wire.Latency { return took("rev-1", n, n, 20_000) }, func(n int64) wire.Latency { return took("rev-2", n, n, 80_000) }
+	none := said{}
+	fast, slow := func(n int64) said { return took("rev-1", n, n, 20_000) }, func(n int64) said { return took("rev-2", n, n, 80_000) }
 	for name, x := range map[string]struct {
 		hosts []Host
 		want  string
@@ -62,10 +88,17 @@ func TestLatenciesAreMergedOverHosts(t *testing.T) {
 			[]Host{told("a", took("rev-2", 100, 200, 80_000), fast(200)), told("b", took("rev-2", 100, 80, 80_000), none)},
 			"- - - of 200; 20ms 20ms 20ms of 200",
 		},
-		"a host without a log":            {[]Host{told("a", slow(100), fast(200)), told("b", took("rev-2", 100, 0, 0), none)}, "- - - of 200; 20ms 20ms 20ms of 200"},
-		"of another rollout, of no host":  {[]Host{told("a", took("rev-0", 200, 200, 1000), fast(200)), told("z", slow(100), fast(100))}, "- - - of 0; 20ms 20ms 20ms of 200"},
-		"what is garbage, is no line":     {[]Host{told("a", wire.Latency{Revision: "rev-2", Requests: 100, Lines: 100, Sketch: []byte("x")}, fast(200))}, "- - - of 100; 20ms 20ms 20ms of 200"},
-		"so many that sums get very long": {[]Host{told("a", wire.Latency{Revision: "rev-2", Requests: 1 << 48, Lines: 1 << 48}, fast(200))}, "- - - of 281474976710656; 20ms 20ms 20ms of 200"},
+		"a host without a log":           {[]Host{told("a", slow(100), fast(200)), told("b", took("rev-2", 100, 0, 0), none)}, "- - - of 200; 20ms 20ms 20ms of 200"},
+		"of another rollout, of no host": {[]Host{told("a", took("rev-0", 200, 200, 1000), fast(200)), told("z", slow(100), fast(100))}, "- - - of 0; 20ms 20ms 20ms of 200"},
+		"all classes of an instance, all instances": {
+			[]Host{told("a", said{"rev-2", []analysis.Latency{{Requests: 100}}}.also(class("/api/", 100)), fast(100).also(class("/", 0)).also(instance("a9", 100)))},
+			"80ms 80ms 80ms of 100; 20ms 80ms 80ms of 200",
+		},
+		"a canary that does not run just now": {
+			[]Host{told("a", said{all: slow(100).all}, said{all: fast(200).all})}, "80ms 80ms 80ms of 100; 20ms 20ms 20ms of 200",
+		},
+		"what is garbage, is no line":     {[]Host{told("a", said{"rev-2", []analysis.Latency{{Requests: 100, Lines: 100, Sketch: []byte("x")}}}, fast(200))}, "- - - of 100; 20ms 20ms 20ms of 200"},
+		"so many that sums get very long": {[]Host{told("a", said{"rev-2", []analysis.Latency{{Requests: 1 << 48, Lines: 1 << 48}}}, fast(200))}, "- - - of 281474976710656; 20ms 20ms 20ms of 200"},
 	} {
 		if diff := cmp.Diff(x.want, text(latencies(rolling(), View{Hosts: x.hosts}))); diff != "" {
 			t.Errorf("%s: %s", name, diff)
@@ -76,6 +109,19 @@ func TestLatenciesAreMergedOverHosts(t *testing.T) {
 	if l := latencies(install, View{Hosts: []Host{told("a", slow(100), none)}}); l != nil {
 		t.Errorf("of an install: %+v", l)
 	}
+}
+
+// class is a route class of an instance, whose requests stand elsewhere.
+func class(route string, lines int64) analysis.Latency {
+	l := took("", 0, lines, 80_000).all[0]
+	l.Route = route
+	return l
+}
+
+func instance(name string, n int64) analysis.Latency {
+	l := took("", n, n, 80_000).all[0]
+	l.Instance = name
+	return l
 }
 
 func text(l *api.Latency) string {
@@ -114,10 +160,8 @@ func BenchmarkLatencies(b *testing.B) {
 	for i := range 1000 {
 		name := fmt.Sprintf("web-%04d", i)
 		r.Hosts = append(r.Hosts, name)
-		l := wire.Latency{Requests: 20_000, Lines: 20_000, Sketch: s.Encode()}
-		canary, stable := l, l
-		canary.Revision, stable.Revision = "rev-2", "rev-1"
-		v.Hosts = append(v.Hosts, told(name, canary, stable))
+		l := []analysis.Latency{{Requests: 20_000, Lines: 20_000, Sketch: s.Encode()}}
+		v.Hosts = append(v.Hosts, told(name, said{"rev-2", l}, said{"rev-1", l}))
 	}
 	b.ReportAllocs()
 	for b.Loop() {

@@ -21,6 +21,9 @@ func EncodeAssign(a Assign) ([]byte, error) {
 	}
 	for _, one := range a.Assignments {
 		m.Assignments = append(m.Assignments, encodeAssignment(one))
+		if one.Telemetry != nil && len(m.Requires) == 0 {
+			m.Requires = []string{featureTelemetry}
+		}
 	}
 	return marshal("assign", maxReport, m)
 }
@@ -53,10 +56,14 @@ func DecodeAssign(data []byte) (Assign, error) {
 
 // Private
 
+// featureTelemetry is to gather what gates ask for: an agent that does not would
+// leave them without data for ever.
+const featureTelemetry = "telemetry"
+
 // knownFeature reports whether this version can carry out an assignment that
-// requires the feature. There is none so far: a release that adds one names it
-// here, and names it in the messages that cannot do without it.
-func knownFeature(string) bool { return false }
+// requires the feature. A release that adds one names it here, and names it in
+// the messages that cannot do without it.
+func knownFeature(name string) bool { return name == featureTelemetry }
 
 func encodeAssignment(a rollout.Assignment) *serinv1.Assignment {
 	return &serinv1.Assignment{
@@ -64,6 +71,7 @@ func encodeAssignment(a rollout.Assignment) *serinv1.Assignment {
 		Frontend: &serinv1.Frontend{Listen: a.Frontend.Listen, Backend: a.Frontend.Backend, Routing: string(a.Frontend.Routing)},
 		Stable:   encodeRevision(a.Stable), Canary: encodeRevision(a.Canary),
 		Weight: uint32(a.Weight), Prefetch: a.Prefetch, OnControlLoss: string(a.OnControlLoss),
+		Telemetry: encodeWanted(a.Telemetry),
 	}
 }
 
@@ -74,6 +82,7 @@ func decodeAssignment(m *serinv1.Assignment) rollout.Assignment {
 		Frontend: rollout.Frontend{Listen: f.GetListen(), Backend: f.GetBackend(), Routing: rollout.Routing(f.GetRouting())},
 		Stable:   decodeRevision(m.GetStable()), Canary: decodeRevision(m.GetCanary()),
 		Weight: small(m.GetWeight()), Prefetch: m.GetPrefetch(), OnControlLoss: rollout.OnControlLoss(m.GetOnControlLoss()),
+		Telemetry: decodeWanted(m.GetTelemetry()),
 	}
 }
 
@@ -148,6 +157,9 @@ func checkAssignment(a rollout.Assignment) error {
 	}
 	if a.Canary != nil {
 		c.within("canary", checkRevision(a.Canary))
+	}
+	if a.Telemetry != nil {
+		c.within("telemetry", checkWanted(*a.Telemetry))
 	}
 	return c.err
 }

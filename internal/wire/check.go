@@ -25,6 +25,8 @@ const (
 	maxInstances = 64        // containers of one service on one host
 	maxEntries   = 256       // labels, environment variables, arguments
 	maxPrefetch  = 16
+	maxLatencies = 1 << 10 // of one service, by instance and route class
+	maxGates     = 64      // of one rollout, and route classes
 	maxNumber    = 1 << 30
 	maxRequests  = 1 << 48 // in one incarnation; the sum of a fleet's still is an int64
 	maxDuration  = 366 * 24 * time.Hour

@@ -1,11 +1,9 @@
 package wire
 
 import (
-	"cmp"
 	"fmt"
 
 	"github.com/serin-rollouts/serin/internal/analysis"
-	"github.com/serin-rollouts/serin/internal/latency"
 	"github.com/serin-rollouts/serin/internal/rollout"
 	serinv1 "github.com/serin-rollouts/serin/proto/serin/v1"
 )
@@ -28,8 +26,8 @@ func EncodeHealth(h Health) ([]byte, error) {
 
 // DecodeHealth reads a report and refuses one that no agent would send: names
 // that are none, weights beyond 10000, negative counts, an unknown cause, a
-// service twice, more than 512 KiB. A latency that is none is left out of it:
-// see LatencyProblem.
+// service twice, more than 512 KiB. Telemetry that is none is left out of it:
+// see TelemetryProblem.
 func DecodeHealth(data []byte) (Health, error) {
 	var m serinv1.Health
 	if err := unmarshal("health", maxReport, data, &m); err != nil {
@@ -64,7 +62,7 @@ func encodeServiceHealth(s ServiceHealth) *serinv1.ServiceHealth {
 			m.StableCounts[instance] = encodeCounts(n)
 		}
 	}
-	m.CanaryLatency, m.StableLatency = encodeLatency(s.CanaryLatency), encodeLatency(s.StableLatency)
+	encodeTelemetry(s, m)
 	return m
 }
 
@@ -82,8 +80,7 @@ func decodeServiceHealth(m *serinv1.ServiceHealth) ServiceHealth {
 			s.StableCounts[instance] = decodeCounts(n)
 		}
 	}
-	s.CanaryLatency, s.LatencyProblem = decodeLatency("canary_latency", m.GetCanaryLatency(), "")
-	s.StableLatency, s.LatencyProblem = decodeLatency("stable_latency", m.GetStableLatency(), s.LatencyProblem)
+	decodeTelemetry(m, &s)
 	return s
 }
 
@@ -96,27 +93,6 @@ func encodeCounts(n analysis.Counts) *serinv1.Counts {
 
 func decodeCounts(m *serinv1.Counts) analysis.Counts {
 	return analysis.Counts{Requests: m.GetRequests(), Errors: m.GetErrors()}
-}
-
-func encodeLatency(l Latency) *serinv1.Latency {
-	if l.IsZero() {
-		return nil
-	}
-	return &serinv1.Latency{Revision: l.Revision, Requests: l.Requests, Lines: l.Lines, Sketch: l.Sketch}
-}
-
-// decodeLatency leaves out a latency that cannot be one, and says why unless
-// there is a problem already. Users' errors and a host's state are worth more
-// than a display: a report is not refused for it.
-func decodeLatency(field string, m *serinv1.Latency, problem string) (Latency, string) {
-	l := Latency{Revision: m.GetRevision(), Requests: m.GetRequests(), Lines: m.GetLines(), Sketch: m.GetSketch()}
-	if len(l.Sketch) == 0 {
-		l.Sketch = nil
-	}
-	if err := checkLatency(l); err != nil {
-		return Latency{}, cmp.Or(problem, field+": "+err.Error())
-	}
-	return l, problem
 }
 
 func checkHealth(h Health) error {
@@ -155,19 +131,10 @@ func checkServiceHealth(s ServiceHealth) error {
 		c.token("instance", instance)
 		c.counts("stable_counts", n)
 	}
-	c.within("canary_latency", checkLatency(s.CanaryLatency))
-	c.within("stable_latency", checkLatency(s.StableLatency))
-	return c.err
-}
-
-func checkLatency(l Latency) error {
-	var c check
-	c.token("revision", l.Revision)
-	c.that(l.Requests >= 0 && l.Requests <= maxRequests, "requests are out of range 0 to %d", int64(maxRequests))
-	c.that(l.Lines >= 0 && l.Lines <= maxRequests, "lines are out of range 0 to %d", int64(maxRequests))
-	c.that(l.Lines > 0 || len(l.Sketch) == 0, "there are times without a line")
-	c.within("sketch", latency.Check(l.Sketch))
-	return c.err
+	if c.err != nil {
+		return c.err
+	}
+	return checkTelemetry(s)
 }
 
 func knownCause(cause rollout.Cause) bool {

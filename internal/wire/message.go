@@ -48,16 +48,18 @@ type ServiceHealth struct {
 	StableCounts    map[string]analysis.Counts // by instance
 
 	// Latencies, Signals, Usage and Readings are what the rollout's gates want to
-	// know; what is left out holds on as the last report of the incarnation said.
+	// know. An entry that is left out holds on as the last report of the incarnation
+	// said. All latencies of one instance come in one report, or none of them.
 	Latencies []analysis.Latency
-	Signals   map[string]analysis.Signal // by gate
-	Usage     []analysis.Usage
-	Readings  []Reading
-
-	CanaryLatency, StableLatency Latency
-	// LatencyProblem says why a latency that was sent is not there: it was
-	// refused, the rest of the report was not. It does not travel.
-	LatencyProblem string
+	// Signals is by gate. A gate is there if its source has said something lately,
+	// and a stable instance in it if that one has: what is silent shows by its
+	// absence. The same holds of Usage and Readings.
+	Signals  map[string]analysis.Signal
+	Usage    []analysis.Usage
+	Readings []Reading
+	// TelemetryProblem says why something of these that was sent is not there: it
+	// was refused, the rest of the report was not. It does not travel.
+	TelemetryProblem string
 }
 
 // Reading is what the containers of a host say of themselves: a variable of a
@@ -71,23 +73,6 @@ type Reading struct {
 type Spread struct {
 	Containers    int // that gave one
 	Sum, Min, Max float64
-}
-
-// Latency is how long a track's answers took, in the incarnation of its counts.
-// The zero value says nothing: what the last report of the same incarnation
-// said holds on.
-type Latency struct {
-	Revision string // id; the track's
-	// Requests is how many HAProxy counted, Lines how many of them its log has
-	// told of: fewer if some were lost, or are still to come.
-	Requests, Lines int64
-	// Sketch is of those that tell a time, as internal/latency encodes it.
-	Sketch []byte
-}
-
-// IsZero reports whether nothing is said.
-func (l Latency) IsZero() bool {
-	return l.Revision == "" && l.Requests == 0 && l.Lines == 0 && len(l.Sketch) == 0
 }
 
 // Assign is the leader's message to one agent: all that the host should be.

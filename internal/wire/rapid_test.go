@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -93,19 +94,67 @@ func drawServiceHealth(t *rapid.T) ServiceHealth {
 		}
 		s.StableCounts[token(t)] = drawCounts(t)
 	}
-	s.CanaryLatency, s.StableLatency = drawLatency(t), drawLatency(t)
+	drawTelemetry(t, &s)
 	return s
 }
 
-func drawLatency(t *rapid.T) Latency {
-	l := Latency{
-		Revision: token(t), Requests: rapid.Int64Range(0, maxRequests).Draw(t, "requests"),
-		Lines: rapid.Int64Range(0, maxRequests).Draw(t, "lines"),
+func drawTelemetry(t *rapid.T, s *ServiceHealth) {
+	events := func() int64 { return rapid.Int64Range(0, maxRequests).Draw(t, "events") }
+	counts := func() analysis.Counts { return analysis.Counts{Requests: events(), Errors: events()} }
+	for i := range number(t, 0, 3) {
+		l := analysis.Latency{Canary: yes(t), Route: "/" + strconv.Itoa(i), Lines: events()}
+		if !l.Canary {
+			l.Instance = strconv.Itoa(i)
+		}
+		if i == 0 {
+			l.Route, l.Requests = "", events()
+		}
+		if l.Lines > 0 {
+			l.Sketch = sampleSketch(rapid.SliceOfN(rapid.Int64Range(0, 1<<30), 0, 20).Draw(t, "micros")...)
+		}
+		s.Latencies = append(s.Latencies, l)
 	}
-	if l.Lines > 0 {
-		l.Sketch = sampleSketch(rapid.SliceOfN(rapid.Int64Range(0, 1<<30), 0, 20).Draw(t, "micros")...)
+	for i := range number(t, 0, 3) {
+		if s.Signals == nil {
+			s.Signals = map[string]analysis.Signal{}
+		}
+		signal := analysis.Signal{Canary: counts()}
+		if yes(t) {
+			signal.Stable = map[string]analysis.Counts{token(t): counts(), "": {}}
+		}
+		s.Signals["gate-"+strconv.Itoa(i)] = signal
+		s.Usage = append(s.Usage, analysis.Usage{
+			Canary: yes(t), Instance: strconv.Itoa(i), Memory: events(), Limit: rapid.Int64Min(0).Draw(t, "limit"),
+			Periods: events(), Throttled: events(), Restarts: number(t, 0, maxNumber), OOMs: number(t, 0, maxNumber),
+		})
+		s.Readings = append(s.Readings, Reading{Gate: "gate-" + strconv.Itoa(i), Variable: "v", Canary: drawSpread(t), Stable: drawSpread(t)})
 	}
-	return l
+}
+
+func drawSpread(t *rapid.T) Spread {
+	s := Spread{Containers: number(t, 0, maxInstances)}
+	if s.Containers > 0 {
+		s.Sum, s.Min, s.Max = rapid.Float64().Draw(t, "sum"), rapid.Float64().Draw(t, "min"), rapid.Float64().Draw(t, "max")
+	}
+	return s
+}
+
+func drawWanted(t *rapid.T) *rollout.Telemetry {
+	w := &rollout.Telemetry{Routes: []string{"/"}[:number(t, 0, 1)]}
+	if len(w.Routes) == 0 {
+		w.Routes = nil
+	}
+	for i := range number(t, 0, 3) {
+		gate, path := "gate-"+strconv.Itoa(i), rapid.StringMatching(`/[a-z/?=%0-9]{0,20}`).Draw(t, "path")
+		if yes(t) {
+			w.Checks = append(w.Checks, rollout.Probe{Gate: gate, Path: path, Every: span(t), Timeout: span(t)})
+			continue
+		}
+		w.Metrics = append(w.Metrics, rollout.Scrape{
+			Gate: gate, Path: path, Port: number(t, 0, 65535), Bad: words(t), Total: words(t), Read: table(t), Every: span(t),
+		})
+	}
+	return w
 }
 
 func drawRevision(t *rapid.T) *rollout.Revision {
@@ -154,6 +203,9 @@ func drawAssignment(t *rapid.T) rollout.Assignment {
 	}
 	if yes(t) {
 		a.Prefetch = []string{digest}
+	}
+	if yes(t) {
+		a.Telemetry = drawWanted(t)
 	}
 	return a
 }

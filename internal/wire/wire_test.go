@@ -48,11 +48,27 @@ func sampleHealth() Health {
 	}
 }
 
-// sampleLatency is a report of an agent that follows HAProxy's log.
-func sampleLatency() Health {
+// sampleTelemetry is a report for a rollout's gates.
+func sampleTelemetry() Health {
 	h := sampleHealth()
-	h.Services[0].CanaryLatency = Latency{Revision: "f0e1d2c3b4", Requests: 1000, Lines: 999, Sketch: sampleSketch(1800, 2000, 182_000)}
-	h.Services[0].StableLatency = Latency{Revision: "0a1b2c3d4e", Requests: 18_100, Lines: 18_000}
+	s := &h.Services[0]
+	s.Latencies = []analysis.Latency{
+		{Canary: true, Requests: 1000, Lines: 999, Sketch: sampleSketch(1800, 2000, 182_000)},
+		{Canary: true, Route: "/api/", Lines: 1, Sketch: sampleSketch(900)},
+		{Instance: "s1", Requests: 9000, Lines: 9000},
+	}
+	s.Signals = map[string]analysis.Signal{
+		"orders":  {Canary: analysis.Counts{Requests: 40, Errors: 1}, Stable: map[string]analysis.Counts{"s1": {Requests: 400, Errors: 3}, "s2": {}}},
+		"healthz": {},
+	}
+	s.Usage = []analysis.Usage{
+		{Canary: true, Instance: "b1-f00", Memory: 100 << 20, Limit: 256 << 20, Periods: 600, Throttled: 30, Restarts: 2, OOMs: 1},
+		{Instance: "s1", Memory: 90 << 20},
+	}
+	s.Readings = []Reading{{
+		Gate: "queue", Variable: "depth", Canary: Spread{Containers: 1, Sum: 12, Min: 12, Max: 12},
+		Stable: Spread{Containers: 2, Sum: -0.5, Min: -1, Max: 0.5},
+	}, {Gate: "queue", Variable: "age"}}
 	return h
 }
 
@@ -74,6 +90,20 @@ func sampleAssign() Assign {
 			Stable: sampleRevision(), Canary: canary, Weight: 500, Prefetch: []string{digest}, OnControlLoss: rollout.RevertOnLoss,
 		}, {Service: "search", Epoch: 9}},
 	}
+}
+
+// sampleWanted is an assignment with gates that want to know more.
+func sampleWanted() Assign {
+	a := sampleAssign()
+	a.Assignments[0].Telemetry = &rollout.Telemetry{
+		Routes: []string{"/", "/api/"},
+		Metrics: []rollout.Scrape{
+			{Gate: "orders", Path: "/metrics", Port: 9090, Bad: `orders_total{result="failed"}`, Total: "orders_total", Every: 5 * time.Second},
+			{Gate: "queue", Path: "/metrics", Read: map[string]string{"depth": "queue_depth"}, Every: 10 * time.Second},
+		},
+		Checks: []rollout.Probe{{Gate: "healthz", Path: "/healthz?deep=1", Every: 5 * time.Second, Timeout: time.Second}},
+	}
+	return a
 }
 
 func sampleWave() rollout.Wave {
@@ -99,8 +129,9 @@ func codecOf[T any](name string, sample T, encode func(T) ([]byte, error), decod
 func codecs() []codec {
 	return []codec{
 		codecOf("health", sampleHealth(), EncodeHealth, DecodeHealth),
-		codecOf("health-latency", sampleLatency(), EncodeHealth, DecodeHealth),
+		codecOf("health-telemetry", sampleTelemetry(), EncodeHealth, DecodeHealth),
 		codecOf("assign", sampleAssign(), EncodeAssign, DecodeAssign),
+		codecOf("assign-telemetry", sampleWanted(), EncodeAssign, DecodeAssign),
 		codecOf("wave", sampleWave(), EncodeWave, DecodeWave),
 		codecOf("beat", Beat{Leader: "c1", Term: 7, Lease: 30 * time.Second}, EncodeBeat, DecodeBeat),
 		codecOf("resolve", Resolve{Image: "registry.example.com/checkout:1.4.0"}, EncodeResolve, DecodeResolve),
@@ -171,6 +202,35 @@ func TestUnknownRequirementIsRefusedByName(t *testing.T) {
 	}
 	if _, err = DecodeAssign(data); err == nil || !strings.Contains(err.Error(), `"mirroring"`) {
 		t.Errorf("error = %v, want one that names the feature", err)
+	}
+}
+
+// An agent of an older release would gather nothing, without a word.
+func TestTelemetryIsRequired(t *testing.T) {
+	for want, a := range map[string]Assign{"telemetry": sampleWanted(), "": sampleAssign()} {
+		data, err := EncodeAssign(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var m serinv1.Assign
+		if err := proto.Unmarshal(data, &m); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(m.GetRequires(), " "); got != want {
+			t.Errorf("requires %q, want %q", got, want)
+		}
+	}
+}
+
+// Agents of older releases told latencies of whole tracks, in fields that are
+// left aside now.
+func TestLatenciesOfTracksAreLeftAside(t *testing.T) {
+	got, err := DecodeHealth(readHex(t, filepath.Join("testdata", "health-latency.hex")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(sampleHealth(), got); diff != "" {
+		t.Error(diff)
 	}
 }
 

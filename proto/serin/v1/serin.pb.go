@@ -164,10 +164,14 @@ type ServiceHealth struct {
 	CanaryCounts    *Counts                `protobuf:"bytes,18,opt,name=canary_counts,json=canaryCounts,proto3" json:"canary_counts,omitempty"` // the sum over canary instances
 	CanaryInstances uint32                 `protobuf:"varint,19,opt,name=canary_instances,json=canaryInstances,proto3" json:"canary_instances,omitempty"`
 	StableCounts    map[string]*Counts     `protobuf:"bytes,20,rep,name=stable_counts,json=stableCounts,proto3" json:"stable_counts,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // by instance
-	CanaryLatency   *Latency               `protobuf:"bytes,21,opt,name=canary_latency,json=canaryLatency,proto3" json:"canary_latency,omitempty"`
-	StableLatency   *Latency               `protobuf:"bytes,22,opt,name=stable_latency,json=stableLatency,proto3" json:"stable_latency,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// What follows is for the gates of the rollout in flight. An entry that is not
+	// there leaves what the last report of the same incarnation said of it.
+	Latencies     []*TrackLatency    `protobuf:"bytes,23,rep,name=latencies,proto3" json:"latencies,omitempty"`
+	Signals       map[string]*Signal `protobuf:"bytes,24,rep,name=signals,proto3" json:"signals,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // by gate; only of those that have news
+	Usage         []*Usage           `protobuf:"bytes,25,rep,name=usage,proto3" json:"usage,omitempty"`
+	Readings      []*Reading         `protobuf:"bytes,26,rep,name=readings,proto3" json:"readings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ServiceHealth) Reset() {
@@ -340,16 +344,30 @@ func (x *ServiceHealth) GetStableCounts() map[string]*Counts {
 	return nil
 }
 
-func (x *ServiceHealth) GetCanaryLatency() *Latency {
+func (x *ServiceHealth) GetLatencies() []*TrackLatency {
 	if x != nil {
-		return x.CanaryLatency
+		return x.Latencies
 	}
 	return nil
 }
 
-func (x *ServiceHealth) GetStableLatency() *Latency {
+func (x *ServiceHealth) GetSignals() map[string]*Signal {
 	if x != nil {
-		return x.StableLatency
+		return x.Signals
+	}
+	return nil
+}
+
+func (x *ServiceHealth) GetUsage() []*Usage {
+	if x != nil {
+		return x.Usage
+	}
+	return nil
+}
+
+func (x *ServiceHealth) GetReadings() []*Reading {
+	if x != nil {
+		return x.Readings
 	}
 	return nil
 }
@@ -406,32 +424,34 @@ func (x *Counts) GetErrors() int64 {
 	return 0
 }
 
-// Latency is how long a track's answers took, since `incarnation` began. A
-// report without it leaves what the last one of the same incarnation said.
-type Latency struct {
+// TrackLatency is how long requests took since `incarnation` began: of one stable
+// instance or of all of canary's, in one route class.
+type TrackLatency struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Lines         int64                  `protobuf:"varint,1,opt,name=lines,proto3" json:"lines,omitempty"`       // of HAProxy's log; fewer than requests if some were lost
-	Sketch        []byte                 `protobuf:"bytes,2,opt,name=sketch,proto3" json:"sketch,omitempty"`      // DDSketch of microseconds, accuracy 1 %; empty: no answer
-	Requests      int64                  `protobuf:"varint,3,opt,name=requests,proto3" json:"requests,omitempty"` // that HAProxy counted meanwhile
-	Revision      string                 `protobuf:"bytes,4,opt,name=revision,proto3" json:"revision,omitempty"`  // id of the track's revision
+	Canary        bool                   `protobuf:"varint,1,opt,name=canary,proto3" json:"canary,omitempty"`
+	Instance      string                 `protobuf:"bytes,2,opt,name=instance,proto3" json:"instance,omitempty"`  // of stable, as in stable_counts
+	Route         string                 `protobuf:"bytes,3,opt,name=route,proto3" json:"route,omitempty"`        // class; empty: of requests in none
+	Requests      int64                  `protobuf:"varint,4,opt,name=requests,proto3" json:"requests,omitempty"` // that HAProxy counted in all classes; in class "" only
+	Lines         int64                  `protobuf:"varint,5,opt,name=lines,proto3" json:"lines,omitempty"`       // of HAProxy's log; fewer than requests if some were lost
+	Sketch        []byte                 `protobuf:"bytes,6,opt,name=sketch,proto3" json:"sketch,omitempty"`      // DDSketch of microseconds, accuracy 1 %; empty: no answer
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *Latency) Reset() {
-	*x = Latency{}
+func (x *TrackLatency) Reset() {
+	*x = TrackLatency{}
 	mi := &file_proto_serin_v1_serin_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *Latency) String() string {
+func (x *TrackLatency) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*Latency) ProtoMessage() {}
+func (*TrackLatency) ProtoMessage() {}
 
-func (x *Latency) ProtoReflect() protoreflect.Message {
+func (x *TrackLatency) ProtoReflect() protoreflect.Message {
 	mi := &file_proto_serin_v1_serin_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -443,37 +463,342 @@ func (x *Latency) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use Latency.ProtoReflect.Descriptor instead.
-func (*Latency) Descriptor() ([]byte, []int) {
+// Deprecated: Use TrackLatency.ProtoReflect.Descriptor instead.
+func (*TrackLatency) Descriptor() ([]byte, []int) {
 	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{3}
 }
 
-func (x *Latency) GetLines() int64 {
+func (x *TrackLatency) GetCanary() bool {
 	if x != nil {
-		return x.Lines
+		return x.Canary
 	}
-	return 0
+	return false
 }
 
-func (x *Latency) GetSketch() []byte {
+func (x *TrackLatency) GetInstance() string {
 	if x != nil {
-		return x.Sketch
+		return x.Instance
 	}
-	return nil
+	return ""
 }
 
-func (x *Latency) GetRequests() int64 {
+func (x *TrackLatency) GetRoute() string {
+	if x != nil {
+		return x.Route
+	}
+	return ""
+}
+
+func (x *TrackLatency) GetRequests() int64 {
 	if x != nil {
 		return x.Requests
 	}
 	return 0
 }
 
-func (x *Latency) GetRevision() string {
+func (x *TrackLatency) GetLines() int64 {
 	if x != nil {
-		return x.Revision
+		return x.Lines
+	}
+	return 0
+}
+
+func (x *TrackLatency) GetSketch() []byte {
+	if x != nil {
+		return x.Sketch
+	}
+	return nil
+}
+
+// Signal is a user's own count of bad events among all, since `incarnation` began.
+type Signal struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Canary        *Counts                `protobuf:"bytes,1,opt,name=canary,proto3" json:"canary,omitempty"`
+	Stable        map[string]*Counts     `protobuf:"bytes,2,rep,name=stable,proto3" json:"stable,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // by instance
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Signal) Reset() {
+	*x = Signal{}
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Signal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Signal) ProtoMessage() {}
+
+func (x *Signal) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Signal.ProtoReflect.Descriptor instead.
+func (*Signal) Descriptor() ([]byte, []int) {
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Signal) GetCanary() *Counts {
+	if x != nil {
+		return x.Canary
+	}
+	return nil
+}
+
+func (x *Signal) GetStable() map[string]*Counts {
+	if x != nil {
+		return x.Stable
+	}
+	return nil
+}
+
+// Usage is what one container uses and how it fared.
+type Usage struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Canary        bool                   `protobuf:"varint,1,opt,name=canary,proto3" json:"canary,omitempty"`
+	Instance      string                 `protobuf:"bytes,2,opt,name=instance,proto3" json:"instance,omitempty"`
+	Memory        int64                  `protobuf:"varint,3,opt,name=memory,proto3" json:"memory,omitempty"`       // bytes, without the page cache
+	Limit         int64                  `protobuf:"varint,4,opt,name=limit,proto3" json:"limit,omitempty"`         // bytes; 0: none
+	Periods       int64                  `protobuf:"varint,5,opt,name=periods,proto3" json:"periods,omitempty"`     // of CPU, since it started
+	Throttled     int64                  `protobuf:"varint,6,opt,name=throttled,proto3" json:"throttled,omitempty"` // those of them in which it wanted more than it may have
+	Restarts      uint32                 `protobuf:"varint,7,opt,name=restarts,proto3" json:"restarts,omitempty"`   // since `incarnation` began
+	Ooms          uint32                 `protobuf:"varint,8,opt,name=ooms,proto3" json:"ooms,omitempty"`           // of these, kills for want of memory
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Usage) Reset() {
+	*x = Usage{}
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Usage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Usage) ProtoMessage() {}
+
+func (x *Usage) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Usage.ProtoReflect.Descriptor instead.
+func (*Usage) Descriptor() ([]byte, []int) {
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Usage) GetCanary() bool {
+	if x != nil {
+		return x.Canary
+	}
+	return false
+}
+
+func (x *Usage) GetInstance() string {
+	if x != nil {
+		return x.Instance
 	}
 	return ""
+}
+
+func (x *Usage) GetMemory() int64 {
+	if x != nil {
+		return x.Memory
+	}
+	return 0
+}
+
+func (x *Usage) GetLimit() int64 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *Usage) GetPeriods() int64 {
+	if x != nil {
+		return x.Periods
+	}
+	return 0
+}
+
+func (x *Usage) GetThrottled() int64 {
+	if x != nil {
+		return x.Throttled
+	}
+	return 0
+}
+
+func (x *Usage) GetRestarts() uint32 {
+	if x != nil {
+		return x.Restarts
+	}
+	return 0
+}
+
+func (x *Usage) GetOoms() uint32 {
+	if x != nil {
+		return x.Ooms
+	}
+	return 0
+}
+
+// Reading is a variable of a gate's condition, as the containers tell it now.
+type Reading struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Gate          string                 `protobuf:"bytes,1,opt,name=gate,proto3" json:"gate,omitempty"`
+	Variable      string                 `protobuf:"bytes,2,opt,name=variable,proto3" json:"variable,omitempty"`
+	Canary        *Spread                `protobuf:"bytes,3,opt,name=canary,proto3" json:"canary,omitempty"`
+	Stable        *Spread                `protobuf:"bytes,4,opt,name=stable,proto3" json:"stable,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Reading) Reset() {
+	*x = Reading{}
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Reading) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Reading) ProtoMessage() {}
+
+func (x *Reading) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Reading.ProtoReflect.Descriptor instead.
+func (*Reading) Descriptor() ([]byte, []int) {
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Reading) GetGate() string {
+	if x != nil {
+		return x.Gate
+	}
+	return ""
+}
+
+func (x *Reading) GetVariable() string {
+	if x != nil {
+		return x.Variable
+	}
+	return ""
+}
+
+func (x *Reading) GetCanary() *Spread {
+	if x != nil {
+		return x.Canary
+	}
+	return nil
+}
+
+func (x *Reading) GetStable() *Spread {
+	if x != nil {
+		return x.Stable
+	}
+	return nil
+}
+
+type Spread struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Containers    uint32                 `protobuf:"varint,1,opt,name=containers,proto3" json:"containers,omitempty"` // that tell it
+	Sum           float64                `protobuf:"fixed64,2,opt,name=sum,proto3" json:"sum,omitempty"`
+	Min           float64                `protobuf:"fixed64,3,opt,name=min,proto3" json:"min,omitempty"`
+	Max           float64                `protobuf:"fixed64,4,opt,name=max,proto3" json:"max,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Spread) Reset() {
+	*x = Spread{}
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Spread) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Spread) ProtoMessage() {}
+
+func (x *Spread) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Spread.ProtoReflect.Descriptor instead.
+func (*Spread) Descriptor() ([]byte, []int) {
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Spread) GetContainers() uint32 {
+	if x != nil {
+		return x.Containers
+	}
+	return 0
+}
+
+func (x *Spread) GetSum() float64 {
+	if x != nil {
+		return x.Sum
+	}
+	return 0
+}
+
+func (x *Spread) GetMin() float64 {
+	if x != nil {
+		return x.Min
+	}
+	return 0
+}
+
+func (x *Spread) GetMax() float64 {
+	if x != nil {
+		return x.Max
+	}
+	return 0
 }
 
 // Assign goes from the leader to one agent: all that the host should be.
@@ -493,7 +818,7 @@ type Assign struct {
 
 func (x *Assign) Reset() {
 	*x = Assign{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[4]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -505,7 +830,7 @@ func (x *Assign) String() string {
 func (*Assign) ProtoMessage() {}
 
 func (x *Assign) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[4]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -518,7 +843,7 @@ func (x *Assign) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assign.ProtoReflect.Descriptor instead.
 func (*Assign) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{4}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Assign) GetHost() string {
@@ -588,13 +913,14 @@ type Assignment struct {
 	Weight        uint32                 `protobuf:"varint,7,opt,name=weight,proto3" json:"weight,omitempty"`
 	Prefetch      []string               `protobuf:"bytes,8,rep,name=prefetch,proto3" json:"prefetch,omitempty"`
 	OnControlLoss string                 `protobuf:"bytes,9,opt,name=on_control_loss,json=onControlLoss,proto3" json:"on_control_loss,omitempty"`
+	Telemetry     *Telemetry             `protobuf:"bytes,10,opt,name=telemetry,proto3" json:"telemetry,omitempty"` // requires "telemetry"
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Assignment) Reset() {
 	*x = Assignment{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[5]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -606,7 +932,7 @@ func (x *Assignment) String() string {
 func (*Assignment) ProtoMessage() {}
 
 func (x *Assignment) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[5]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -619,7 +945,7 @@ func (x *Assignment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assignment.ProtoReflect.Descriptor instead.
 func (*Assignment) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{5}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Assignment) GetService() string {
@@ -685,6 +1011,236 @@ func (x *Assignment) GetOnControlLoss() string {
 	return ""
 }
 
+func (x *Assignment) GetTelemetry() *Telemetry {
+	if x != nil {
+		return x.Telemetry
+	}
+	return nil
+}
+
+// Telemetry is what to gather for the gates of the rollout in flight.
+type Telemetry struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Routes        []string               `protobuf:"bytes,1,rep,name=routes,proto3" json:"routes,omitempty"` // path prefixes: the route classes
+	Metrics       []*Scrape              `protobuf:"bytes,2,rep,name=metrics,proto3" json:"metrics,omitempty"`
+	Checks        []*Probe               `protobuf:"bytes,3,rep,name=checks,proto3" json:"checks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Telemetry) Reset() {
+	*x = Telemetry{}
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Telemetry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Telemetry) ProtoMessage() {}
+
+func (x *Telemetry) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Telemetry.ProtoReflect.Descriptor instead.
+func (*Telemetry) Descriptor() ([]byte, []int) {
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Telemetry) GetRoutes() []string {
+	if x != nil {
+		return x.Routes
+	}
+	return nil
+}
+
+func (x *Telemetry) GetMetrics() []*Scrape {
+	if x != nil {
+		return x.Metrics
+	}
+	return nil
+}
+
+func (x *Telemetry) GetChecks() []*Probe {
+	if x != nil {
+		return x.Checks
+	}
+	return nil
+}
+
+// Scrape is a page of metrics that every container of the service has.
+type Scrape struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Gate          string                 `protobuf:"bytes,1,opt,name=gate,proto3" json:"gate,omitempty"`
+	Path          string                 `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	Port          uint32                 `protobuf:"varint,3,opt,name=port,proto3" json:"port,omitempty"` // 0: the container's
+	Bad           string                 `protobuf:"bytes,4,opt,name=bad,proto3" json:"bad,omitempty"`    // selectors of counters
+	Total         string                 `protobuf:"bytes,5,opt,name=total,proto3" json:"total,omitempty"`
+	Read          map[string]string      `protobuf:"bytes,6,rep,name=read,proto3" json:"read,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // variable to selector
+	EveryMs       int64                  `protobuf:"varint,7,opt,name=every_ms,json=everyMs,proto3" json:"every_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Scrape) Reset() {
+	*x = Scrape{}
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Scrape) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Scrape) ProtoMessage() {}
+
+func (x *Scrape) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Scrape.ProtoReflect.Descriptor instead.
+func (*Scrape) Descriptor() ([]byte, []int) {
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Scrape) GetGate() string {
+	if x != nil {
+		return x.Gate
+	}
+	return ""
+}
+
+func (x *Scrape) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *Scrape) GetPort() uint32 {
+	if x != nil {
+		return x.Port
+	}
+	return 0
+}
+
+func (x *Scrape) GetBad() string {
+	if x != nil {
+		return x.Bad
+	}
+	return ""
+}
+
+func (x *Scrape) GetTotal() string {
+	if x != nil {
+		return x.Total
+	}
+	return ""
+}
+
+func (x *Scrape) GetRead() map[string]string {
+	if x != nil {
+		return x.Read
+	}
+	return nil
+}
+
+func (x *Scrape) GetEveryMs() int64 {
+	if x != nil {
+		return x.EveryMs
+	}
+	return 0
+}
+
+// Probe is a path that every container of the service is asked for.
+type Probe struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Gate          string                 `protobuf:"bytes,1,opt,name=gate,proto3" json:"gate,omitempty"`
+	Path          string                 `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
+	EveryMs       int64                  `protobuf:"varint,3,opt,name=every_ms,json=everyMs,proto3" json:"every_ms,omitempty"`
+	TimeoutMs     int64                  `protobuf:"varint,4,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Probe) Reset() {
+	*x = Probe{}
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Probe) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Probe) ProtoMessage() {}
+
+func (x *Probe) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Probe.ProtoReflect.Descriptor instead.
+func (*Probe) Descriptor() ([]byte, []int) {
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Probe) GetGate() string {
+	if x != nil {
+		return x.Gate
+	}
+	return ""
+}
+
+func (x *Probe) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *Probe) GetEveryMs() int64 {
+	if x != nil {
+		return x.EveryMs
+	}
+	return 0
+}
+
+func (x *Probe) GetTimeoutMs() int64 {
+	if x != nil {
+		return x.TimeoutMs
+	}
+	return 0
+}
+
 type Frontend struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Listen        string                 `protobuf:"bytes,1,opt,name=listen,proto3" json:"listen,omitempty"`
@@ -696,7 +1252,7 @@ type Frontend struct {
 
 func (x *Frontend) Reset() {
 	*x = Frontend{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[6]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -708,7 +1264,7 @@ func (x *Frontend) String() string {
 func (*Frontend) ProtoMessage() {}
 
 func (x *Frontend) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[6]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -721,7 +1277,7 @@ func (x *Frontend) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Frontend.ProtoReflect.Descriptor instead.
 func (*Frontend) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{6}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Frontend) GetListen() string {
@@ -758,7 +1314,7 @@ type Revision struct {
 
 func (x *Revision) Reset() {
 	*x = Revision{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[7]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -770,7 +1326,7 @@ func (x *Revision) String() string {
 func (*Revision) ProtoMessage() {}
 
 func (x *Revision) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[7]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -783,7 +1339,7 @@ func (x *Revision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Revision.ProtoReflect.Descriptor instead.
 func (*Revision) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{7}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Revision) GetId() string {
@@ -840,7 +1396,7 @@ type Container struct {
 
 func (x *Container) Reset() {
 	*x = Container{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[8]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -852,7 +1408,7 @@ func (x *Container) String() string {
 func (*Container) ProtoMessage() {}
 
 func (x *Container) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[8]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -865,7 +1421,7 @@ func (x *Container) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Container.ProtoReflect.Descriptor instead.
 func (*Container) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{8}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Container) GetPort() uint32 {
@@ -956,7 +1512,7 @@ type HealthCheck struct {
 
 func (x *HealthCheck) Reset() {
 	*x = HealthCheck{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[9]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -968,7 +1524,7 @@ func (x *HealthCheck) String() string {
 func (*HealthCheck) ProtoMessage() {}
 
 func (x *HealthCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[9]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -981,7 +1537,7 @@ func (x *HealthCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HealthCheck.ProtoReflect.Descriptor instead.
 func (*HealthCheck) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{9}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *HealthCheck) GetKind() string {
@@ -1019,7 +1575,7 @@ type Wave struct {
 
 func (x *Wave) Reset() {
 	*x = Wave{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[10]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1031,7 +1587,7 @@ func (x *Wave) String() string {
 func (*Wave) ProtoMessage() {}
 
 func (x *Wave) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[10]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1044,7 +1600,7 @@ func (x *Wave) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Wave.ProtoReflect.Descriptor instead.
 func (*Wave) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{10}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Wave) GetService() string {
@@ -1094,7 +1650,7 @@ type Beat struct {
 
 func (x *Beat) Reset() {
 	*x = Beat{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[11]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1106,7 +1662,7 @@ func (x *Beat) String() string {
 func (*Beat) ProtoMessage() {}
 
 func (x *Beat) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[11]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1119,7 +1675,7 @@ func (x *Beat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Beat.ProtoReflect.Descriptor instead.
 func (*Beat) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{11}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Beat) GetLeader() string {
@@ -1153,7 +1709,7 @@ type Resolve struct {
 
 func (x *Resolve) Reset() {
 	*x = Resolve{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[12]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1165,7 +1721,7 @@ func (x *Resolve) String() string {
 func (*Resolve) ProtoMessage() {}
 
 func (x *Resolve) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[12]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1178,7 +1734,7 @@ func (x *Resolve) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resolve.ProtoReflect.Descriptor instead.
 func (*Resolve) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{12}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Resolve) GetImage() string {
@@ -1199,7 +1755,7 @@ type Resolved struct {
 
 func (x *Resolved) Reset() {
 	*x = Resolved{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[13]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1211,7 +1767,7 @@ func (x *Resolved) String() string {
 func (*Resolved) ProtoMessage() {}
 
 func (x *Resolved) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[13]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1224,7 +1780,7 @@ func (x *Resolved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resolved.ProtoReflect.Descriptor instead.
 func (*Resolved) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{13}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Resolved) GetImage() string {
@@ -1267,7 +1823,7 @@ const file_proto_serin_v1_serin_proto_rawDesc = "" +
 	" \x03(\v2\x17.serin.v1.ServiceHealthR\bservices\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xca\x06\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xfc\a\n" +
 	"\rServiceHealth\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x18\n" +
@@ -1290,20 +1846,54 @@ const file_proto_serin_v1_serin_proto_rawDesc = "" +
 	"\vincarnation\x18\x11 \x01(\tR\vincarnation\x125\n" +
 	"\rcanary_counts\x18\x12 \x01(\v2\x10.serin.v1.CountsR\fcanaryCounts\x12)\n" +
 	"\x10canary_instances\x18\x13 \x01(\rR\x0fcanaryInstances\x12N\n" +
-	"\rstable_counts\x18\x14 \x03(\v2).serin.v1.ServiceHealth.StableCountsEntryR\fstableCounts\x128\n" +
-	"\x0ecanary_latency\x18\x15 \x01(\v2\x11.serin.v1.LatencyR\rcanaryLatency\x128\n" +
-	"\x0estable_latency\x18\x16 \x01(\v2\x11.serin.v1.LatencyR\rstableLatency\x1aQ\n" +
+	"\rstable_counts\x18\x14 \x03(\v2).serin.v1.ServiceHealth.StableCountsEntryR\fstableCounts\x124\n" +
+	"\tlatencies\x18\x17 \x03(\v2\x16.serin.v1.TrackLatencyR\tlatencies\x12>\n" +
+	"\asignals\x18\x18 \x03(\v2$.serin.v1.ServiceHealth.SignalsEntryR\asignals\x12%\n" +
+	"\x05usage\x18\x19 \x03(\v2\x0f.serin.v1.UsageR\x05usage\x12-\n" +
+	"\breadings\x18\x1a \x03(\v2\x11.serin.v1.ReadingR\breadings\x1aQ\n" +
 	"\x11StableCountsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12&\n" +
-	"\x05value\x18\x02 \x01(\v2\x10.serin.v1.CountsR\x05value:\x028\x01\"<\n" +
+	"\x05value\x18\x02 \x01(\v2\x10.serin.v1.CountsR\x05value:\x028\x01\x1aL\n" +
+	"\fSignalsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12&\n" +
+	"\x05value\x18\x02 \x01(\v2\x10.serin.v1.SignalR\x05value:\x028\x01J\x04\b\x15\x10\x16J\x04\b\x16\x10\x17\"<\n" +
 	"\x06Counts\x12\x1a\n" +
 	"\brequests\x18\x01 \x01(\x03R\brequests\x12\x16\n" +
-	"\x06errors\x18\x02 \x01(\x03R\x06errors\"o\n" +
-	"\aLatency\x12\x14\n" +
-	"\x05lines\x18\x01 \x01(\x03R\x05lines\x12\x16\n" +
-	"\x06sketch\x18\x02 \x01(\fR\x06sketch\x12\x1a\n" +
-	"\brequests\x18\x03 \x01(\x03R\brequests\x12\x1a\n" +
-	"\brevision\x18\x04 \x01(\tR\brevision\"\xee\x01\n" +
+	"\x06errors\x18\x02 \x01(\x03R\x06errors\"\xa2\x01\n" +
+	"\fTrackLatency\x12\x16\n" +
+	"\x06canary\x18\x01 \x01(\bR\x06canary\x12\x1a\n" +
+	"\binstance\x18\x02 \x01(\tR\binstance\x12\x14\n" +
+	"\x05route\x18\x03 \x01(\tR\x05route\x12\x1a\n" +
+	"\brequests\x18\x04 \x01(\x03R\brequests\x12\x14\n" +
+	"\x05lines\x18\x05 \x01(\x03R\x05lines\x12\x16\n" +
+	"\x06sketch\x18\x06 \x01(\fR\x06sketch\"\xb5\x01\n" +
+	"\x06Signal\x12(\n" +
+	"\x06canary\x18\x01 \x01(\v2\x10.serin.v1.CountsR\x06canary\x124\n" +
+	"\x06stable\x18\x02 \x03(\v2\x1c.serin.v1.Signal.StableEntryR\x06stable\x1aK\n" +
+	"\vStableEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12&\n" +
+	"\x05value\x18\x02 \x01(\v2\x10.serin.v1.CountsR\x05value:\x028\x01\"\xd1\x01\n" +
+	"\x05Usage\x12\x16\n" +
+	"\x06canary\x18\x01 \x01(\bR\x06canary\x12\x1a\n" +
+	"\binstance\x18\x02 \x01(\tR\binstance\x12\x16\n" +
+	"\x06memory\x18\x03 \x01(\x03R\x06memory\x12\x14\n" +
+	"\x05limit\x18\x04 \x01(\x03R\x05limit\x12\x18\n" +
+	"\aperiods\x18\x05 \x01(\x03R\aperiods\x12\x1c\n" +
+	"\tthrottled\x18\x06 \x01(\x03R\tthrottled\x12\x1a\n" +
+	"\brestarts\x18\a \x01(\rR\brestarts\x12\x12\n" +
+	"\x04ooms\x18\b \x01(\rR\x04ooms\"\x8d\x01\n" +
+	"\aReading\x12\x12\n" +
+	"\x04gate\x18\x01 \x01(\tR\x04gate\x12\x1a\n" +
+	"\bvariable\x18\x02 \x01(\tR\bvariable\x12(\n" +
+	"\x06canary\x18\x03 \x01(\v2\x10.serin.v1.SpreadR\x06canary\x12(\n" +
+	"\x06stable\x18\x04 \x01(\v2\x10.serin.v1.SpreadR\x06stable\"^\n" +
+	"\x06Spread\x12\x1e\n" +
+	"\n" +
+	"containers\x18\x01 \x01(\rR\n" +
+	"containers\x12\x10\n" +
+	"\x03sum\x18\x02 \x01(\x01R\x03sum\x12\x10\n" +
+	"\x03min\x18\x03 \x01(\x01R\x03min\x12\x10\n" +
+	"\x03max\x18\x04 \x01(\x01R\x03max\"\xee\x01\n" +
 	"\x06Assign\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x14\n" +
 	"\x05nonce\x18\x02 \x01(\x04R\x05nonce\x12\x16\n" +
@@ -1313,7 +1903,7 @@ const file_proto_serin_v1_serin_proto_rawDesc = "" +
 	"\vinterval_ms\x18\x06 \x01(\x03R\n" +
 	"intervalMs\x12\x19\n" +
 	"\blease_ms\x18\a \x01(\x03R\aleaseMs\x12\x1a\n" +
-	"\brequires\x18\b \x03(\tR\brequires\"\xba\x02\n" +
+	"\brequires\x18\b \x03(\tR\brequires\"\xed\x02\n" +
 	"\n" +
 	"Assignment\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x14\n" +
@@ -1324,7 +1914,30 @@ const file_proto_serin_v1_serin_proto_rawDesc = "" +
 	"\x06canary\x18\x06 \x01(\v2\x12.serin.v1.RevisionR\x06canary\x12\x16\n" +
 	"\x06weight\x18\a \x01(\rR\x06weight\x12\x1a\n" +
 	"\bprefetch\x18\b \x03(\tR\bprefetch\x12&\n" +
-	"\x0fon_control_loss\x18\t \x01(\tR\ronControlLoss\"V\n" +
+	"\x0fon_control_loss\x18\t \x01(\tR\ronControlLoss\x121\n" +
+	"\ttelemetry\x18\n" +
+	" \x01(\v2\x13.serin.v1.TelemetryR\ttelemetry\"x\n" +
+	"\tTelemetry\x12\x16\n" +
+	"\x06routes\x18\x01 \x03(\tR\x06routes\x12*\n" +
+	"\ametrics\x18\x02 \x03(\v2\x10.serin.v1.ScrapeR\ametrics\x12'\n" +
+	"\x06checks\x18\x03 \x03(\v2\x0f.serin.v1.ProbeR\x06checks\"\xf0\x01\n" +
+	"\x06Scrape\x12\x12\n" +
+	"\x04gate\x18\x01 \x01(\tR\x04gate\x12\x12\n" +
+	"\x04path\x18\x02 \x01(\tR\x04path\x12\x12\n" +
+	"\x04port\x18\x03 \x01(\rR\x04port\x12\x10\n" +
+	"\x03bad\x18\x04 \x01(\tR\x03bad\x12\x14\n" +
+	"\x05total\x18\x05 \x01(\tR\x05total\x12.\n" +
+	"\x04read\x18\x06 \x03(\v2\x1a.serin.v1.Scrape.ReadEntryR\x04read\x12\x19\n" +
+	"\bevery_ms\x18\a \x01(\x03R\aeveryMs\x1a7\n" +
+	"\tReadEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"i\n" +
+	"\x05Probe\x12\x12\n" +
+	"\x04gate\x18\x01 \x01(\tR\x04gate\x12\x12\n" +
+	"\x04path\x18\x02 \x01(\tR\x04path\x12\x19\n" +
+	"\bevery_ms\x18\x03 \x01(\x03R\aeveryMs\x12\x1d\n" +
+	"\n" +
+	"timeout_ms\x18\x04 \x01(\x03R\ttimeoutMs\"V\n" +
 	"\bFrontend\x12\x16\n" +
 	"\x06listen\x18\x01 \x01(\tR\x06listen\x12\x18\n" +
 	"\abackend\x18\x02 \x01(\tR\abackend\x12\x18\n" +
@@ -1385,46 +1998,68 @@ func file_proto_serin_v1_serin_proto_rawDescGZIP() []byte {
 	return file_proto_serin_v1_serin_proto_rawDescData
 }
 
-var file_proto_serin_v1_serin_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_proto_serin_v1_serin_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_proto_serin_v1_serin_proto_goTypes = []any{
 	(*Health)(nil),        // 0: serin.v1.Health
 	(*ServiceHealth)(nil), // 1: serin.v1.ServiceHealth
 	(*Counts)(nil),        // 2: serin.v1.Counts
-	(*Latency)(nil),       // 3: serin.v1.Latency
-	(*Assign)(nil),        // 4: serin.v1.Assign
-	(*Assignment)(nil),    // 5: serin.v1.Assignment
-	(*Frontend)(nil),      // 6: serin.v1.Frontend
-	(*Revision)(nil),      // 7: serin.v1.Revision
-	(*Container)(nil),     // 8: serin.v1.Container
-	(*HealthCheck)(nil),   // 9: serin.v1.HealthCheck
-	(*Wave)(nil),          // 10: serin.v1.Wave
-	(*Beat)(nil),          // 11: serin.v1.Beat
-	(*Resolve)(nil),       // 12: serin.v1.Resolve
-	(*Resolved)(nil),      // 13: serin.v1.Resolved
-	nil,                   // 14: serin.v1.Health.LabelsEntry
-	nil,                   // 15: serin.v1.ServiceHealth.StableCountsEntry
-	nil,                   // 16: serin.v1.Container.EnvEntry
+	(*TrackLatency)(nil),  // 3: serin.v1.TrackLatency
+	(*Signal)(nil),        // 4: serin.v1.Signal
+	(*Usage)(nil),         // 5: serin.v1.Usage
+	(*Reading)(nil),       // 6: serin.v1.Reading
+	(*Spread)(nil),        // 7: serin.v1.Spread
+	(*Assign)(nil),        // 8: serin.v1.Assign
+	(*Assignment)(nil),    // 9: serin.v1.Assignment
+	(*Telemetry)(nil),     // 10: serin.v1.Telemetry
+	(*Scrape)(nil),        // 11: serin.v1.Scrape
+	(*Probe)(nil),         // 12: serin.v1.Probe
+	(*Frontend)(nil),      // 13: serin.v1.Frontend
+	(*Revision)(nil),      // 14: serin.v1.Revision
+	(*Container)(nil),     // 15: serin.v1.Container
+	(*HealthCheck)(nil),   // 16: serin.v1.HealthCheck
+	(*Wave)(nil),          // 17: serin.v1.Wave
+	(*Beat)(nil),          // 18: serin.v1.Beat
+	(*Resolve)(nil),       // 19: serin.v1.Resolve
+	(*Resolved)(nil),      // 20: serin.v1.Resolved
+	nil,                   // 21: serin.v1.Health.LabelsEntry
+	nil,                   // 22: serin.v1.ServiceHealth.StableCountsEntry
+	nil,                   // 23: serin.v1.ServiceHealth.SignalsEntry
+	nil,                   // 24: serin.v1.Signal.StableEntry
+	nil,                   // 25: serin.v1.Scrape.ReadEntry
+	nil,                   // 26: serin.v1.Container.EnvEntry
 }
 var file_proto_serin_v1_serin_proto_depIdxs = []int32{
-	14, // 0: serin.v1.Health.labels:type_name -> serin.v1.Health.LabelsEntry
+	21, // 0: serin.v1.Health.labels:type_name -> serin.v1.Health.LabelsEntry
 	1,  // 1: serin.v1.Health.services:type_name -> serin.v1.ServiceHealth
 	2,  // 2: serin.v1.ServiceHealth.canary_counts:type_name -> serin.v1.Counts
-	15, // 3: serin.v1.ServiceHealth.stable_counts:type_name -> serin.v1.ServiceHealth.StableCountsEntry
-	3,  // 4: serin.v1.ServiceHealth.canary_latency:type_name -> serin.v1.Latency
-	3,  // 5: serin.v1.ServiceHealth.stable_latency:type_name -> serin.v1.Latency
-	5,  // 6: serin.v1.Assign.assignments:type_name -> serin.v1.Assignment
-	6,  // 7: serin.v1.Assignment.frontend:type_name -> serin.v1.Frontend
-	7,  // 8: serin.v1.Assignment.stable:type_name -> serin.v1.Revision
-	7,  // 9: serin.v1.Assignment.canary:type_name -> serin.v1.Revision
-	8,  // 10: serin.v1.Revision.container:type_name -> serin.v1.Container
-	16, // 11: serin.v1.Container.env:type_name -> serin.v1.Container.EnvEntry
-	9,  // 12: serin.v1.Container.health:type_name -> serin.v1.HealthCheck
-	2,  // 13: serin.v1.ServiceHealth.StableCountsEntry.value:type_name -> serin.v1.Counts
-	14, // [14:14] is the sub-list for method output_type
-	14, // [14:14] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	22, // 3: serin.v1.ServiceHealth.stable_counts:type_name -> serin.v1.ServiceHealth.StableCountsEntry
+	3,  // 4: serin.v1.ServiceHealth.latencies:type_name -> serin.v1.TrackLatency
+	23, // 5: serin.v1.ServiceHealth.signals:type_name -> serin.v1.ServiceHealth.SignalsEntry
+	5,  // 6: serin.v1.ServiceHealth.usage:type_name -> serin.v1.Usage
+	6,  // 7: serin.v1.ServiceHealth.readings:type_name -> serin.v1.Reading
+	2,  // 8: serin.v1.Signal.canary:type_name -> serin.v1.Counts
+	24, // 9: serin.v1.Signal.stable:type_name -> serin.v1.Signal.StableEntry
+	7,  // 10: serin.v1.Reading.canary:type_name -> serin.v1.Spread
+	7,  // 11: serin.v1.Reading.stable:type_name -> serin.v1.Spread
+	9,  // 12: serin.v1.Assign.assignments:type_name -> serin.v1.Assignment
+	13, // 13: serin.v1.Assignment.frontend:type_name -> serin.v1.Frontend
+	14, // 14: serin.v1.Assignment.stable:type_name -> serin.v1.Revision
+	14, // 15: serin.v1.Assignment.canary:type_name -> serin.v1.Revision
+	10, // 16: serin.v1.Assignment.telemetry:type_name -> serin.v1.Telemetry
+	11, // 17: serin.v1.Telemetry.metrics:type_name -> serin.v1.Scrape
+	12, // 18: serin.v1.Telemetry.checks:type_name -> serin.v1.Probe
+	25, // 19: serin.v1.Scrape.read:type_name -> serin.v1.Scrape.ReadEntry
+	15, // 20: serin.v1.Revision.container:type_name -> serin.v1.Container
+	26, // 21: serin.v1.Container.env:type_name -> serin.v1.Container.EnvEntry
+	16, // 22: serin.v1.Container.health:type_name -> serin.v1.HealthCheck
+	2,  // 23: serin.v1.ServiceHealth.StableCountsEntry.value:type_name -> serin.v1.Counts
+	4,  // 24: serin.v1.ServiceHealth.SignalsEntry.value:type_name -> serin.v1.Signal
+	2,  // 25: serin.v1.Signal.StableEntry.value:type_name -> serin.v1.Counts
+	26, // [26:26] is the sub-list for method output_type
+	26, // [26:26] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_proto_serin_v1_serin_proto_init() }
@@ -1438,7 +2073,7 @@ func file_proto_serin_v1_serin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_serin_v1_serin_proto_rawDesc), len(file_proto_serin_v1_serin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
