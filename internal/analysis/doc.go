@@ -1,8 +1,9 @@
 // Package analysis judges a canary: is it worse than stable, is it within what is allowed, or is
 // that not known yet?
 //
-// It is pure. Reports of cumulative counts go into a [Judge], a [Verdict] comes out; the same
-// reports give the same verdict on every machine. There is no clock, no randomness and no I/O.
+// It is pure. Reports of cumulative counts go into a [Panel] of gates, a [Verdict] comes out; the
+// same reports give the same verdict on every machine. There is no clock, no randomness and no I/O.
+// A [Judge] decides one gate that counts bad requests, such as errors.
 //
 // # Questions
 //
@@ -26,7 +27,7 @@
 // probability alpha at most. Logarithms of it, in nats, are what this package adds up.
 //
 //   - Counts are cut into host-windows: one host, some seconds. A window closes by time and by
-//     numbers of requests, never by errors, and is used once.
+//     numbers of requests, never by errors or times, and is used once.
 //   - Each window is a 2x2 [Table]. Given its margins, canary's errors follow Fisher's noncentral
 //     hypergeometric law, in which stable's rate does not occur: base rates, incidents, drift,
 //     shares and differences between hosts cancel. Its likelihood ratio against a null odds ratio
@@ -76,11 +77,43 @@
 // the next one holds its counts. A judge that hears counters only in mid-epoch, after a change of
 // leaders, takes each host's as one long window: valid, but less sharp. It holds O(hosts) memory.
 //
-// # More metrics
+// # Latency
 //
-// A metric is a set of sums over tables; errors are the only one yet. Another (requests slower
-// than a threshold fixed beforehand) needs its own tables and no new method. Several metrics
-// share alpha by averaging their e-values for a roll-back; a Pass needs each of them.
+// A [LatencyGate] asks the same of tables whose bad requests are slow ones: slower than a
+// threshold, the quantile as stable had it. Thresholds lie on edges of sketches' buckets
+// (package internal/latency), where counts are exact in any sum of sketches.
+//
+//   - A threshold is learned from stable's past alone, on all hosts together, once there are
+//     max(1000, 10/(1-q)) requests of it, and again when a step begins. Nothing that was heard
+//     before a threshold came into force is tested against it: the interval in which the change
+//     falls is left out on each host.
+//   - Of canary, requests count as slow that took longer than g times the threshold. With
+//     g = 1 + MaxIncrease, Fail refutes "canary's odds of being slow are no higher than stable's",
+//     that is "its quantile is within the allowance". The allowance is in the threshold, so beyond
+//     is no question of its own. g is rounded up to the next edge, a bucket of 2 %.
+//   - Pass refutes "these odds are 1.5 times stable's or more", with g rounded down. With
+//     [NoIncrease] g is 1 for Fail, and 1.1 for Pass: no traffic proves that there is no
+//     difference. A factor alone would leave a quantile that lies between two modes undecided for
+//     ever, odds alone are easier the smaller they are; so Pass has both.
+//   - Quantile 0 compares the whole distribution, at p50, p75, p90, p95, p99 and p99.9 as far as
+//     their thresholds are known. Fail takes the mean of their e-values, a Pass needs p50, p90 and
+//     p99, each at alphaSafe.
+//   - Tempering, clip, breadth and starting points are as for errors, phi for each threshold.
+//   - The first 30 s of canary traffic on a host are left out, and those after another instance
+//     got its first: caches are empty then. An error in them counts.
+//   - Where the log told of less than 95 % of a track's requests lately, a host's windows are not
+//     tested; if that holds for the fleet the gate waits. What is missing may be just the slow ones.
+//   - Without stable traffic canary is held against the rate above the threshold that stable had
+//     when it was learned, and for a failure the host's own of before, if that is higher.
+//   - The quantiles that are told are of the step, from the difference of two sums of cumulative
+//     sketches over the same hosts. They are for people, and decide nothing. No sketch of a host
+//     is kept.
+//
+// What the level rests on beyond exchangeability is that g absorbs lasting differences between
+// containers. With NoIncrease there is nothing to absorb them: a canary container on a slower core
+// is slower, and is failed for it in time.
+//
+// A gate has its share of alpha, see [Gates.Shares].
 //
 // # Sources
 //
