@@ -50,7 +50,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	defer func() { err = errors.Join(err, hangUp(conn)) }() //nolint:contextcheck // it says goodbye after ctx has ended
 	a := newAgent(cfg, book, outside{
-		engine: engine, library: engine, proxy: balancer, splitter: balancer, bus: conn, lines: linesOf(balancer, cfg),
+		engine: engine, library: engine, scales: engine, proxy: balancer, splitter: balancer, bus: conn, lines: linesOf(balancer, cfg),
 		dockerVersion: info.EngineVersion,
 	})
 	return a.run(ctx, conn)
@@ -208,6 +208,7 @@ func (a *agent) service(name string) *service {
 		}
 		a.group.Go(func() error { return s.converge(a.ctx) })
 		a.group.Go(func() error { return s.reflexes(a.ctx) })
+		a.group.Go(func() error { return s.gather(a.ctx) })
 	}
 	return s
 }
@@ -261,7 +262,7 @@ func (a *agent) observeProxy(ctx context.Context) (haproxy.Snapshot, error) {
 func (s *service) count(snap haproxy.Snapshot, back haproxy.Backend) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.meter.begin(s.assigned.Rollout)
+	s.meter.begin(s.assigned.Rollout, routesOf(s.assigned))
 	s.meter.read(snap.Pid, back, s.seen.units)
 }
 

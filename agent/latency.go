@@ -1,23 +1,19 @@
 package agent
 
 import (
+	"cmp"
 	"context"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/serin-rollouts/serin/agent/haproxy"
 	"github.com/serin-rollouts/serin/internal/latency"
-	"github.com/serin-rollouts/serin/internal/wire"
+	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
 const (
-	// latencyApart is the least time between two reports of a service's
-	// latencies: they are large, and people read them.
-	latencyApart = 2 * time.Second
-	// latencyRoom bounds the latencies in one report; what does not fit comes
-	// with the next one. latencyMost is more than those of a service need.
-	latencyRoom = 128 << 10
-	latencyMost = 8 << 10
 	// followAgain and followLast are the first and the longest pause before
 	// the log is tried again.
 	followAgain = time.Second
@@ -30,14 +26,36 @@ type timing struct {
 	times *latency.Sketch // of those that a server answered; nil: none yet
 }
 
+// timings is what lines told of an instance's requests, by route class.
+type timings map[string]*timing
+
 // stopwatch gathers a service's lines by slot, until the meter counts the same
 // requests. It has a lock of its own: nobody holds it for long.
 type stopwatch struct {
-	mu    sync.Mutex
-	slots map[string]*timing
+	mu     sync.Mutex
+	routes []string // longest first
+	slots  map[string]timings
 }
 
-func newStopwatch() *stopwatch { return &stopwatch{slots: map[string]*timing{}} }
+func newStopwatch() *stopwatch { return &stopwatch{slots: map[string]timings{}} }
+
+// classify sets which route classes are told apart. It reports whether others
+// were so far: then what lines have told is forgotten.
+func (w *stopwatch) classify(routes []string) bool {
+	sorted := slices.SortedFunc(slices.Values(routes), func(x, y string) int {
+		return cmp.Or(len(y)-len(x), strings.Compare(x, y))
+	})
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if slices.Equal(sorted, w.routes) {
+		return false
+	}
+	w.routes = sorted
+	for _, slot := range w.slots {
+		clear(slot)
+	}
+	return true
+}
 
 // record takes one line. A request that the canary was to answer and stable
 // did was tried at both, and is no measure of either.
@@ -47,12 +65,12 @@ func (w *stopwatch) record(r haproxy.Record) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	route := w.class(r.Path)
 	redispatched := r.Want != "" && r.Want != r.Slot
 	if redispatched {
-		w.slots[r.Want].line()
+		w.slots[r.Want].line(route)
 	}
-	at := w.slots[r.Slot]
-	at.line()
+	at := w.slots[r.Slot].line(route)
 	if at == nil || redispatched || r.Status <= 0 || r.Micros < 0 || r.Termination != "--" {
 		return
 	}
@@ -62,23 +80,25 @@ func (w *stopwatch) record(r haproxy.Record) {
 	at.times.Add(r.Micros)
 }
 
-// empty moves what a slot's lines told into a timing, nil to forget it. Only
+// empty moves what a slot's lines told into timings, nil to forget it. Only
 // slots that were emptied once are listened to: anybody on the host might
 // write lines to a TCP port.
-func (w *stopwatch) empty(slot string, into *timing) {
+func (w *stopwatch) empty(slot string, into *timings) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	from := w.slots[slot]
 	if from == nil {
-		w.slots[slot] = &timing{}
+		w.slots[slot] = timings{}
 		return
 	}
 	if into != nil {
 		into.add(from)
 	}
-	from.lines = 0
-	if from.times != nil {
-		from.times.Clear()
+	for _, t := range from { // their memory is used again
+		t.lines = 0
+		if t.times != nil {
+			t.times.Clear()
+		}
 	}
 }
 
@@ -122,35 +142,60 @@ func (a *agent) recorder() func(haproxy.Record) {
 	}
 }
 
-func (t *timing) line() {
-	if t != nil {
-		t.lines++
+// routesOf are the route classes that the rollout in flight tells apart.
+func routesOf(a rollout.Assignment) []string {
+	if a.Telemetry == nil {
+		return nil
 	}
+	return a.Telemetry.Routes
 }
 
-func (t *timing) add(more *timing) {
-	t.lines += more.lines
-	if more.times == nil {
-		return
+// class is the longest route that the path begins with, "" if there is none.
+func (w *stopwatch) class(path []byte) string {
+	for _, route := range w.routes {
+		if len(path) >= len(route) && string(path[:len(route)]) == route { // does not allocate
+			return route
+		}
 	}
-	if t.times == nil {
-		t.times = latency.New()
-	}
-	t.times.Merge(more.times)
+	return ""
 }
 
-// latencies puts how long requests took into a report, now and then. The caller
-// holds s.mu.
-func (s *service) latencies(h *wire.ServiceHealth, now time.Time) {
-	as := s.assigned
-	if as.Rollout == "" || now.Sub(s.told) < latencyApart {
-		return
+// line counts one, and returns what holds its class; nil for a slot that is not
+// listened to.
+func (s timings) line(route string) *timing {
+	if s == nil {
+		return nil
 	}
-	s.told = now
-	if as.Stable != nil {
-		h.StableLatency = s.meter.latency(as.Stable.ID)
+	t := s[route]
+	if t == nil {
+		t = &timing{}
+		s[route] = t
 	}
-	if as.Canary != nil {
-		h.CanaryLatency = s.meter.latency(as.Canary.ID)
+	t.lines++
+	return t
+}
+
+// add takes in more lines.
+func (s *timings) add(more timings) {
+	if *s == nil {
+		*s = timings{}
+	}
+	for route, t := range more {
+		if t.lines == 0 {
+			continue
+		}
+		mine := (*s)[route]
+		if mine == nil {
+			mine = &timing{}
+			(*s)[route] = mine
+		}
+		mine.lines += t.lines
+		if t.times == nil {
+			continue
+		}
+		if mine.times == nil {
+			mine.times = latency.New()
+		}
+		mine.times.Merge(t.times)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/serin-rollouts/serin/agent/haproxy"
 	"github.com/serin-rollouts/serin/agent/haproxy/haproxytest"
 	"github.com/serin-rollouts/serin/agent/plan"
+	"github.com/serin-rollouts/serin/internal/analysis"
 	"github.com/serin-rollouts/serin/internal/latency"
 	"github.com/serin-rollouts/serin/internal/rollout"
 	"github.com/serin-rollouts/serin/internal/wire"
@@ -26,13 +28,35 @@ type fataler interface {
 	Fatal(args ...any)
 }
 
-func timesOf(t fataler, l wire.Latency) *latency.Sketch {
+// times is what a track, or a part of it, told.
+type times struct {
+	requests, lines int64
+	size            int // of the sketches, in bytes
+	sketch          *latency.Sketch
+}
+
+// timesOf merges latencies.
+func timesOf(t fataler, all []analysis.Latency) times {
 	t.Helper()
-	s, err := latency.Decode(l.Sketch)
-	if err != nil {
-		t.Fatal(err)
+	sum := times{sketch: latency.New()}
+	for _, l := range all {
+		sum.requests += l.Requests
+		sum.lines += l.Lines
+		sum.size += len(l.Sketch)
+		if err := sum.sketch.MergeEncoded(l.Sketch); err != nil {
+			t.Fatal(err)
+		}
 	}
-	return s
+	return sum
+}
+
+// tracks tells what a report says of either track.
+func tracks(t fataler, s wire.ServiceHealth) (canary, stable times) {
+	t.Helper()
+	track := func(yes bool) times {
+		return timesOf(t, slices.DeleteFunc(slices.Clone(s.Latencies), func(l analysis.Latency) bool { return l.Canary != yes }))
+	}
+	return track(true), track(false)
 }
 
 // clocked is a meter with two slots, and what HAProxy shows of them.
@@ -73,9 +97,9 @@ func answered(slot string, micros int64) haproxy.Record {
 
 func (c *clocked) want(t *testing.T, revision string, requests, lines, times int64) {
 	t.Helper()
-	l := c.latency(revision)
-	if n := timesOf(t, l).Count(); l.Requests != requests || l.Lines != lines || n != times {
-		t.Errorf("%s: %d requests, %d lines, %d times; want %d, %d, %d", revision, l.Requests, l.Lines, n, requests, lines, times)
+	l := timesOf(t, c.together(revision))
+	if n := l.sketch.Count(); l.requests != requests || l.lines != lines || n != times {
+		t.Errorf("%s: %d requests, %d lines, %d times; want %d, %d, %d", revision, l.requests, l.lines, n, requests, lines, times)
 	}
 }
 
@@ -93,10 +117,10 @@ func TestLinesGoWithTheSlotsOwner(t *testing.T) {
 	c.want(t, "r1", 1, 1, 1)
 	c.want(t, "r2", 2, 2, 2)
 	c.want(t, "r3", 2, 2, 2)
-	if p50, _ := timesOf(t, c.latency("r3")).Quantile(0.5); p50 < 4950 || p50 > 5050 {
+	if p50, _ := timesOf(t, c.together("r3")).sketch.Quantile(0.5); p50 < 4950 || p50 > 5050 {
 		t.Errorf("median of r3: %d", p50)
 	}
-	c.begin("shop-2")
+	c.begin("shop-2", nil)
 	c.line(answered("b1", 100))
 	c.look()
 	c.want(t, "r2", 0, 0, 0)
@@ -174,22 +198,34 @@ func TestLatenciesAreReported(t *testing.T) {
 		b.settled(5)
 		b.serve(100)
 		time.Sleep(3 * time.Second)
-		if s := b.service(); !s.StableLatency.IsZero() {
-			t.Errorf("nobody asked: %+v", s.StableLatency)
+		if s := b.service(); s.Latencies != nil {
+			t.Errorf("nobody asked: %+v", s.Latencies)
 		}
 		b.assign(b.want(6, r1, r2, 1000))
 		b.settled(6)
 		for range 2 {
 			b.haproxy.Serve(haproxytest.Traffic{Service: shop, Requests: 1000, CanaryErrors: 10, StableMicros: 180_000, CanaryMicros: 182_000})
-			s := b.until("all lines", 20*time.Second, func(s wire.ServiceHealth) bool { return s.StableLatency.Lines >= 900 })
+			s := b.until("all lines", 20*time.Second, func(s wire.ServiceHealth) bool {
+				_, stable := tracks(t, s)
+				return stable.lines >= 900
+			})
+			canary, stable := tracks(t, s)
 			for name, x := range map[string]struct {
-				got         wire.Latency
+				got         times
 				lines, p99  int64
 				sizeAtWorst int
-			}{"canary": {s.CanaryLatency, 100, 182_000, 64}, "stable": {s.StableLatency, 900, 180_000, 64}} {
-				p99, _ := timesOf(t, x.got).Quantile(0.99)
-				if x.got.Lines != x.lines || x.got.Requests != x.lines || p99 < x.p99*99/100 || p99 > x.p99*101/100 || len(x.got.Sketch) > x.sizeAtWorst {
-					t.Errorf("%s: %d of %d lines, p99 %d, %d bytes", name, x.got.Lines, x.got.Requests, p99, len(x.got.Sketch))
+			}{"canary": {canary, 100, 182_000, 64}, "stable": {stable, 900, 180_000, 128}} {
+				p99, _ := x.got.sketch.Quantile(0.99)
+				if x.got.lines != x.lines || x.got.requests != x.lines || p99 < x.p99*99/100 || p99 > x.p99*101/100 || x.got.size > x.sizeAtWorst {
+					t.Errorf("%s: %d of %d lines, p99 %d, %d bytes", name, x.got.lines, x.got.requests, p99, x.got.size)
+				}
+			}
+			if len(s.Latencies) != 3 || len(s.StableCounts) != 2 {
+				t.Errorf("of 2 stable instances and canary's sum: %+v", s.Latencies)
+			}
+			for _, l := range s.Latencies {
+				if n, ok := s.StableCounts[l.Instance]; ok == l.Canary || !l.Canary && l.Requests != n.Requests {
+					t.Errorf("instance %q is not one of the counts: %+v", l.Instance, s.StableCounts)
 				}
 			}
 			before := s.Incarnation
@@ -197,7 +233,8 @@ func TestLatenciesAreReported(t *testing.T) {
 			b.serve(10) // finds that nobody reads any more
 			b.start()
 			b.until("another incarnation", time.Minute, func(s wire.ServiceHealth) bool {
-				return s.Incarnation != before && s.Settled && s.StableLatency.Lines == 0
+				_, stable := tracks(t, s)
+				return s.Incarnation != before && s.Settled && stable.lines == 0
 			})
 			time.Sleep(3 * time.Second)
 		}
@@ -239,7 +276,7 @@ func TestReportsStaySmall(t *testing.T) {
 	for i := range many {
 		s := newService(a, "s"+strconv.Itoa(i))
 		c := &clocked{meter: s.meter, pid: 1, shown: map[string]int64{}, owner: map[string]string{"a1": "r1", "b1": "r2"}}
-		c.begin("shop-1")
+		c.begin("shop-1", nil)
 		c.look()
 		for k := range 20_000 { // as widely spread as can be
 			c.line(answered([]string{"a1", "b1"}[k%2], int64(latency.Least+k*k/4)))
@@ -251,18 +288,18 @@ func TestReportsStaySmall(t *testing.T) {
 		a.services[s.name] = s
 	}
 	told := map[string]bool{}
-	for report := 1; len(told) < many; report++ {
+	for report := 1; len(told) < 2*many; report++ {
 		h := a.health()
 		data, err := wire.EncodeHealth(h)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if len(data) > 256<<10 || report > 20 {
-			t.Fatalf("report %d has %d bytes, %d services told", report, len(data), len(told))
+			t.Fatalf("report %d has %d bytes, %d of %d told", report, len(data), len(told), 2*many)
 		}
 		for _, s := range h.Services {
-			if !s.StableLatency.IsZero() {
-				told[s.Service] = true
+			for _, l := range s.Latencies {
+				told[s.Service+l.Instance] = true
 			}
 		}
 	}

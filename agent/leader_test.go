@@ -2,10 +2,12 @@ package agent
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/serin-rollouts/serin/internal/analysis"
 	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/rollout"
 	"github.com/serin-rollouts/serin/internal/wire"
@@ -44,7 +46,7 @@ func (l *leader) onHealth(m bus.Msg) {
 	}
 	l.mu.Lock()
 	for i := range h.Services {
-		l.keepLatencies(&h.Services[i])
+		l.keepTelemetry(&h.Services[i])
 	}
 	l.last, l.heard = h, l.heard+1
 	answers, lag := l.answers, l.lag
@@ -62,11 +64,21 @@ func (l *leader) onHealth(m bus.Msg) {
 	l.send(h.Nonce)
 }
 
-// keepLatencies fills in what was said before: not every report tells it.
-func (l *leader) keepLatencies(s *wire.ServiceHealth) {
+// keepTelemetry fills in what was said before: not every report tells it.
+func (l *leader) keepTelemetry(s *wire.ServiceHealth) {
 	for _, was := range l.last.Services {
-		if was.Service == s.Service && was.Incarnation == s.Incarnation && s.StableLatency.IsZero() && s.CanaryLatency.IsZero() {
-			s.StableLatency, s.CanaryLatency = was.StableLatency, was.CanaryLatency
+		if was.Service != s.Service || was.Incarnation != s.Incarnation {
+			continue
+		}
+		for _, old := range was.Latencies {
+			if !slices.ContainsFunc(s.Latencies, func(x analysis.Latency) bool {
+				return x.Canary == old.Canary && x.Instance == old.Instance && x.Route == old.Route
+			}) {
+				s.Latencies = append(s.Latencies, old)
+			}
+		}
+		if s.Signals == nil && s.Usage == nil && s.Readings == nil {
+			s.Signals, s.Usage, s.Readings = was.Signals, was.Usage, was.Readings
 		}
 	}
 }

@@ -63,12 +63,14 @@ func (v *live) wantLatencies(fast, slow time.Duration) {
 	v.t.Helper()
 	const enough = 150
 	s := v.until("lines of both", time.Minute, func(s wire.ServiceHealth) bool {
-		return covered(s.CanaryLatency, enough) && covered(s.StableLatency, enough)
+		canary, stable := tracks(v.t, s)
+		return covered(canary, enough) && covered(stable, enough)
 	})
-	canary, _ := timesOf(v.t, s.CanaryLatency).Quantile(0.5)
-	stable, _ := timesOf(v.t, s.StableLatency).Quantile(0.5)
+	ofCanary, ofStable := tracks(v.t, s)
+	canary, _ := ofCanary.sketch.Quantile(0.5)
+	stable, _ := ofStable.sketch.Quantile(0.5)
 	v.t.Logf("medians %d and %d us of %d and %d lines; sketches of %d and %d bytes", canary, stable,
-		s.CanaryLatency.Lines, s.StableLatency.Lines, len(s.CanaryLatency.Sketch), len(s.StableLatency.Sketch))
+		ofCanary.lines, ofStable.lines, ofCanary.size, ofStable.size)
 	for _, x := range []struct {
 		got  int64
 		want time.Duration
@@ -84,6 +86,6 @@ func (v *live) wantLatencies(fast, slow time.Duration) {
 	}
 }
 
-func covered(l wire.Latency, enough int64) bool {
-	return l.Lines >= enough && float64(l.Lines) >= 0.9*float64(l.Requests)
+func covered(l times, enough int64) bool {
+	return l.lines >= enough && float64(l.lines) >= 0.9*float64(l.requests)
 }

@@ -4,20 +4,18 @@ import (
 	"github.com/serin-rollouts/serin/agent/haproxy"
 	"github.com/serin-rollouts/serin/agent/plan"
 	"github.com/serin-rollouts/serin/internal/analysis"
-	"github.com/serin-rollouts/serin/internal/wire"
 )
 
 // meter turns HAProxy's counters, which belong to slots and begin anew with
 // each worker, into counts of instances: a container in a slot. An instance's
 // counts never fall, and no request is counted twice. What the log told of the
-// same requests goes the same way, to revisions.
+// same requests goes the same way.
 type meter struct {
 	rollout string // the counts are of this rollout
 	pid     int
 	last    map[string]reading // by slot
-	totals  map[string]instance
-	watch   *stopwatch         // whose lines are attributed as the counts are
-	timings map[string]*timing // by revision
+	totals  map[string]*instance
+	watch   *stopwatch // whose lines are attributed as the counts are
 }
 
 type reading struct {
@@ -32,19 +30,25 @@ type instance struct {
 	owner
 
 	counts analysis.Counts
+	times  timings
 }
 
 func newMeter(w *stopwatch) meter {
-	return meter{last: map[string]reading{}, totals: map[string]instance{}, watch: w, timings: map[string]*timing{}}
+	return meter{last: map[string]reading{}, totals: map[string]*instance{}, watch: w}
 }
 
 // begin starts all counts at zero for another rollout. What is counted by the
-// next reading happened after the last one, so nothing is lost in between.
-func (m *meter) begin(rollout string) {
-	if m.rollout != rollout {
-		m.rollout = rollout
-		clear(m.totals)
-		clear(m.timings)
+// next reading happened after the last one, so nothing is lost in between; but
+// if the rollout tells other routes apart, the interval is left out, since its
+// lines were not.
+func (m *meter) begin(rollout string, routes []string) {
+	if m.rollout == rollout {
+		return
+	}
+	m.rollout = rollout
+	clear(m.totals)
+	if m.watch.classify(routes) {
+		m.pid = 0
 	}
 }
 
@@ -73,8 +77,7 @@ func (m *meter) read(pid int, back haproxy.Backend, units map[string]plan.Contai
 		if of == (owner{}) {
 			of = now.owner
 		}
-		m.add(slot.Name, of, analysis.Counts{Requests: requests, Errors: errs})
-		m.watch.empty(slot.Name, m.timing(of))
+		m.watch.empty(slot.Name, m.add(slot.Name, of, analysis.Counts{Requests: requests, Errors: errs}))
 	}
 }
 
@@ -92,42 +95,84 @@ func (m *meter) sum(revision string) (analysis.Counts, map[string]analysis.Count
 	return all, each
 }
 
-// latency returns how long the requests took that sum counts.
-func (m *meter) latency(revision string) wire.Latency {
-	all, _ := m.sum(revision)
-	l := wire.Latency{Revision: revision, Requests: all.Requests}
-	if t := m.timings[revision]; t != nil {
+// instances lists a revision's.
+func (m *meter) instances(revision string) []string {
+	var names []string
+	for name, i := range m.totals {
+		if i.revision == revision {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// latency returns how long a stable instance's requests took, by route class.
+func (m *meter) latency(name string) []analysis.Latency {
+	return m.totals[name].latencies(analysis.Latency{Instance: name})
+}
+
+// together returns how long the requests of all of canary's instances took, by
+// route class.
+func (m *meter) together(revision string) []analysis.Latency {
+	var all instance
+	names := m.instances(revision)
+	for _, name := range names {
+		all.counts.Requests += m.totals[name].counts.Requests
+		all.times.add(m.totals[name].times)
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return all.latencies(analysis.Latency{Canary: true})
+}
+
+// requests returns what an instance was asked so far.
+func (m *meter) requests(name string) int64 {
+	if i := m.totals[name]; i != nil {
+		return i.counts.Requests
+	}
+	return 0
+}
+
+// nameOf is an instance's name in reports.
+func nameOf(slot, id string) string { return slot + "-" + id[:min(12, len(id))] }
+
+// Private
+
+// latencies renders an instance's, by route class.
+func (i *instance) latencies(as analysis.Latency) []analysis.Latency {
+	first := as
+	first.Requests = i.counts.Requests
+	group := []analysis.Latency{first}
+	for route, t := range i.times {
+		l := &group[0]
+		if route != "" {
+			as.Route = route
+			group = append(group, as)
+			l = &group[len(group)-1]
+		}
 		l.Lines = t.lines
 		if t.times != nil {
 			l.Sketch = t.times.Encode()
 		}
 	}
-	return l
+	return group
 }
 
-// Private
-
-// timing is where the lines of an owner's requests go; nil if it is nobody.
-func (m *meter) timing(of owner) *timing {
+// add counts for an instance, and returns where the lines of its requests go;
+// nil if it is nobody's.
+func (m *meter) add(slot string, of owner, n analysis.Counts) *timings {
 	if of == (owner{}) {
 		return nil
 	}
-	t := m.timings[of.revision]
-	if t == nil {
-		t = &timing{}
-		m.timings[of.revision] = t
-	}
-	return t
-}
-
-func (m *meter) add(slot string, of owner, n analysis.Counts) {
-	if of == (owner{}) {
-		return
-	}
-	name := slot + "-" + of.id[:min(12, len(of.id))]
+	name := nameOf(slot, of.id)
 	i := m.totals[name]
+	if i == nil {
+		i = &instance{}
+		m.totals[name] = i
+	}
 	i.owner = of
 	i.counts.Requests += n.Requests
 	i.counts.Errors += n.Errors
-	m.totals[name] = i
+	return &i.times
 }

@@ -56,8 +56,10 @@ func TestMeterCountsOnce(t *testing.T) {
 					t.Fatalf("fell from %d to %d", before, all.Requests)
 				}
 				before = all.Requests
-				if l := m.latency("r2"); l.Lines != l.Requests || timesOf(t, l).Count() != l.Lines {
-					t.Fatalf("lines went another way than requests: %d, %d", l.Lines, l.Requests)
+				for name := range each {
+					if l := timesOf(t, m.latency(name)); l.lines != l.requests || l.sketch.Count() != l.lines || l.requests != each[name].Requests {
+						t.Fatalf("lines went another way than requests: %d, %d", l.lines, l.requests)
+					}
 				}
 				for name, n := range each {
 					if asked := truth[name[len("b1-"):]]; n.Requests > asked {
@@ -90,7 +92,7 @@ func TestMeterErrors(t *testing.T) {
 	if got, _ := m.sum("r2"); got != (analysis.Counts{Requests: 100, Errors: 10}) {
 		t.Errorf("%+v", got)
 	}
-	m.begin("shop-2")
+	m.begin("shop-2", nil)
 	if got, _ := m.sum("r2"); got != (analysis.Counts{}) {
 		t.Errorf("another rollout begins with %+v", got)
 	}

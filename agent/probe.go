@@ -75,28 +75,15 @@ func (s *service) probe(ctx context.Context, c plan.Container, health rollout.He
 	return conn.Close()
 }
 
-// probeHTTP wants a status of 200 to 399, and follows no redirects: they may
-// lead elsewhere.
+// probeHTTP wants a status of 200 to 399.
 func (s *service) probeHTTP(ctx context.Context, url string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
-	}
-	req.Header.Set("User-Agent", "serin-agent")
-	transport := &http.Transport{DialContext: s.agent.cfg.Dial, DisableKeepAlives: true}
-	defer transport.CloseIdleConnections()
-	resp, err := transport.RoundTrip(req)
-	if err != nil {
-		return err
-	}
-	_, _ = io.CopyN(io.Discard, resp.Body, 64<<10) // the status is what counts
-	if err := resp.Body.Close(); err != nil {
-		return err
-	}
-	if resp.StatusCode < 200 || resp.StatusCode > 399 {
-		return fmt.Errorf("GET %s answers %s", req.URL.Path, resp.Status)
-	}
-	return nil
+	return s.agent.ask(ctx, url, func(resp *http.Response) error {
+		_, _ = io.CopyN(io.Discard, resp.Body, mostBody) // the status is what counts
+		if resp.StatusCode < 200 || resp.StatusCode > 399 {
+			return fmt.Errorf("GET %s answers %s", resp.Request.URL.Path, resp.Status)
+		}
+		return nil
+	})
 }
 
 // proved remembers that the container is ready, if it is still the same run.

@@ -126,13 +126,15 @@ func (s *service) lowerOnce(ctx context.Context, split plan.Split, limit int) er
 	})
 }
 
-// countDeaths counts canary containers that ended by themselves, each end
-// once. Where everything of the service is down it was not the canary: Docker
-// or the host was started anew.
+// countDeaths counts containers that ended by themselves, each end once. Where
+// everything of stable is down it was not the canary: Docker or the host was
+// started anew.
 func (s *service) countDeaths(ctx context.Context, found []docker.Container, a rollout.Assignment) {
 	for _, c := range found {
 		ended := c.State == docker.StateExited || c.State == docker.StateDead
-		if a.Canary == nil || c.Labels[labelRevision] != a.Canary.ID || !ended || c.FinishedAt.IsZero() {
+		isCanary := a.Canary != nil && c.Labels[labelRevision] == a.Canary.ID
+		isStable := a.Rollout != "" && a.Stable != nil && c.Labels[labelRevision] == a.Stable.ID
+		if !isCanary && !isStable || !ended || c.FinishedAt.IsZero() {
 			continue
 		}
 		key := c.ID + c.FinishedAt.UTC().Format(time.RFC3339Nano)
@@ -140,22 +142,38 @@ func (s *service) countDeaths(ctx context.Context, found []docker.Container, a r
 			continue
 		}
 		s.memory.counted[key] = true
-		if stableStands(found, a) {
+		switch {
+		case !stableStands(found, a):
+		case isCanary:
 			s.died(c, describeEnd(c)+s.logTail(ctx, c.ID))
+		default:
+			s.ended(c, false)
 		}
 	}
 }
 
 func (s *service) died(c docker.Container, how string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.stopping[c.ID] {
+	if !s.ended(c, true) {
 		return
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.status.deaths++
 	s.status.death = how
 	s.log.Warn().Str("slot", c.Labels[labelSlot]).Str("death", how).Int("deaths", s.status.deaths).Msg("canary died")
 	s.agent.reportNow()
+}
+
+// ended counts an end for the gates; it reports false if it was our doing.
+func (s *service) ended(c docker.Container, canary bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping[c.ID] {
+		return false
+	}
+	s.gathered.begin(s.assigned.Rollout)
+	s.gathered.died(nameOf(c.Labels[labelSlot], c.ID), canary, c.OOMKilled)
+	return true
 }
 
 func stableStands(found []docker.Container, a rollout.Assignment) bool {

@@ -135,28 +135,28 @@ func (a *agent) health() wire.Health {
 		Started: a.started, Labels: a.cfg.Labels, Docker: a.out.dockerVersion, HAProxy: a.proxyVersion(),
 		Wall: now.UnixMilli(),
 	}
-	room := latencyRoom
-	for _, s := range a.all() {
-		if sh, ok := s.health(now, room > latencyMost); ok {
+	room := tellRoom
+	for _, s := range slices.SortedFunc(slices.Values(a.all()), byTold) {
+		if sh, left, ok := s.health(now, room); ok {
 			h.Services = append(h.Services, sh)
-			room -= len(sh.CanaryLatency.Sketch) + len(sh.StableLatency.Sketch)
+			room = left
 		}
 	}
 	slices.SortFunc(h.Services, func(x, y wire.ServiceHealth) int { return strings.Compare(x.Service, y.Service) })
 	return h
 }
 
-// health is the service's part of a report; roomy says that latencies would fit
-// into it.
-func (s *service) health(now time.Time, roomy bool) (wire.ServiceHealth, bool) {
+// health is the service's part of a report, with telemetry of so many bytes at
+// most; it returns how many are left.
+func (s *service) health(now time.Time, room int) (h wire.ServiceHealth, left int, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	as, st := s.assigned, s.status
 	if as.Service == "" {
-		return wire.ServiceHealth{}, false
+		return wire.ServiceHealth{}, room, false
 	}
-	s.meter.begin(as.Rollout)
-	h := wire.ServiceHealth{
+	s.meter.begin(as.Rollout, routesOf(as))
+	h = wire.ServiceHealth{
 		Service: s.name, Epoch: as.Epoch, Settled: st.settled, HasImage: st.hasImages, Weight: st.weight,
 		Stable: st.stable, Canary: st.canary, StableReady: st.stableReady, CanaryReady: st.canaryReady,
 		Deaths: st.deaths, Death: cut(st.death),
@@ -172,10 +172,8 @@ func (s *service) health(now time.Time, roomy bool) (wire.ServiceHealth, bool) {
 		h.CanaryCounts, each = s.meter.sum(as.Canary.ID)
 		h.CanaryInstances = len(each)
 	}
-	if roomy {
-		s.latencies(&h, now)
-	}
-	return h, true
+	left = s.telemetry(&h, now, room)
+	return h, left, true
 }
 
 func cut(s string) string { return strings.ToValidUTF8(s[:min(len(s), maxText)], "?") }

@@ -27,6 +27,11 @@ type library interface {
 	Watch(ctx context.Context, labels map[string]string, since time.Time, f func(docker.Event)) error
 }
 
+// scales tells what Docker's containers use.
+type scales interface {
+	Usage(ctx context.Context, id string) (docker.Usage, error)
+}
+
 // proxy is HAProxy's slots.
 type proxy interface {
 	Ensure(ctx context.Context, services []haproxy.Service) error
@@ -52,6 +57,7 @@ type publisher interface {
 type outside struct {
 	engine   engine
 	library  library
+	scales   scales
 	proxy    proxy
 	splitter splitter
 	bus      publisher

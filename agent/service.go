@@ -14,7 +14,8 @@ import (
 )
 
 // service is one service on this host: what it shall be, what it was last
-// seen to be, and the two goroutines that work on it (converge and reflexes).
+// seen to be, and the two goroutines that work on it (converge and reflexes);
+// a third one asks for the gates (gather).
 type service struct {
 	name  string
 	agent *agent
@@ -22,6 +23,7 @@ type service struct {
 
 	wake   chan struct{} // look again; holds one
 	urgent chan struct{} // the reflex has something to do; holds one
+	stir   chan struct{} // something else may be to gather; holds one
 
 	// gate is held while the share is raised. Who lowers it meanwhile learns
 	// by it that the raise may have come last.
@@ -44,8 +46,10 @@ type service struct {
 	shown     haproxy.Backend // as converge last saw it
 	status    status
 	meter     meter
-	told      time.Time  // last report with latencies
-	watch     *stopwatch // has a lock of its own
+	gathered  gathered
+	told      map[string]time.Time // when parts of the telemetry were reported last
+	toldAt    time.Time            // the last of them
+	watch     *stopwatch           // has a lock of its own
 
 	memory memory // of the converge goroutine
 }
@@ -75,7 +79,7 @@ func newService(a *agent, name string) *service {
 	watch := newStopwatch()
 	return &service{
 		name: name, agent: a, log: a.log.With().Str("service", name).Logger(),
-		wake: make(chan struct{}, 1), urgent: make(chan struct{}, 1),
+		wake: make(chan struct{}, 1), urgent: make(chan struct{}, 1), stir: make(chan struct{}, 1),
 		stopping: map[string]bool{}, memory: newMemory(), watch: watch, meter: newMeter(watch),
 	}
 }
@@ -101,6 +105,7 @@ func (s *service) accept(a rollout.Assignment, until time.Time) {
 	if changed {
 		s.lowerLocked(false)
 		s.interruptLocked()
+		kick(s.stir)
 	}
 	if changed || s.status.wantsRaise {
 		kick(s.wake)

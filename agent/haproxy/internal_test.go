@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -119,20 +120,26 @@ func TestParseRecord(t *testing.T) {
 	t.Parallel()
 	p := newParser()
 	for line, want := range map[string]Record{
-		"web a1 200 -- 3 2512 -":        {Service: "web", Slot: "a1", Status: 200, Micros: 2512, Termination: "--"},
-		"web a1 200 -- 3 2512 b1\n":     {Service: "web", Slot: "a1", Status: 200, Micros: 2512, Termination: "--", Want: "b1"},
-		"web <NOSRV> 503 SC 1001 - b2":  {Service: "web", Status: 503, Micros: 1001000, Termination: "SC", Want: "b2"},
-		"web b1 -1 CD -1 - b1":          {Service: "web", Slot: "b1", Status: -1, Micros: -1, Termination: "CD", Want: "b1"},
-		"my-web_2 b1 504 sH 60000 - b1": {Service: "my-web_2", Slot: "b1", Status: 504, Micros: 60000000, Termination: "sH", Want: "b1"},
+		"web a1 200 -- 3 2512 - -":          {Service: "web", Slot: "a1", Status: 200, Micros: 2512, Termination: "--"},
+		"web a1 200 -- 3 2512 b1 /\n":       {Service: "web", Slot: "a1", Status: 200, Micros: 2512, Termination: "--", Want: "b1", Path: []byte("/")},
+		"web <NOSRV> 503 SC 1001 - b2 /a/b": {Service: "web", Status: 503, Micros: 1001000, Termination: "SC", Want: "b2", Path: []byte("/a/b")},
+		"web b1 -1 CD -1 - b1 *":            {Service: "web", Slot: "b1", Status: -1, Micros: -1, Termination: "CD", Want: "b1"},
+		"my-web_2 b1 504 sH 60000 - b1 -":   {Service: "my-web_2", Slot: "b1", Status: 504, Micros: 60000000, Termination: "sH", Want: "b1"},
+		"web a1 200 -- 3 2512 - /x web a1 \x00\xff\n": {
+			Service: "web", Slot: "a1", Status: 200, Micros: 2512, Termination: "--", Path: []byte("/x web a1 \x00\xff"),
+		},
+		"web a1 200 -- 3 2512 - /" + strings.Repeat("y", 500): {
+			Service: "web", Slot: "a1", Status: 200, Micros: 2512, Termination: "--", Path: []byte("/" + strings.Repeat("y", MaxPath-1)),
+		},
 	} {
-		if got, ok := p.parse([]byte(line)); !ok || got != want {
+		if got, ok := p.parse([]byte(line)); !ok || !reflect.DeepEqual(got, want) {
 			t.Errorf("%q: %+v, %v", line, got, ok)
 		}
 	}
 	for _, line := range []string{
-		"", "web", "web a1 200 -- 3 2512", "web a1 200 -- 3 2512 - -", "web a1 2x0 -- 3 2512 -",
-		"- a1 200 -- 3 2512 -", "web a1 200 --- 3 2512 -", "web a1 200 -- x y -", "we\x00b a1 200 -- 3 2512 -",
-		"web a1 99999999999999999999 -- 3 2512 -",
+		"", "web", "web a1 200 -- 3 2512", "web a1 200 -- 3 2512 -", "web a1 200 -- 3 2512 - ", "web a1 2x0 -- 3 2512 - -",
+		"- a1 200 -- 3 2512 - -", "web a1 200 --- 3 2512 - -", "web a1 200 -- x y - -", "we\x00b a1 200 -- 3 2512 - -",
+		"web a1 99999999999999999999 -- 3 2512 - /",
 	} {
 		if got, ok := p.parse([]byte(line)); ok {
 			t.Errorf("%q: accepted as %+v", line, got)
@@ -142,7 +149,7 @@ func TestParseRecord(t *testing.T) {
 
 func TestParseRecordDoesNotAllocate(t *testing.T) {
 	p := newParser()
-	line := []byte("web a1 200 -- 3 2512 b1")
+	line := []byte("web a1 200 -- 3 2512 b1 /api/v1")
 	p.parse(line)
 	if n := testing.AllocsPerRun(100, func() { p.parse(line) }); n != 0 {
 		t.Errorf("%v allocations per line", n)
@@ -150,18 +157,18 @@ func TestParseRecordDoesNotAllocate(t *testing.T) {
 }
 
 func FuzzParseRecord(f *testing.F) {
-	f.Add([]byte("web a1 200 -- 3 2512 b1"))
-	f.Add([]byte("web <NOSRV> 503 SC 1001 - -"))
+	f.Add([]byte("web a1 200 -- 3 2512 b1 /api/v1"))
+	f.Add([]byte("web <NOSRV> 503 SC 1001 - - -"))
 	f.Fuzz(func(t *testing.T, line []byte) {
 		rec, ok := newParser().parse(line)
-		if ok && (!backendName.MatchString(rec.Service) || len(rec.Termination) > 2) {
+		if ok && (!backendName.MatchString(rec.Service) || len(rec.Termination) > 2 || len(rec.Path) > MaxPath) {
 			t.Errorf("%q: %+v", line, rec)
 		}
 	})
 }
 
 func FuzzReadFrame(f *testing.F) {
-	f.Add("23 web a1 200 -- 3 2512 b1")
+	f.Add("31 web a1 200 -- 3 2512 b1 /api/v1")
 	f.Add("99999 x")
 	f.Fuzz(func(t *testing.T, stream string) {
 		r := bufio.NewReaderSize(strings.NewReader(stream), 64<<10)
@@ -182,7 +189,7 @@ func FuzzReadFrame(f *testing.F) {
 
 func BenchmarkParseRecord(b *testing.B) {
 	p := newParser()
-	line := []byte("web a1 200 -- 3 2512 b1")
+	line := []byte("web a1 200 -- 3 2512 b1 /api/v1")
 	b.ReportAllocs()
 	for b.Loop() {
 		p.parse(line)
@@ -191,7 +198,7 @@ func BenchmarkParseRecord(b *testing.B) {
 
 // BenchmarkTail takes lines from a connection, as Tail does.
 func BenchmarkTail(b *testing.B) {
-	const line = "web a1 200 -- 3 2512 b1"
+	const line = "web a1 200 -- 3 2512 b1 /api/v1"
 	batch := []byte(strings.Repeat(strconv.Itoa(len(line))+" "+line, 1000))
 	ours, theirs := net.Pipe()
 	seen := 0

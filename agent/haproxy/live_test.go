@@ -3,8 +3,11 @@ package haproxy_test
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -184,6 +187,55 @@ func TestBusyPortChangesNothing(t *testing.T) {
 	}
 	other.kill()
 	must(t, v.Ensure(t.Context(), []haproxy.Service{v.service, busy}))
+}
+
+// TestLogLinesTellPaths: as clients write them, whatever they write, cut and
+// without the query; a line holds no more than one request.
+func TestLogLinesTellPaths(t *testing.T) {
+	t.Parallel()
+	v := startLive(t, true)
+	got := make(chan string, 100)
+	tail(t, v.Managed, func(r haproxy.Record) { got <- strconv.Itoa(r.Status) + " " + string(r.Path) })
+	long := "/" + strings.Repeat("x", 2000)
+	for _, x := range []struct{ target, want string }{
+		{"/", "200 /"},
+		{"/api/v1?token=secret", "200 /api/v1"},
+		{"/a 23 web b1", ""}, // refused, and no request of a service
+		{`/a%20b"q]\%0a`, `200 /a%20b"q]\%0a`},
+		{long, "200 " + long[:haproxy.MaxPath]},
+		{"/\xc3\xa9", ""},
+		{"http://x/abs/path?x", "200 /abs/path"},
+		{"//two", "307 //two"},
+	} {
+		ask(t, v.service.Listen, x.target)
+		if x.want == "" {
+			continue
+		}
+		var line string
+		eventually(t, "the line of "+x.target, func() bool {
+			select {
+			case line = <-got:
+				return true
+			default:
+				return false
+			}
+		})
+		if line != x.want {
+			t.Errorf("%.40q: %.200q, want %.200q", x.target, line, x.want)
+		}
+	}
+}
+
+// ask sends a request as it stands, and reads the answer.
+func ask(t *testing.T, addr, target string) {
+	t.Helper()
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", addr)
+	must(t, err)
+	defer func() { _ = conn.Close() }() // all was read
+	_, err = io.WriteString(conn, "GET "+target+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	must(t, err)
+	_, err = io.Copy(io.Discard, conn)
+	must(t, err)
 }
 
 func TestLogLinesCoverTheRequests(t *testing.T) {

@@ -13,9 +13,12 @@ const (
 	// maxNames bounds the names the parser keeps: services, slots, and the
 	// termination codes (a few dozen).
 	maxNames = 4096
-	// fields of the log-format in haproxy.cfg.tmpl.
+	// fields of the log-format in haproxy.cfg.tmpl, before the path.
 	logFields = 7
 )
+
+// MaxPath is how many bytes of a request's path a Record has.
+const MaxPath = 128
 
 // errFrame means that the stream is not octet-counted.
 var errFrame = errors.New("not an octet-counted frame")
@@ -51,23 +54,20 @@ type parser struct {
 
 func newParser() *parser { return &parser{names: map[string]string{}} }
 
-// parse reads "<backend> <server> <status> <termination> <ms> <us> <want>".
+// parse reads "<backend> <server> <status> <termination> <ms> <us> <want> <path>".
+// The path may hold any byte: what stands before it does not.
 func (p *parser) parse(line []byte) (Record, bool) {
 	var f [logFields][]byte
 	rest := bytes.TrimSuffix(line, []byte("\n"))
 	for i := range f {
 		cut := bytes.IndexByte(rest, ' ')
-		if (cut < 0) != (i == logFields-1) {
-			return Record{}, false // too few fields, or too many
-		}
 		if cut < 0 {
-			f[i] = rest
-			break
+			return Record{}, false
 		}
 		f[i], rest = rest[:cut], rest[cut+1:]
 	}
 	status, okStatus := number(f[2])
-	if !okStatus || len(f[3]) != 2 {
+	if len(rest) == 0 || !okStatus || len(f[3]) != 2 {
 		return Record{}, false
 	}
 	micros, ok := micros(f[4], f[5])
@@ -77,6 +77,9 @@ func (p *parser) parse(line []byte) (Record, bool) {
 	rec := Record{
 		Service: p.name(f[0]), Slot: p.name(f[1]), Status: int(status), Micros: micros,
 		Termination: p.name(f[3]), Want: p.name(f[6]),
+	}
+	if rest[0] == '/' { // not "-", and not "*"
+		rec.Path = rest[:min(len(rest), MaxPath)]
 	}
 	return rec, rec.Service != ""
 }

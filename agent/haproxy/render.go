@@ -31,8 +31,9 @@ var cfgText string
 type rendered struct {
 	Header, Fingerprint, Dir, LogAddr, LogServer string
 
-	MaxConn  int
-	Services []renderedService
+	MaxConn   int
+	PathLimit int
+	Services  []renderedService
 }
 
 type renderedService struct {
@@ -70,7 +71,7 @@ func (m *Managed) fill(v *view, fingerprint string) ([]byte, error) {
 	}
 	data := rendered{
 		Header: header, Fingerprint: fingerprint, Dir: m.cfg.Dir,
-		LogAddr: m.logAddr, LogServer: m.logAddr, MaxConn: m.maxConn,
+		LogAddr: m.logAddr, LogServer: m.logAddr, MaxConn: m.maxConn, PathLimit: MaxPath,
 	}
 	if m.logAddr == logUnix {
 		data.LogServer = "unix@" + m.path("log.sock")

@@ -18,7 +18,7 @@ import (
 )
 
 // Record is one request, as HAProxy logged it. It holds nothing that a client
-// could have written.
+// could have written, but for the path.
 type Record struct {
 	Service     string
 	Slot        string // the server that answered, "" if none did
@@ -26,6 +26,10 @@ type Record struct {
 	Micros      int64  // from the request's arrival to the answer's head; -1 if unknown
 	Termination string // HAProxy's two letters of how it ended, "--" if well
 	Want        string // the canary slot the split chose, "" for stable; not Slot if it was redispatched
+	// Path is the beginning of what was asked for, without the query: at most
+	// MaxPath bytes, as the client wrote it; nil if it was none. It is valid only
+	// during the call that gives it.
+	Path []byte
 }
 
 // Coverage is what Tail has seen, to compare with the requests that Observe
@@ -51,7 +55,7 @@ func (m *Managed) Coverage() Coverage {
 
 // Tail listens for HAProxy's log ring and calls f with every request, from one
 // goroutine at a time, until ctx ends (then it returns nil). The strings in a
-// Record are interned: keeping them is free.
+// Record are interned: keeping them is free. Its Path is not to be kept.
 func (m *Managed) Tail(ctx context.Context, f func(Record)) error {
 	if m.logAddr == "" {
 		return errors.New("tail: no LogAddr configured")

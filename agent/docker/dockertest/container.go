@@ -109,6 +109,7 @@ type instance struct {
 	delay        time.Duration // before the next restart
 	restart      *time.Timer   // pending
 	log          []string
+	usage        Usage
 }
 
 type restartPolicy struct {

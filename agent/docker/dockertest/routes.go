@@ -32,6 +32,7 @@ func (f *Fake) handler() http.Handler {
 	mux.HandleFunc("GET /containers/json", f.listContainers)
 	mux.HandleFunc("POST /containers/create", f.createContainer)
 	mux.HandleFunc("GET /containers/{id}/json", f.onContainer(f.inspectContainer))
+	mux.HandleFunc("GET /containers/{id}/stats", f.onContainer(f.containerStats))
 	mux.HandleFunc("GET /containers/{id}/logs", f.onContainer(f.containerLogs))
 	mux.HandleFunc("POST /containers/{id}/start", f.onContainer(f.startContainer))
 	mux.HandleFunc("POST /containers/{id}/stop", f.onContainer(f.stopContainer))

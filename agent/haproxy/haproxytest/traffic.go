@@ -19,6 +19,8 @@ type Traffic struct {
 	StableErrors, CanaryErrors int
 	// What the log says of their time; 1000 if 0.
 	StableMicros, CanaryMicros int64
+	// Path is what all of them ask for; "/" if empty.
+	Path string
 	// CanaryBank tells which bank is the canary ("a" or "b") where only weights
 	// tell the tracks apart; "" takes the one with less weight.
 	CanaryBank string
@@ -280,6 +282,6 @@ func (r *run) log(slot string, status int, termination, us, want string) {
 	if r.h.conf.ring == "" {
 		return // there is no log
 	}
-	line := fmt.Sprintf("%s %s %d %s 0 %s %s", r.b.name, slot, status, termination, us, want)
+	line := fmt.Sprintf("%s %s %d %s 0 %s %s %s", r.b.name, slot, status, termination, us, want, cmp.Or(r.t.Path, "/"))
 	fmt.Fprintf(&r.lines, "%d %s", len(line), line)
 }
