@@ -32,6 +32,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
 	"github.com/serin-rollouts/serin/agent/docker"
+	"github.com/serin-rollouts/serin/agent/docker/dockertest"
 )
 
 const socket = "/var/run/docker.sock"
@@ -84,6 +85,7 @@ func realWorld(t *testing.T) *world {
 		t.Helper()
 		ask(t, c, "/eat")
 	}
+	w.uses = func(docker.Container, dockertest.Usage) {}
 	w.net = func(t *testing.T) string {
 		t.Helper()
 		name := "serin-test-" + w.id

@@ -34,7 +34,8 @@ type world struct {
 	push func(t *testing.T) (ref, digest string)         // an image that only a registry has
 	die  func(t *testing.T, c docker.Container, code int)
 	oom  func(t *testing.T, c docker.Container)
-	net  func(t *testing.T) string // a user-defined network
+	net  func(t *testing.T) string                    // a user-defined network
+	uses func(c docker.Container, u dockertest.Usage) // nothing, where a real one uses what it uses
 }
 
 // inEachWorld runs one test against the fake and against the real Engine: what
@@ -80,6 +81,7 @@ func fakeWorld(t *testing.T) *world {
 		}
 	}
 	w.oom = func(_ *testing.T, c docker.Container) { fake.OOM(c.ID) }
+	w.uses = func(c docker.Container, u dockertest.Usage) { fake.SetUsage(c.ID, u) }
 	w.net = func(*testing.T) string {
 		fake.AddNetwork("serin-test-"+w.id, netip.MustParsePrefix("10.9.8.0/24"))
 		return "serin-test-" + w.id
