@@ -72,7 +72,11 @@ func (a *app) check(files []string) error {
 			if !c.OK {
 				continue
 			}
-			if err := line(out, "%s: %s in %d steps, %s", c.File, c.Spec.Image, len(c.Spec.Steps), c.Spec.Strategy); err != nil {
+			steps := fmt.Sprintf("%d steps", len(c.Spec.Steps))
+			if c.Spec.Pace == rollout.AutoPace {
+				steps = "steps at an automatic pace"
+			}
+			if err := line(out, "%s: %s in %s, %s", c.File, c.Spec.Image, steps, c.Spec.Strategy); err != nil {
 				return err
 			}
 		}

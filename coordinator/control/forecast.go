@@ -21,7 +21,11 @@ const (
 // same, since every step wants evidence of its own. Where the gate has no say,
 // at an install and at weight 0, it says nothing.
 func forecast(plan *api.Plan, spec rollout.Spec, svc *rollout.Service, v View) {
-	if spec.Gates.Errors == nil || svc == nil || svc.Stable == nil {
+	if svc == nil || svc.Stable == nil {
+		return
+	}
+	plan.Alpha, plan.Gates = spec.Gates.Alpha, plannedGates(spec.Gates)
+	if spec.Gates.Errors == nil {
 		return
 	}
 	seen := v.stable(svc.Name, svc.Stable.ID)

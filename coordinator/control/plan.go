@@ -96,7 +96,7 @@ func (s *server) memberIDs() string {
 func planOf(svc *rollout.Service, service string, p Proposal) api.Plan {
 	plan := api.Plan{
 		Service: service, To: revision(p.To), Unchanged: p.Unchanged, Hosts: p.Hosts,
-		Path: path(p.Spec, len(p.Hosts), -1),
+		Path: path(p.Spec, len(p.Hosts), -1), Auto: p.Spec.Auto,
 	}
 	for _, step := range p.Spec.Steps {
 		plan.Holds += step.Hold.Milliseconds()

@@ -193,4 +193,25 @@ type Plan struct {
 	// rollout: the steps' Needs follow from it. If it is nil they have counted
 	// too little, and Needs holds if no request fails.
 	Stable *Counts `json:"stable,omitempty"`
+	// Alpha bounds the chance that a version that is no worse is rolled back by
+	// any gate, in parts per million; Gates say how it is split. Both are left
+	// out at an install, where nothing is compared.
+	Alpha int           `json:"alpha,omitempty"`
+	Gates []PlannedGate `json:"gates,omitempty"`
+	// Auto bounds an automatic pace, which adds steps to Path; nil if the steps
+	// are fixed.
+	Auto *rollout.Auto `json:"auto,omitempty"`
+}
+
+// PlannedGate is one condition on evidence that a rollout will be judged by.
+type PlannedGate struct {
+	Name    string `json:"name"`
+	Observe bool   `json:"observe,omitempty"` // reported, never acted on
+	// Optional: passed over while there are no data.
+	Optional bool   `json:"optional,omitempty"`
+	Allowed  string `json:"allowed"` // what lets it pass, in words
+	// Alpha is the gate's part of Plan.Alpha, in parts per million; 0 for one that
+	// takes none: it is observed, or its rule has no chance in it.
+	Alpha int    `json:"alpha,omitempty"`
+	Needs string `json:"needs"` // what it wants to see before it passes, in words
 }

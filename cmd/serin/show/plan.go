@@ -33,6 +33,9 @@ func (o Options) Plan(out io.Writer, p api.Plan) error {
 	}
 	b.Reset()
 	b.WriteString("\n" + needs(p))
+	if a := p.Auto; a != nil {
+		fmt.Fprintf(b, "The pace is automatic: steps come in between, so that a regression of %s is expected to fail no\nmore than %d requests before it is taken back.\n", rollout.Percent(a.Regression), a.Exposure)
+	}
 	if p.Holds > 0 {
 		fmt.Fprintf(b, "It takes %s at least.\n", span(milli(p.Holds)))
 	}
@@ -45,7 +48,7 @@ func (o Options) Plan(out io.Writer, p api.Plan) error {
 	if _, err := io.WriteString(out, b.String()); err != nil {
 		return fmt.Errorf("write plan: %w", err)
 	}
-	return nil
+	return gates(out, p)
 }
 
 // Explain writes why a rollout stands where it does, and every decision with
@@ -140,6 +143,35 @@ func path(out io.Writer, p api.Plan) error {
 		t.row(strconv.Itoa(i+1), strconv.Itoa(s.Hosts), rollout.Percent(s.Weight), rollout.Percent(s.Share), hold, evidence, next+" "+when)
 	}
 	return t.end()
+}
+
+// gates writes what a plan's rollout is judged by.
+func gates(out io.Writer, p api.Plan) error {
+	if len(p.Gates) == 0 {
+		return nil
+	}
+	if _, err := fmt.Fprintf(out, "\nThe gates that compare take back a version that is no worse in at most %s of rollouts.\n", part(p.Alpha)); err != nil {
+		return fmt.Errorf("write plan: %w", err)
+	}
+	t := newTable(out, "GATE", "ACTS", "ALLOWED", "ALPHA SHARE", "NEEDS")
+	for _, g := range p.Gates {
+		acts, alpha := "yes", ""
+		if g.Observe {
+			acts = "observed"
+		} else if g.Optional {
+			acts = "if it has data"
+		}
+		if g.Alpha > 0 {
+			alpha = part(g.Alpha)
+		}
+		t.row(g.Name, acts, g.Allowed, alpha, g.Needs)
+	}
+	return t.end()
+}
+
+// part renders parts per million as a percentage.
+func part(ppm int) string {
+	return strings.TrimRight(strings.TrimRight(strconv.FormatFloat(float64(ppm)/1e4, 'f', 4, 64), "0"), ".") + "%"
 }
 
 // canaryRequests renders a forecast; 0 is one that there is not.
