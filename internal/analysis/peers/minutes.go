@@ -32,7 +32,14 @@ type Flagger struct {
 
 // Observe takes in what the hosts served since the last look.
 func (f *Flagger) Observe(at time.Duration, hosts []analysis.Table) {
-	if t, full := f.minutes.observe(at, hosts); full && float64(t.CanaryX) > .01*float64(t.CanaryN) {
+	if t, full := f.minutes.observe(at, hosts); full {
+		f.Minute(float64(t.CanaryX) <= .01*float64(t.CanaryN))
+	}
+}
+
+// Minute takes in one minute's check of any metric.
+func (f *Flagger) Minute(good bool) {
+	if !good {
 		f.failed++
 	}
 }

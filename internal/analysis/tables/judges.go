@@ -1,0 +1,127 @@
+package main
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"github.com/serin-rollouts/serin/internal/analysis"
+	"github.com/serin-rollouts/serin/internal/analysis/peers"
+	"github.com/serin-rollouts/serin/internal/analysis/traffic"
+)
+
+// halfPoint is the allowance of a spec that says nothing, in basis points.
+const halfPoint = 50
+
+// panel plays a fleet's reports to the product's judge, once for all who ask.
+type panel struct {
+	panel   *analysis.Panel
+	seat    int // the gate asked
+	at      time.Duration
+	finding analysis.Finding // of that gate
+	outcome analysis.Outcome // of all gates
+}
+
+func newPanel(increase int, window time.Duration) *panel {
+	return &panel{panel: analysis.NewPanel(analysis.Gates{
+		Window: window,
+		Errors: analysis.RateGate{
+			Conduct:     analysis.Conduct{Name: "errors"},
+			MaxIncrease: increase, MinRequests: 100,
+		},
+	})}
+}
+
+func (p *panel) look(f *traffic.Fleet, reports []analysis.Report) {
+	if p.at == f.Now() {
+		return
+	}
+	p.at = f.Now()
+	for _, r := range reports {
+		p.panel.Observe(r)
+	}
+	v := p.panel.Verdict(p.at)
+	p.finding, p.outcome = v.Findings[p.seat], v.Outcome
+}
+
+// worse fires when canary is refuted to be no worse than stable at all: what a
+// spec with no allowance acts on.
+type worse struct{ *panel }
+
+func (w worse) fires(alpha float64) bool { return proven(w.finding.Worse, alpha) }
+
+// beyond fires when canary is refuted to be within the allowance, too.
+type beyond struct{ *panel }
+
+func (b beyond) fires(alpha float64) bool {
+	return proven(min(b.finding.Worse, b.finding.Beyond), alpha)
+}
+
+// whole fires when the panel fails canary for any reason, at the level that it
+// was made for.
+type whole struct{ *panel }
+
+func (w whole) fires(float64) bool { return w.outcome == analysis.Fail }
+
+// safe fires when a step may pass as far as the gate asked is concerned, at
+// whatever level.
+type safe struct{ *panel }
+
+func (s safe) fires(float64) bool { return s.finding.Outcome == analysis.Pass }
+
+// proven tells whether evidence in thousandths of a nat reaches 1/alpha.
+func proven(milli int64, alpha float64) bool {
+	return milli >= int64(math.Round(-1000*math.Log(alpha)))
+}
+
+// rates fits a peer that compares rates.
+type rates struct {
+	peer interface {
+		Observe(at time.Duration, hosts []analysis.Table)
+		Fires(alpha float64) bool
+	}
+}
+
+func (r rates) look(f *traffic.Fleet, _ []analysis.Report) { r.peer.Observe(f.Now(), f.Tables()) }
+
+func (r rates) fires(alpha float64) bool { return r.peer.Fires(alpha) }
+
+// ours is the product's judge, with windows of this length, at both allowances.
+func ours(window time.Duration) []watcher {
+	p := newPanel(halfPoint, window)
+	return []watcher{worse{p}, beyond{p}}
+}
+
+// others are the peers that judge errors.
+func others(share float64) []watcher {
+	return []watcher{
+		rates{new(peers.Z)},
+		rates{new(peers.Kayenta)},
+		rates{new(peers.Flagger)},
+		rates{new(peers.Argo)},
+		rates{new(peers.MSPRT)},
+		rates{peers.NewMultinomial(share)},
+		rates{new(peers.Blocks)},
+	}
+}
+
+// cast is all judges of errors.
+func cast(share float64) []watcher {
+	const short, long = 5 * time.Second, 10 * time.Second
+	return slices.Concat(ours(short), others(share), ours(long))
+}
+
+// The places of cast.
+const (
+	worse5 = iota
+	beyond5
+	zTest
+	kayenta
+	flagger
+	argo
+	msprt
+	multinomial
+	blocks
+	worse10
+	beyond10
+)

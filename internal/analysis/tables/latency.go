@@ -1,0 +1,261 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/serin-rollouts/serin/internal/analysis"
+	"github.com/serin-rollouts/serin/internal/analysis/peers"
+	"github.com/serin-rollouts/serin/internal/analysis/traffic"
+)
+
+const (
+	// slowAlarmRuns and slowRuns are how often healthy and slower canaries are
+	// played: each request of a run is drawn.
+	slowAlarmRuns = 400
+	slowRuns      = 100
+	// cold is when a canary's requests begin to count: it is warm, and a round
+	// of reports has told so.
+	cold = 35 * time.Second
+)
+
+// timed is a service whose requests take a while, and a canary of it.
+type timed struct {
+	name           string
+	share          float64
+	stable, canary traffic.Service
+}
+
+// lead is how long stable is watched before canary gets traffic, so that even
+// the thresholds far out are known.
+func (t timed) lead() time.Duration {
+	if t.share >= .5 {
+		return 40 * time.Minute
+	}
+	return 3 * time.Minute
+}
+
+func (t timed) scene() traffic.Scene {
+	s := scene(t.share)
+	s.ShareAt = func(_ int, at time.Duration) float64 {
+		if at <= t.lead() {
+			return 0
+		}
+		return t.share
+	}
+	s.Rate = traffic.Fixed(.01, .01)
+	s.StableTimes, s.CanaryTimes = t.stable.Containers(), t.canary.Containers()
+	return s
+}
+
+func lognormal() traffic.Service { return traffic.Service{Median: 100, Sigma: .5} }
+
+// twoModes has nine fast requests for each slow one.
+func twoModes() traffic.Service {
+	return traffic.Service{Median: 20, Sigma: .3, SlowShare: .1, SlowMedian: 300, SlowSigma: .3}
+}
+
+// alike are canaries that are as fast as stable.
+func alike(share float64) []timed {
+	noise, pauses, lasting, all := lognormal(), lognormal(), lognormal(), lognormal()
+	noise.Noise = .1
+	pauses.PauseShare = 1. / 60
+	lasting.Persistent = .03
+	all.Noise, all.Persistent, all.PauseShare = .05, .03, 1./60
+	var scenes []timed
+	for _, c := range []struct {
+		name    string
+		service traffic.Service
+	}{
+		{"lognormal", lognormal()},
+		{"two modes", twoModes()},
+		{"containers differ by 10 % from window to window", noise},
+		{"pauses for garbage: 3 in 10 requests × 8 in each 60th window", pauses},
+		{"containers differ by 3 % for good", lasting},
+		{"5 % noise, 3 % for good, pauses", all},
+	} {
+		scenes = append(scenes, timed{fmt.Sprintf("%s, share %s", c.name, percent(share)), share, c.service, c.service})
+	}
+	return scenes
+}
+
+// slower are canaries that are slower than stable, with the medians of the
+// method's first description: nothing allowed, and 10 %.
+type slower struct {
+	timed
+
+	none, tenth int64 // never: not to be seen
+}
+
+func slowed() []slower {
+	body, more, tail := lognormal(), lognormal(), lognormal()
+	body.Median, more.Median = 110, 150
+	tail.SlowShare, tail.SlowMedian, tail.SlowSigma = .025, 600, .1
+	mode := twoModes()
+	mode.SlowMedian = 600
+	return []slower{
+		{timed{"p50 +10 %, share 5 %", .05, lognormal(), body}, 760, never},
+		{timed{"p50 +10 %, share 50 %", .5, lognormal(), body}, 1440, never},
+		{timed{"p50 +50 %, share 5 %", .05, lognormal(), more}, 70, 100},
+		{timed{"p50 +50 %, share 50 %", .5, lognormal(), more}, 100, 150},
+		{timed{"p99 × 2, share 5 %", .05, lognormal(), tail}, 400, 500},
+		{timed{"p99 × 2, share 50 %", .5, lognormal(), tail}, 700, 930},
+		{timed{"slow one of two modes × 2, share 5 %", .05, twoModes(), mode}, 200, 270},
+		{timed{"slow one of two modes × 2, share 50 %", .5, twoModes(), mode}, 330, 440},
+	}
+}
+
+// gate is a panel that acts on errors and on latency, and is asked about latency.
+type gate struct {
+	*panel
+}
+
+func newGate(increase int) gate {
+	return gate{&panel{panel: analysis.NewPanel(analysis.Gates{
+		Errors:  analysis.RateGate{Conduct: analysis.Conduct{Name: "errors"}, MaxIncrease: halfPoint, MinRequests: 100},
+		Latency: []analysis.LatencyGate{{Conduct: analysis.Conduct{Name: "latency"}, MaxIncrease: increase, MinRequests: 100}},
+	}), seat: 1}}
+}
+
+func (g gate) fires(alpha float64) bool { return proven(g.finding.Worse, alpha) }
+
+// clocks plays how long requests took to the peers that judge times. They see
+// what a metrics server would: quantiles of the minutes.
+type clocks struct {
+	at             time.Duration
+	canary, stable []float64
+	p50, p99       peers.Kayenta
+	flagger        peers.Flagger
+	bands          *peers.Bands
+}
+
+func (c *clocks) look(f *traffic.Fleet, _ []analysis.Report) {
+	if c.at == f.Now() {
+		return
+	}
+	c.at = f.Now()
+	canary, stable := f.Times(true), f.Times(false)
+	if len(canary) == 0 || len(stable) == 0 {
+		return
+	}
+	c.bands.Observe(canary, stable)
+	c.canary, c.stable = append(c.canary, canary...), append(c.stable, stable...)
+	if c.at%time.Minute != 0 {
+		return
+	}
+	slices.Sort(c.canary)
+	slices.Sort(c.stable)
+	p99 := of(c.canary, .99)
+	c.p50.Minute(of(c.canary, .5), of(c.stable, .5))
+	c.p99.Minute(p99, of(c.stable, .99))
+	c.flagger.Minute(p99 <= 500)
+	c.canary, c.stable = c.canary[:0], c.stable[:0]
+}
+
+// of returns the q-quantile of sorted values.
+func of(sorted []float64, q float64) float64 { return sorted[int(q*float64(len(sorted)))] }
+
+// asks is a peer that clocks plays to.
+type asks struct {
+	*clocks
+
+	whether func(alpha float64) bool
+}
+
+func (a asks) fires(alpha float64) bool { return a.whether(alpha) }
+
+// castOfTimes is all judges of times.
+func castOfTimes() []watcher {
+	alphas := levels()
+	tenth := newGate(1000)
+	c := &clocks{bands: peers.NewBands(alphas[:]...)}
+	return []watcher{
+		newGate(analysis.NoIncrease), tenth, whole(tenth),
+		asks{c, c.p50.Fires},
+		asks{c, c.p99.Fires},
+		asks{c, c.flagger.Fires},
+		asks{c, c.bands.Fires},
+	}
+}
+
+const timesHead = "| serin, no increase allowed | serin, +10 % allowed | serin, errors and latency together | Kayenta p50, each minute | Kayenta p99, each minute | Flagger p99 ≤ 500 ms, 5 failed | Howard-Ramdas bands |\n|---|---|---|---|---|---|---|---|\n"
+
+func slowAlarmsTable(s *studio) string {
+	var b strings.Builder
+	b.WriteString("| canary is as fast as stable " + timesHead)
+	for _, t := range slices.Concat(alike(.05), alike(.5)) {
+		n := s.times(slowAlarmRuns)
+		fmt.Fprintf(&b, "| %s |", t.name)
+		for w, rs := range s.runs(t.name, n, play{t.scene(), t.lead() + span, castOfTimes}) {
+			share := func(level int) float64 { return 100 * float64(fired(rs, level)) / float64(n) }
+			switch w {
+			case 2, 3, 4, 5: // they know no other alpha
+				fmt.Fprintf(&b, " %.1f |", share(onePercent))
+			default:
+				fmt.Fprintf(&b, " %.1f / %.1f |", share(onePercent), share(fivePercent))
+			}
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+func slowTable(s *studio) string {
+	var b strings.Builder
+	b.WriteString("| canary is slower " + timesHead)
+	for _, t := range slowed() {
+		fmt.Fprintf(&b, "| %s |", t.name)
+		for w, rs := range s.runs(t.name, s.times(slowRuns), play{t.scene(), t.lead() + patience, castOfTimes}) {
+			start := t.lead()
+			if w < 3 {
+				start += cold
+			}
+			fmt.Fprintf(&b, " %s |", took(since(rs, start, t.scene().PerSecond), onePercent))
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+// slowCheck plays slower canaries, and some as fast as stable, to the product's
+// judge alone.
+func slowCheck(s *studio) error {
+	var wrong []error
+	for _, t := range slowed() {
+		if t.share >= .5 || t.tenth == never {
+			continue
+		}
+		p := play{t.scene(), t.lead() + patience, func() []watcher { return []watcher{newGate(1000)} }}
+		rs := since(s.runs(t.name, s.times(20), p)[0], t.lead()+cold, p.scene.PerSecond)
+		// A fifth over the figure is allowed, and another for so few runs.
+		if m := quantile(rs, onePercent, .5); m > t.tenth*3/2 {
+			wrong = append(wrong, fmt.Errorf("%s: median of %s canary requests, limit %d", t.name, requests(m), t.tenth*3/2))
+		}
+	}
+	n := s.times(20)
+	for _, t := range alike(.05) {
+		p := play{t.scene(), t.lead() + span/2, func() []watcher { return []watcher{newGate(1000)} }}
+		if failed := fired(s.runs(t.name, n, p)[0], onePercent); failed > most(n, .01) {
+			wrong = append(wrong, fmt.Errorf("%s: %d of %d good versions failed", t.name, failed, n))
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+// margin20 is a fifth, in basis points.
+const margin20 = 2000
+
+// slowSafeTable plays canaries as fast as stable until a step may pass.
+func slowSafeTable(s *studio) string {
+	var b strings.Builder
+	b.WriteString("| canary is as fast as stable | canary requests until a pass, +20 % allowed, median / p95 |\n|---|---|\n")
+	for _, t := range slices.Concat(alike(.05), alike(.5)) {
+		p := play{t.scene(), t.lead() + patience, func() []watcher { return []watcher{safe{newGate(margin20).panel}} }}
+		rs := since(s.runs(t.name+" safe", s.times(slowRuns), p)[0], t.lead()+cold, p.scene.PerSecond)
+		fmt.Fprintf(&b, "| %s | %s |\n", t.name, took(rs, onePercent))
+	}
+	return b.String()
+}
