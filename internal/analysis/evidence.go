@@ -8,7 +8,8 @@ const (
 	// lowest bounds what it may say against one. It only keeps sums far from overflow.
 	lowest = -1e6
 	// quantum is the grain of all sums of evidence, in nats. Multiples of a power of two add
-	// without rounding, so a sum does not depend on the order of its terms.
+	// without rounding, so a sum does not depend on the order of its terms, and is a whole number
+	// of them.
 	quantum = 1.0 / (1 << 24)
 	// firstShare is the weight of the evidence counted from the very start in the mixture over
 	// starting points.
@@ -24,8 +25,11 @@ const (
 // phi, clipped above, never below (that would break the bound), rounded down to the quantum.
 func temper(lr, phi float64) float64 {
 	v := max(lowest, min(lr/phi, math.Log(clipAt)))
-	return math.Floor(v/quantum) * quantum
+	return down(v)
 }
+
+// down rounds down to the quantum: less evidence, which every bound allows.
+func down(x float64) float64 { return math.Floor(x/quantum) * quantum }
 
 // pool is evidence against one null hypothesis, summed over windows and hosts, for every
 // alternative of the grid. Its exp(logE) is an e-process: while the null holds, the chance that
@@ -40,7 +44,7 @@ type pool struct {
 func newPool(weights vector, share float64) pool {
 	p := pool{weights: weights}
 	for k := range p.gain {
-		p.gain[k] = math.Log(share)
+		p.gain[k] = down(math.Log(share))
 	}
 	return p
 }
@@ -61,7 +65,7 @@ func (p *pool) restart() {
 func laterStart(gain, total vector, j int) vector {
 	share := math.Log((1 - firstShare) / float64(j*(j+1)))
 	for k := range gain {
-		gain[k] = logSumExp(gain[k], share-total[k])
+		gain[k] = down(logSumExp(gain[k], share-total[k]))
 	}
 	return gain
 }

@@ -128,10 +128,10 @@ func (g grid) below(lr *vector, null, atNull, phi float64) vector {
 	return v
 }
 
-// over returns the vector divided by phi.
+// over returns the vector divided by phi, to the quantum.
 func (v vector) over(phi float64) vector {
 	for k := range v {
-		v[k] /= phi
+		v[k] = math.Round(v[k]/phi/quantum) * quantum
 	}
 	return v
 }

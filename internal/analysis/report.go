@@ -2,58 +2,63 @@ package analysis
 
 import "time"
 
-// Report is what one agent said about one service at one instant.
+// Report is what one agent said about one service at one instant. In JSON it lacks the time, which
+// whoever writes it puts beside it.
 type Report struct {
-	Host string
+	Host string `json:"host"`
 	// Incarnation names a life of the agent's counters: it changes whenever they restart from
 	// zero, and an incarnation that has been replaced never returns. Counters that start anew
 	// with each epoch need the epoch in it.
-	Incarnation string
+	Incarnation string `json:"incarnation,omitempty"`
 	// At is the leader's monotonic time of arrival.
-	At time.Duration
+	At time.Duration `json:"-"`
 	// Canary is the sum over the canary instances, Stable the counts of each stable instance, by
 	// a name that is its own on the host. All are cumulative within the incarnation. An instance
 	// that is not in Stable has gone; it may come back, with higher counts or from zero.
-	Canary Counts
-	Stable map[string]Counts
+	Canary Counts            `json:"canary"`
+	Stable map[string]Counts `json:"stable,omitempty"`
 	// CanaryInstances is the number of canary instances that may get traffic.
-	CanaryInstances int
+	CanaryInstances int `json:"canary_instances,omitempty"`
 
 	// Latencies are how long requests took, cumulative within the incarnation, by track, stable
 	// instance and route class. Nil says nothing new: what the last report said holds on.
-	Latencies []Latency
+	Latencies []Latency `json:"latencies,omitzero"`
 	// Signals are cumulative counts of the users' own rate gates, by the gate's name.
-	Signals map[string]Signal
+	Signals map[string]Signal `json:"signals,omitempty"`
 	// Usage is what each container uses, as far as known.
-	Usage []Usage
+	Usage []Usage `json:"usage,omitempty"`
 }
 
 // Latency is how long some requests took.
 type Latency struct {
-	Canary   bool   // the track
-	Instance string // of stable, named as in Report.Stable; "" for canary's sum
-	Route    string // route class; "" for requests in none
+	Canary   bool   `json:"canary,omitempty"`   // the track
+	Instance string `json:"instance,omitempty"` // of stable, named as in Report.Stable; "" for canary's sum
+	Route    string `json:"route,omitempty"`    // route class; "" for requests in none
 	// Requests is how many HAProxy counted in all classes (0 but for the class ""), Lines how many
 	// log lines told of this class. Fewer lines than requests means that some were lost.
-	Requests, Lines int64
-	Sketch          []byte // of the class's requests, as internal/latency encodes it
+	Requests int64  `json:"requests,omitempty"`
+	Lines    int64  `json:"lines"`
+	Sketch   []byte `json:"sketch,omitempty"` // of the class's requests, as internal/latency encodes it
 }
 
 // Signal is a user's own count of bad events among all, by track.
 type Signal struct {
-	Canary Counts
-	Stable map[string]Counts // by instance
+	Canary Counts            `json:"canary"`
+	Stable map[string]Counts `json:"stable,omitempty"` // by instance
 }
 
 // Usage is what one container uses and how it fared.
 type Usage struct {
-	Canary   bool
-	Instance string
+	Canary   bool   `json:"canary,omitempty"`
+	Instance string `json:"instance"`
 	// Memory is what it holds now without the page cache, Limit what it may hold, in bytes; 0: none.
-	Memory, Limit int64
+	Memory int64 `json:"memory"`
+	Limit  int64 `json:"limit,omitempty"`
 	// Periods are CPU periods since it started, Throttled those in which it wanted more than it
 	// may have.
-	Periods, Throttled int64
+	Periods   int64 `json:"periods,omitempty"`
+	Throttled int64 `json:"throttled,omitempty"`
 	// Restarts and OOMs are how often it was started again, and killed for want of memory.
-	Restarts, OOMs int
+	Restarts int `json:"restarts,omitempty"`
+	OOMs     int `json:"ooms,omitempty"`
 }
