@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -42,6 +43,9 @@ type bench struct {
 
 	existing bool            // the HAProxy is the user's own
 	sick     map[string]bool // revisions that never get ready; guarded by leader.mu
+	// program is what a container answers to a path, "" for nothing at all; nil:
+	// 200 to everything. Guarded by leader.mu.
+	program func(c dockertest.Container, path string) string
 }
 
 // inBubble runs a test on a bench.
@@ -116,7 +120,7 @@ func (b *bench) dialContainer(_ context.Context, _, addr string) (net.Conn, erro
 			continue
 		}
 		b.mu.Lock()
-		sick := b.sick[c.Labels[labelRevision]]
+		sick, program := b.sick[c.Labels[labelRevision]], b.program
 		b.mu.Unlock()
 		if sick {
 			break
@@ -125,13 +129,26 @@ func (b *bench) dialContainer(_ context.Context, _, addr string) (net.Conn, erro
 		go func() {
 			defer func() { _ = theirs.Close() }()
 			buf := make([]byte, 4096)
-			if _, err := theirs.Read(buf); err == nil {
-				_, _ = io.WriteString(theirs, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+			n, err := theirs.Read(buf)
+			if err != nil {
+				return
+			}
+			answer := ok("")
+			if f := strings.Fields(string(buf[:n])); program != nil && len(f) > 1 {
+				answer = program(c, f[1])
+			}
+			if _, err = io.WriteString(theirs, answer); err == nil && answer == "" {
+				_, _ = theirs.Read(buf) // until the other side gives up
 			}
 		}()
 		return ours, nil
 	}
 	return nil, &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
+}
+
+// ok is an answer with a body.
+func ok(body string) string {
+	return "HTTP/1.1 200 OK\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\nConnection: close\r\n\r\n" + body
 }
 
 // start runs the agent; stop ends it, as SIGTERM does.
