@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/serin-rollouts/serin/internal/analysis/traffic"
 	"github.com/serin-rollouts/serin/internal/latency"
 )
 
@@ -22,6 +23,7 @@ type timed struct {
 	mood func(rng *rand.Rand) func() float64
 	// lead is how long stable is watched before canary gets traffic.
 	lead time.Duration
+	rush float64 // what stable's requests are multiplied by until then; 0: by 1
 }
 
 // clockwork plays a timed fleet.
@@ -66,6 +68,9 @@ func newClockwork(w timed, rng *rand.Rand) *clockwork {
 func (c *clockwork) serve(at time.Duration) {
 	canary := c.perSecond * tick.Seconds() / float64(c.hosts)
 	stable := canary * (1 - c.share) / c.share / float64(max(1, c.stable))
+	if at <= c.lead && c.rush > 0 {
+		stable *= c.rush
+	}
 	for _, h := range c.all {
 		if at > c.lead {
 			c.canary += h.canary.serveTimed(c, canary, true)
@@ -77,7 +82,7 @@ func (c *clockwork) serve(at time.Duration) {
 }
 
 func (t *timedContainer) serveTimed(c *clockwork, mean float64, canary bool) int64 {
-	n, mood := poisson(c.rng, mean), t.mood()
+	n, mood := traffic.Poisson(c.rng, mean), t.mood()
 	for range n {
 		t.times.Add(int64(1000 * mood * c.draw(c.rng, canary)))
 	}
