@@ -10,7 +10,7 @@ const (
 	// enough is the number of requests of each track that a window waits for.
 	enough = 5
 	// enoughAlone is the number of canary requests after which a window no longer waits for
-	// stable traffic that does not come.
+	// stable traffic that hardly comes.
 	enoughAlone = 20
 	// longest is the time after which a window closes whatever it holds.
 	longest = time.Minute
@@ -208,7 +208,7 @@ func (c *cutter[C]) due(at, length time.Duration) bool {
 	if age < length {
 		return false
 	}
-	noStable := stable == 0 && canary >= enoughAlone
+	noStable := stable < enough && canary >= enoughAlone // a few may trail into a step without any
 	noCanary := c.open.instances == 0 && canary == 0 && stable >= enough
 	return both || noStable || noCanary
 }

@@ -29,7 +29,8 @@ func TestClose(t *testing.T) {
 		{"too young", 4 * time.Second, 100, 100, 1, false},
 		{"enough of both", 5 * time.Second, 5, 5, 1, true},
 		{"too little of canary", 30 * time.Second, 4, 900, 1, false},
-		{"too little of stable", 30 * time.Second, 900, 4, 1, false},
+		{"too little of both", 30 * time.Second, 19, 4, 1, false},
+		{"little of stable trails in", 5 * time.Second, 20, 4, 1, true},
 		{"stable silent", 5 * time.Second, 20, 0, 1, true},
 		{"stable silent, but canary nearly so", 30 * time.Second, 19, 0, 1, false},
 		{"no canary yet", 5 * time.Second, 0, 5, 0, true},
@@ -47,6 +48,31 @@ func TestClose(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestTrailingStable: a few requests of stable that trail into a step without any do not hold it
+// up, and are no control in place of what stable did before.
+func TestTrailingStable(t *testing.T) {
+	j := NewJudge(Config{MinRequests: 100})
+	say := func(at time.Duration, canary, stable int64) {
+		for _, host := range []string{"a", "b"} {
+			r := report(at, "1", Counts{Requests: canary}, one(stable, stable/1000))
+			r.Host = host
+			j.Observe(r)
+		}
+	}
+	for i := range int64(60) {
+		say(time.Duration(i)*time.Second, 10*i, 90*i)
+	}
+	j.Restart(time.Minute, Config{MinRequests: 100, Baseline: Counts{10_800, 10}})
+	for i := range int64(30) {
+		at := time.Minute + time.Duration(i)*time.Second
+		say(at, 600+100*i, 5_400+min(3, i))
+		if f := j.Finding(at); f.Outcome == Pass {
+			return
+		}
+	}
+	t.Errorf("not decided after %d canary requests on each host: %s", 3_000, j.Finding(90*time.Second).Reason)
 }
 
 // TestCloseAfterRestart: an agent that begins to count anew where canary has all
