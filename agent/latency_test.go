@@ -358,12 +358,18 @@ func TestLinesGoWithTheirRoute(t *testing.T) {
 		group[0].Instance != name || group[1].Instance != name || group[1].Route != "/api/" {
 		t.Fatalf("%+v", group)
 	}
+	c.begin("shop-1", nil) // on the way back
+	ask("/api/x", 1000)
+	c.look()
+	if l := c.latency(name); len(l) != 2 || timesOf(t, l).lines != 5 {
+		t.Errorf("after the gates: %+v", l)
+	}
 	for i, want := range []int64{5000, 1000} {
 		if p50, _ := timesOf(t, group[i:i+1]).sketch.Quantile(0.5); p50 < want*99/100 || p50 > want*101/100 {
 			t.Errorf("median of %q: %d, want %d", group[i].Route, p50, want)
 		}
 	}
-	if all := c.together("r1"); len(all) != 2 || timesOf(t, all).lines != 4 || !all[0].Canary || all[0].Instance != "" {
+	if all := c.together("r1"); len(all) != 2 || timesOf(t, all).lines != 5 || !all[0].Canary || all[0].Instance != "" {
 		t.Errorf("together: %+v", all)
 	}
 }

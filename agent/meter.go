@@ -40,13 +40,15 @@ func newMeter(w *stopwatch) meter {
 // begin starts all counts at zero for another rollout. What is counted by the
 // next reading happened after the last one, so nothing is lost in between; but
 // if the rollout tells other routes apart, the interval is left out, since its
-// lines were not.
+// lines were not. On the way back nobody asks for routes any more; they stay.
 func (m *meter) begin(rollout string, routes []string) {
-	if m.rollout == rollout {
+	switch {
+	case m.rollout != rollout:
+		m.rollout = rollout
+		clear(m.totals)
+	case len(routes) == 0:
 		return
 	}
-	m.rollout = rollout
-	clear(m.totals)
 	if m.watch.classify(routes) {
 		m.pid = 0
 	}
