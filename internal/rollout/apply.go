@@ -314,6 +314,9 @@ func (a *applier) promote(svc *Service, r *Rollout, why Why) *Refusal {
 	to := r.To
 	svc.hold(r)
 	svc.Stable, svc.Spec = &to, r.Spec
+	if r.Spec.Pace == AutoPace {
+		svc.Spec.Steps = AutoSteps() // the path that was found is this rollout's own
+	}
 	r.Step, r.Parked, r.Cause, r.Text = len(r.Spec.Steps)-1, false, "", ""
 	a.enter(r, Promoting)
 	a.emit(KindPromoting, r, Event{Text: sentence("promoting "+r.To.Version(), why.Text), Verdict: why.Verdict})

@@ -68,5 +68,8 @@ func autoPath(t *testing.T, requests int64) []int {
 			weights = append(weights, r.Weight())
 		}
 	}
+	if kept := state.Services["web"].Spec.Steps; !slices.Equal(kept, rollout.AutoSteps()) {
+		t.Errorf("the next rollout would begin with %v", kept)
+	}
 	return weights
 }
