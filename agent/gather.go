@@ -20,6 +20,8 @@ const (
 	askEvery = 5 * time.Second
 	// askLimit bounds one question to a container or to Docker.
 	askLimit = 2 * time.Second
+	// checkLimit bounds how patient a gate may be.
+	checkLimit = 10 * time.Second
 	// atOnce bounds the questions of one gate that are under way.
 	atOnce = 8
 )
@@ -185,14 +187,15 @@ func (s *service) weighLoad(ctx context.Context, t target) {
 
 // check asks a container for a path.
 func (s *service) check(ctx context.Context, p rollout.Probe, t target) {
-	limited, cancel := context.WithTimeout(ctx, cmp.Or(p.Timeout, askLimit))
+	patience := min(cmp.Or(p.Timeout, askLimit), checkLimit)
+	limited, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	err := s.probeHTTP(limited, "http://"+t.addr.String()+p.Path)
 	if ctx.Err() != nil {
 		return // it was not the container that gave up
 	}
 	every := cmp.Or(p.Every, askEvery)
-	s.keepAnswer(p.Gate, 2*every+cmp.Or(p.Timeout, askLimit), t, func(a *answer) {
+	s.keepAnswer(p.Gate, 2*every+patience, t, func(a *answer) {
 		a.at, a.counted = time.Now(), true
 		bad := int64(0)
 		if err != nil {
@@ -264,15 +267,9 @@ func (s *service) scrape(ctx context.Context, p scraping, t target) {
 // takePage notes what a page says. The caller holds s.mu.
 func (s *service) takePage(p scraping, found samples, t target, a *answer) error {
 	if p.bad != nil {
-		bad, err := found.total(*p.bad)
+		bad, all, err := s.counters(p, found, t)
 		if err != nil {
 			return err
-		}
-		all := s.meter.requests(t.name)
-		if p.total != nil {
-			if all, err = found.total(*p.total); err != nil {
-				return err
-			}
 		}
 		a.read(bad, all)
 	}
@@ -288,4 +285,16 @@ func (s *service) takePage(p scraping, found samples, t target, a *answer) error
 	}
 	a.at = time.Now()
 	return nil
+}
+
+// counters are the bad events and all of them. The caller holds s.mu.
+func (s *service) counters(p scraping, found samples, t target) (bad, all int64, err error) {
+	if bad, err = found.total(*p.bad); err != nil {
+		return 0, 0, err
+	}
+	if p.total == nil {
+		return bad, s.meter.requests(t.name), nil
+	}
+	all, err = found.total(*p.total)
+	return bad, all, err
 }

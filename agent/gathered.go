@@ -129,39 +129,50 @@ func (g *gathered) news(now time.Time, h *wire.ServiceHealth) {
 
 // Private
 
-// news is a gate's. It has news of its canary if one of that track has, or if
-// there never was one.
+// news is a gate's: what its signal is, and whether it has one. It has none while
+// canary is silent.
 func (all *answers) news(gate string, now time.Time) (signal analysis.Signal, counted bool, readings []wire.Reading) {
 	spreads := map[string]*wire.Reading{}
-	canaries, fresh := 0, 0
 	for name, a := range all.by {
-		isNews := !a.at.IsZero() && now.Sub(a.at) <= all.lasts
-		if a.canary {
-			canaries++
+		isNews := all.fresh(a, now)
+		if isNews {
+			a.spread(gate, spreads)
+		}
+		switch {
+		case a.canary:
 			signal.Canary.Requests = min(signal.Canary.Requests+a.counts.Requests, mostEvents)
 			signal.Canary.Errors = min(signal.Canary.Errors+a.counts.Errors, mostEvents)
-		}
-		if !isNews {
-			continue
-		}
-		if a.canary {
-			fresh++
-		}
-		if a.counted {
-			counted = true
-			if !a.canary {
-				if signal.Stable == nil {
-					signal.Stable = map[string]analysis.Counts{}
-				}
-				signal.Stable[name] = a.counts
+		case isNews && a.counted:
+			if signal.Stable == nil {
+				signal.Stable = map[string]analysis.Counts{}
 			}
+			signal.Stable[name] = a.counts
 		}
-		a.spread(gate, spreads)
+		counted = counted || isNews && a.counted
 	}
 	for _, r := range spreads {
 		readings = append(readings, *r)
 	}
-	return signal, counted && (canaries == 0 || fresh > 0), readings
+	return signal, counted && !all.silent(now), readings
+}
+
+// fresh reports whether what a container said is news.
+func (all *answers) fresh(a *answer, now time.Time) bool {
+	return !a.at.IsZero() && now.Sub(a.at) <= all.lasts
+}
+
+// silent reports whether there is a canary, and none of it has news.
+func (all *answers) silent(now time.Time) bool {
+	canaries, fresh := 0, 0
+	for _, a := range all.by {
+		if a.canary {
+			canaries++
+			if all.fresh(a, now) {
+				fresh++
+			}
+		}
+	}
+	return canaries > 0 && fresh == 0
 }
 
 // spread adds the container's values to those of its track.

@@ -8,6 +8,49 @@ import (
 	"github.com/serin-rollouts/serin/internal/wire"
 )
 
+// program is the application: it tells its version, is slow on request, and
+// counts what it was asked; version 2 calls half of it bad, and is not well.
+const program = `package main
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"sync/atomic"
+	"time"
+)
+
+func main() {
+	var asked atomic.Int64
+	http.HandleFunc("/metrics", func(w http.ResponseWriter, r *http.Request) {
+		n, bad := asked.Load(), int64(0)
+		if os.Getenv("VERSION") == "2" {
+			bad = n / 2
+		}
+		fmt.Fprintf(w, "# TYPE orders_total counter\norders_total{result=\"good\"} %d\norders_total{result=\"bad\"} %d\n", n-bad, bad)
+		fmt.Fprintf(w, "# TYPE queue_depth gauge\nqueue_depth %s\n", os.Getenv("VERSION"))
+	})
+	http.HandleFunc("/deep", func(w http.ResponseWriter, r *http.Request) {
+		if os.Getenv("VERSION") == "2" {
+			w.WriteHeader(503)
+		}
+	})
+	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		if r.URL.Path == "/slow" {
+			time.Sleep(300 * time.Millisecond)
+		}
+		if d, err := time.ParseDuration(os.Getenv("DELAY")); err == nil {
+			time.Sleep(d)
+		}
+		fmt.Fprint(w, os.Getenv("VERSION"))
+	})
+	if err := http.ListenAndServe(":8080", nil); err != nil {
+		os.Exit(1)
+	}
+}
+`
+
 // TestLiveTelemetry: what a real Docker, HAProxy and program tell the gates,
 // while users are served.
 func TestLiveTelemetry(t *testing.T) {

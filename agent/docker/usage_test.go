@@ -63,9 +63,9 @@ func TestUsageIsWithoutThePageCache(t *testing.T) {
 			{dockertest.Usage{Memory: math.MaxUint64, Periods: math.MaxUint64}, docker.Usage{Memory: math.MaxInt64, Periods: math.MaxInt64}},
 		} {
 			b.fake.SetUsage(id, x.told)
-			got, err := b.engine.Usage(b.T.Context(), id)
+			got, err := b.engine.Usage(b.Context(), id)
 			if diff := cmp.Diff(x.want, got); diff != "" || err != nil {
-				b.T.Errorf("%+v: %v\n%s", x.told, err, diff)
+				b.Errorf("%+v: %v\n%s", x.told, err, diff)
 			}
 		}
 	})
@@ -75,13 +75,13 @@ func TestUsageDoesNotWaitForAFrozenDaemon(t *testing.T) {
 	bubble(t, dockertest.Config{}, func(b bubbled) {
 		id := runOn(b.T, b.engine, "a")
 		defer b.fake.Inject(dockertest.Fault{Path: "/stats", Times: -1, Hang: true})()
-		ctx, cancel := context.WithTimeout(b.T.Context(), 2*time.Second)
+		ctx, cancel := context.WithTimeout(b.Context(), 2*time.Second)
 		defer cancel()
 		if _, err := b.engine.Usage(ctx, id); !errors.Is(err, context.DeadlineExceeded) {
-			b.T.Error(err)
+			b.Error(err)
 		}
-		if _, err := b.engine.Usage(b.T.Context(), id); !errors.Is(err, docker.ErrUnavailable) {
-			b.T.Error(err)
+		if _, err := b.engine.Usage(b.Context(), id); !errors.Is(err, docker.ErrUnavailable) {
+			b.Error(err)
 		}
 	})
 }

@@ -140,7 +140,7 @@ func checkServiceHealth(s ServiceHealth) error {
 func knownCause(cause rollout.Cause) bool {
 	switch cause {
 	case rollout.CauseGate, rollout.CauseDeath, rollout.CauseImage, rollout.CauseStart, rollout.CauseDeadline,
-		rollout.CauseOperator, rollout.CauseReplaced, rollout.CauseApproval:
+		rollout.CauseOperator, rollout.CauseReplaced, rollout.CauseApproval, rollout.CauseHost:
 		return true
 	}
 	return false
