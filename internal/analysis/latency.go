@@ -249,17 +249,7 @@ func (h *latencyHost) covered() bool {
 // coverage returns the part of the requests that the log told of lately, in parts per million, of
 // the track that it told less of; false if there were none.
 func (j *latencyJudge) coverage(now time.Duration) (ppm int64, known bool) {
-	const grain = 1024 // sums of integers do not depend on the order of the hosts
-	var lines, requests [2]int64
-	for _, h := range j.hosts {
-		if now-h.cut.heard > 2*longest {
-			continue
-		}
-		for k, c := range h.coverage {
-			requests[k] += int64(math.Round(c.n * grain))
-			lines[k] += int64(math.Round(c.x * grain))
-		}
-	}
+	requests, lines := j.covered(now)
 	ppm = 1_000_000
 	for k := range requests {
 		if requests[k] > 0 {
@@ -268,4 +258,22 @@ func (j *latencyJudge) coverage(now time.Duration) (ppm int64, known bool) {
 		}
 	}
 	return ppm, known
+}
+
+// coverageGrain is the inverse of the grain of decayed counts: sums of integers do not depend on the
+// order of the hosts.
+const coverageGrain = 1024
+
+// covered returns the requests of canary and of stable lately, and how many the log told of.
+func (j *latencyJudge) covered(now time.Duration) (requests, lines [2]int64) {
+	for _, h := range j.hosts {
+		if now-h.cut.heard > 2*longest {
+			continue
+		}
+		for k, c := range h.coverage {
+			requests[k] += int64(math.Round(c.n * coverageGrain))
+			lines[k] += int64(math.Round(c.x * coverageGrain))
+		}
+	}
+	return requests, lines
 }

@@ -143,7 +143,11 @@ func (j *latencyJudge) broads() []*broad {
 }
 
 func (j *usageJudge) outlier(now time.Duration) (host, reason string) {
-	s := j.survey(now)
+	return j.strange(now, j.survey(now))
+}
+
+// strange is the outlier that follows from a survey and from how often canary was throttled.
+func (j *usageJudge) strange(now time.Duration, s survey) (host, reason string) {
 	if s.served < fewestHosts {
 		return "", ""
 	}

@@ -152,6 +152,7 @@ func (p *Panel) Verdict(now time.Duration) Verdict {
 		v.Outlier, v.OutlierReason = p.outlier(now)
 	}
 	v.Reason = v.reason()
+	p.carry(&v)
 	return v
 }
 

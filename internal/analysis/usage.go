@@ -209,10 +209,12 @@ func (j *usageJudge) restart(now time.Duration, _ Step) {
 	j.throttled.Restart(now, j.throttled.config)
 }
 
-func (j *usageJudge) finding(now time.Duration) Finding {
+func (j *usageJudge) finding(now time.Duration) Finding { return j.conclude(now, j.survey(now)) }
+
+// conclude is the finding that follows from a survey and from how often canary was throttled.
+func (j *usageJudge) conclude(now time.Duration, s survey) Finding {
 	f := j.throttled.Finding(now)
 	f.At = now
-	s := j.survey(now)
 	f.Hosts, f.CanaryMemory, f.StableMemory, f.Restarts = s.served, s.canary.mean(), s.stable.mean(), s.restarts
 	memory := fmt.Sprintf("memory %s on canary, %s on stable, allowed +%s %%", mebibytes(f.CanaryMemory), mebibytes(f.StableMemory), points100(int64(max(0, j.gate.MaxMemory))))
 	throttled := ""

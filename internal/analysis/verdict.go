@@ -107,6 +107,9 @@ type Finding struct {
 	CanaryMemory int64 `json:"canary_memory,omitempty"`
 	StableMemory int64 `json:"stable_memory,omitempty"`
 	Restarts     int   `json:"restarts,omitempty"`
+
+	// Sums are what the finding follows from. They are there in a verdict that decides something.
+	Sums *Sums `json:"sums,omitempty"`
 }
 
 // calmLimit is the evidence for a roll-back above which nothing passes: an e-value of 3.
