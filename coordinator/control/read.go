@@ -121,6 +121,12 @@ func (s *server) decisions(ctx context.Context, state *rollout.State, r rollout.
 			all = append(all, e)
 		}
 	}
+	for k := range all {
+		if v := all[k].Verdict; v != nil { // the events have the sums; an answer has its limit
+			brief := v.WithoutSums()
+			all[k].Verdict = &brief
+		}
+	}
 	return all
 }
 

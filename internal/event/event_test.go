@@ -99,21 +99,35 @@ func TestEveryFieldOfAVerdictTravels(t *testing.T) {
 	}
 }
 
+// fill puts something into every field, whatever it holds.
 func fill(v reflect.Value) {
-	for _, f := range v.Fields() {
-		switch f.Kind() {
-		case reflect.Struct:
+	switch v.Kind() {
+	case reflect.Struct:
+		for _, f := range v.Fields() {
 			fill(f)
-		case reflect.String:
-			f.SetString("text")
-		case reflect.Bool:
-			f.SetBool(true)
-		case reflect.Slice:
-			f.Set(reflect.MakeSlice(f.Type(), 1, 1))
-			fill(f.Index(0))
-		default:
-			f.SetInt(1)
 		}
+	case reflect.String:
+		v.SetString("text")
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem())
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
+		fill(v.Index(0))
+	case reflect.Array:
+		for k := range v.Len() {
+			fill(v.Index(k))
+		}
+	case reflect.Map:
+		key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+		fill(key)
+		fill(value)
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(key, value)
+	default:
+		v.SetInt(1)
 	}
 }
 
