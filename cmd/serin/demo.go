@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+
 	"github.com/spf13/cobra"
 
 	"github.com/serin-rollouts/serin/internal/demo"
@@ -16,11 +18,16 @@ func newDemo(a *app) *cobra.Command {
 			"each, real containers, and load. A good version is rolled out, then a bad one, which goes back.\n" +
 			"Everything that it makes is removed at the end, also after Ctrl-C (exit code 130). It needs Docker,\n" +
 			"HAProxy, and serin-coordinator and serin-agent beside this program.\n\n" +
+			"--scenario chooses what is shown, in that order:\n" +
+			"  good   v2, which is as good as v1, is promoted; with --repeat, v1 and v2 take turns\n" +
+			"  bad    v3 answers 5 % of its requests with 500; the errors gate takes it back\n" +
+			"  slow   v4 answers all of them, but its p99 is 30 % slower; the latency gate takes it back\n" +
+			"  leak   v5 answers as v1 does, but loses memory; the saturation gate takes it back\n\n" +
 			"With -o json what came out is one document on standard output, and progress is on standard\n" +
-			"error. It exits with 1 if the good version was not promoted, the bad one not taken back, or a\n" +
-			"request failed.",
+			"error. It exits with 1 if a good version was not promoted, another not taken back by its gate, or\n" +
+			"a request failed.",
 		Example: "  serin demo\n  serin demo -o json | jq .bad.rollback_ms\n  serin demo --report report.json\n" +
-			"  serin demo --hosts 5 --keep",
+			"  serin demo --scenario slow,leak\n  serin demo --scenario good --repeat 20\n  serin demo --hosts 5 --keep",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := o.Validate(); err != nil {
@@ -42,6 +49,8 @@ func newDemo(a *app) *cobra.Command {
 	f.BoolVar(&o.Keep, "keep", false, "leave the fleet running at the end, to play with")
 	f.IntVar(&o.Hosts, "hosts", three, "how many agents")
 	f.IntVar(&o.Replicas, "replicas", three, "how many replicas of the coordinator: 1, 3 or 5")
+	f.StringSliceVar(&o.Scenarios, "scenario", []string{demo.Good, demo.Bad}, "what is shown: some of "+strings.Join(demo.Scenarios(), ","))
+	f.IntVar(&o.Repeat, "repeat", 1, "how often the good one is shown, on two services at once if more than once")
 	cmd.AddCommand(newDemoApp(), newDemoRegistry(), newDemoSweep(a))
 	return cmd
 }
@@ -51,19 +60,21 @@ func newDemo(a *app) *cobra.Command {
 // The parts of the demo that run as processes of their own.
 
 func newDemoApp() *cobra.Command {
-	var version string
-	var errorPercent float64
+	var v localfleet.Version
 	cmd := &cobra.Command{
 		Use:    "app",
 		Short:  "The small web app that the demo rolls out",
 		Hidden: true,
 		Args:   cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return localfleet.App(cmd.Context(), version, errorPercent)
+			return localfleet.App(cmd.Context(), v)
 		},
 	}
-	cmd.Flags().StringVar(&version, "version", "", "what it says that it is")
-	cmd.Flags().Float64Var(&errorPercent, "error-percent", 0, "how many of its answers are errors")
+	f := cmd.Flags()
+	f.StringVar(&v.Tag, "version", "", "what it says that it is")
+	f.Float64Var(&v.ErrorPercent, "error-percent", 0, "how many of its answers are errors")
+	f.Float64Var(&v.SlowPercent, "slow-percent", 0, "by how much its slow path is slower")
+	f.IntVar(&v.LeakMiB, "leak-mib", 0, "how much memory it loses in a second")
 	return cmd
 }
 

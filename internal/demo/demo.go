@@ -7,10 +7,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"time"
+	"slices"
 
 	"github.com/serin-rollouts/serin/internal/localfleet"
-	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
 // Options are what a user can choose about a demo.
@@ -18,7 +17,11 @@ type Options struct {
 	Hosts, Replicas int
 	Report          string // file for the result as JSON; empty: none
 	Keep            bool   // leave the fleet running
-	Out, Err        io.Writer
+	// Scenarios are what is told, in order, of Scenarios(). Repeat is how often
+	// the good one is.
+	Scenarios []string
+	Repeat    int
+	Out, Err  io.Writer
 	// Live redraws a status line; otherwise there is one line for each event.
 	Live bool
 	// Result, if not nil, takes what goes into Report too. Out is left to it:
@@ -34,12 +37,19 @@ func (o Options) Validate() error {
 		return fmt.Errorf("--hosts: is %d; use 1 to 20", o.Hosts)
 	case o.Replicas != 1 && o.Replicas != 3 && o.Replicas != 5:
 		return fmt.Errorf("--replicas: is %d; use 1, 3 or 5", o.Replicas)
+	case o.Repeat < 1 || o.Repeat > maxRepeat:
+		return fmt.Errorf("--repeat: is %d; use 1 to %d", o.Repeat, maxRepeat)
+	case o.Repeat > 1 && !slices.Contains(o.Scenarios, Good):
+		return errors.New("--repeat: repeats the good scenario, which is not in --scenario")
 	}
-	return nil
+	return checkScenarios(o.Scenarios)
 }
 
-// rate is the load on the whole fleet in requests per second.
+// rate is the load of a service on the whole fleet in requests per second.
 const rate = 200
+
+// maxRepeat good rollouts take about an hour.
+const maxRepeat = 200
 
 // Run runs the demo and returns when it has ended and, unless it is kept,
 // everything that it made is gone. An error means that the demo did not show
@@ -134,66 +144,36 @@ func (r *run) explain() {
 	r.screen.write("what the fleet's logs complain about:\n" + text)
 }
 
-// story installs v1, rolls out v2 and then v3, under load.
+// story installs v1 and then tells the scenarios one after another, under load.
 func (r *run) story(ctx context.Context) (report, error) {
 	out := report{Hosts: r.Hosts, Replicas: r.Replicas}
-	r.say("installing v1 on %d hosts", r.Hosts)
-	if _, err := r.rollOut(ctx, "v1", nil); err != nil {
-		return out, err
-	}
-	load := localfleet.NewLoad(r.fleet.Frontends(), rate)
-	stop := load.Start(ctx)
-	defer stop()
-	good, err := r.measured(ctx, "v2", load, load.Take)
+	s, err := r.set(ctx, service, r.fleet.Port)
 	if err != nil {
 		return out, err
 	}
-	out.Good = good.result
-	bad, err := r.measured(ctx, "v3", load, func() localfleet.Stats {
-		stop() // what was asked before the end is answered after it
-		return load.Take()
-	})
-	if err != nil {
-		return out, err
-	}
-	out.Bad = badResult{
-		result: bad.result, CanaryErrors: bad.stats.AppErrors,
-		DetectMillis: bad.verdict.Wall - bad.stats.FirstBad.UnixMilli(), RollbackMillis: bad.final.ZeroMillis,
+	defer s.stop()
+	for i, name := range r.Scenarios {
+		last := i == len(r.Scenarios)-1
+		if name == Good && r.Repeat > 1 {
+			out.GoodRuns, err = r.repeat(ctx, s, last)
+		} else {
+			err = r.once(ctx, s, scenarioOf(name), last, &out)
+		}
+		if err != nil {
+			return out, err
+		}
 	}
 	return out, nil
 }
 
-// measurement is one rollout with the load during it.
-type measurement struct {
-	result
-	stats          localfleet.Stats
-	verdict, final rollout.Event
-}
-
-// measured rolls a version out and takes what the load counted until then.
-// Every request counts in one of the measurements.
-func (r *run) measured(ctx context.Context, version string, load *localfleet.Load, take func() localfleet.Stats) (measurement, error) {
-	r.say("rolling out %s at %d requests/s", version, rate)
-	began := time.Now()
-	events, err := r.rollOut(ctx, version, load)
+// once tells a scenario, after the last of which the load ends.
+func (r *run) once(ctx context.Context, s *stage, c scenario, last bool, out *report) error {
+	m, err := r.measured(ctx, s, c, last)
 	if err != nil {
-		return measurement{}, err
+		return err
 	}
-	took := time.Since(began)
-	m := measurement{stats: take(), final: events[len(events)-1]}
-	m.result = result{
-		Outcome: string(m.final.Phase), Requests: m.stats.Requests, Failed: m.stats.Failed,
-		Seconds: took.Round(time.Millisecond).Seconds(),
-	}
-	for _, e := range events {
-		if e.Kind == rollout.KindRollingBack {
-			m.verdict = e
-		}
-	}
-	for _, line := range m.stats.Examples {
-		r.say("a failed request: %s", line)
-	}
-	return m, nil
+	out.take(c, m)
+	return nil
 }
 
 func (r *run) say(format string, args ...any) {

@@ -13,9 +13,10 @@ import (
 func example() report {
 	return report{
 		Hosts: 3, Replicas: 3,
-		Good: result{Outcome: "Succeeded", Requests: 11632, Seconds: 58.3},
-		Bad: badResult{
-			result: result{Outcome: "RolledBack", Requests: 3242, Seconds: 16.4}, CanaryErrors: 19, DetectMillis: 13_600, RollbackMillis: 46,
+		Good: &result{from: "v1", to: "v2", Outcome: "Succeeded", Requests: 11632, Seconds: 58.3},
+		Bad: &takenBack{
+			result: result{from: "v2", to: "v3", Outcome: "RolledBack", Requests: 3242, Seconds: 16.4}, want: errorsGate, Gate: errorsGate,
+			Reason: "5xx 5.84%", CanaryRequests: 308, CanaryErrors: 19, DetectMillis: 13_600, RollbackMillis: 46,
 		},
 	}
 }

@@ -12,7 +12,7 @@ import (
 func (r *run) howToTalk() error {
 	f := r.fleet
 	file := filepath.Join(f.Dir, "rollout.yaml")
-	if err := os.WriteFile(file, []byte(r.file("v2")), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(r.file(&stage{service: service, port: f.Port}, scenarioOf(Good))), 0o600); err != nil {
 		return fmt.Errorf("write an example: %w", err)
 	}
 	self := filepath.Join(f.Bin, "serin")

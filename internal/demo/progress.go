@@ -17,7 +17,7 @@ const quiet = 15 * time.Second
 type progress struct {
 	run     *run
 	conn    *bus.Conn
-	load    *localfleet.Load // nil while there is none
+	stage   *stage
 	version string
 
 	mu   sync.Mutex
@@ -55,8 +55,8 @@ func (p *progress) show(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		if p.load != nil {
-			p.run.screen.show(statusLine(p.load.Stats(), p.version))
+		if p.stage.load != nil && p.run.Repeat == 1 { // there is one line, for one rollout
+			p.run.screen.show(statusLine(p.stage.load.Stats(), p.version))
 		}
 		if p.silent() {
 			p.tellWaiting(ctx)
@@ -74,7 +74,7 @@ func (p *progress) tellWaiting(ctx context.Context) {
 	p.heard()
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	s, err := localfleet.Ask[api.ServiceStatus](ctx, p.conn, api.GetService, service)
+	s, err := localfleet.Ask[api.ServiceStatus](ctx, p.conn, api.GetService, p.stage.service)
 	switch {
 	case err != nil:
 		p.run.say("  no leader answers: %v", err)

@@ -8,11 +8,16 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"strconv"
+	"sync"
 	"time"
 )
 
 // versionHeader marks the app's own answers, its own errors included.
 const versionHeader = "X-Serin-Demo"
+
+// numberHeader numbers the load's requests.
+const numberHeader = "X-Serin-Demo-Request"
 
 // AppPort is where the demo app listens inside its container.
 const AppPort = 8080
@@ -20,22 +25,16 @@ const AppPort = 8080
 // HealthPath is the demo app's path that proves readiness.
 const HealthPath = "/healthz"
 
-// App is the small web app that fleets roll out: it answers errorPercent of
-// its requests with 500. It serves until ctx ends, then finishes what it has
-// begun.
-func App(ctx context.Context, version string, errorPercent float64) error {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+HealthPath, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set(versionHeader, version)
-	})
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set(versionHeader, version)
-		if rand.Float64()*100 < errorPercent {
-			w.WriteHeader(http.StatusInternalServerError)
-		}
-		_, _ = io.WriteString(w, "hello from "+version+"\n")
-	})
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+// App is the small web app that fleets roll out. It serves until ctx ends, then
+// finishes what it has begun.
+func App(ctx context.Context, v Version) error {
+	leak := newLeak(v.LeakMiB << 20)
+	var leaking sync.WaitGroup
+	defer leaking.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	leaking.Go(func() { leak.run(ctx) })
+	server := &http.Server{Handler: v.handler(leak.begin), ReadHeaderTimeout: 10 * time.Second}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", fmt.Sprintf(":%d", AppPort))
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
@@ -53,4 +52,39 @@ func App(ctx context.Context, version string, errorPercent float64) error {
 		return fmt.Errorf("shut down: %w", err)
 	}
 	return nil
+}
+
+// Private
+
+// handler answers as the version does; served is called with each request but
+// those for readiness.
+func (v Version) handler(served func()) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+HealthPath, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set(versionHeader, v.Tag)
+	})
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		served()
+		reply := v.reply(numberOf(r))
+		select {
+		case <-time.After(reply.took):
+		case <-r.Context().Done():
+			return
+		}
+		w.Header().Set(versionHeader, v.Tag)
+		if reply.bad {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+		_, _ = io.WriteString(w, "hello from "+v.Tag+"\n")
+	})
+	return mux
+}
+
+// numberOf returns the number that the load gave a request; one without is any.
+func numberOf(r *http.Request) uint64 {
+	number, err := strconv.ParseUint(r.Header.Get(numberHeader), 10, 64)
+	if err != nil {
+		return rand.Uint64()
+	}
+	return number
 }

@@ -6,19 +6,12 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 
 	"github.com/serin-rollouts/serin/internal/demoimage"
 )
 
 // imageName is the demo app's repository in the fleet's registry.
 const imageName = "serin-demo"
-
-// Version is one version of the demo app.
-type Version struct {
-	Tag          string
-	ErrorPercent float64 // of its answers
-}
 
 // Image names the demo app's image of a version.
 func (f *Fleet) Image(tag string) string { return f.images() + ":" + tag }
@@ -28,7 +21,7 @@ func (f *Fleet) Image(tag string) string { return f.images() + ":" + tag }
 func (f *Fleet) Push(ctx context.Context, v Version) error {
 	_, err := demoimage.Push(ctx, f.Registry, demoimage.App{
 		Name: imageName, Tag: v.Tag, Binary: filepath.Join(f.Bin, "serin"), Port: AppPort,
-		Args: []string{"demo", "app", "--version", v.Tag, "--error-percent", strconv.FormatFloat(v.ErrorPercent, 'g', -1, 64)},
+		Args: v.args(),
 	})
 	return err
 }
@@ -49,13 +42,20 @@ func Registry(ctx context.Context, listen, dir string) error {
 
 func (f *Fleet) images() string { return f.Registry + "/" + imageName }
 
-// pushDemo pushes the versions that are always there: v1 and v2 are good, v3
-// answers one request in twenty with an error.
+// demoVersions are always there: v1 and v2 are alike and good, v3 answers one
+// request in twenty with an error, v4's slow path is 30 % slower, which makes
+// its p99 so, and v5 loses memory.
+func demoVersions() []Version {
+	return []Version{
+		{Tag: "v1"}, {Tag: "v2"}, {Tag: "v3", ErrorPercent: 5}, {Tag: "v4", SlowPercent: 30}, {Tag: "v5", LeakMiB: 3},
+	}
+}
+
 func (f *Fleet) pushDemo(ctx context.Context) error {
 	if err := f.awaitListener(ctx, f.Registry); err != nil {
 		return err
 	}
-	for _, v := range []Version{{Tag: "v1"}, {Tag: "v2"}, {Tag: "v3", ErrorPercent: 5}} {
+	for _, v := range demoVersions() {
 		if err := f.Push(ctx, v); err != nil {
 			return err
 		}

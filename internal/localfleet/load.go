@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -34,8 +35,11 @@ type Stats struct {
 	Failed    int            // no answer, or a 5xx that the app did not give
 	AppErrors int            // 5xx that the app gave
 	Versions  map[string]int // answers by version
-	FirstBad  time.Time      // the first 5xx that the app gave
-	Examples  []string       // the first failures in words
+	// Began is when each version gave its first answer, FirstBad when one first
+	// gave a 5xx.
+	Began    map[string]time.Time
+	FirstBad time.Time
+	Examples []string // the first failures in words
 }
 
 // NewLoad makes a load of so many requests per second on all URLs together.
@@ -43,7 +47,7 @@ func NewLoad(urls []string, perSecond int) *Load {
 	transport := &http.Transport{MaxIdleConnsPerHost: workers, DisableCompression: true}
 	return &Load{
 		urls: urls, interval: time.Second / time.Duration(perSecond),
-		client: &http.Client{Transport: transport, Timeout: requestTimeout}, stats: Stats{Versions: map[string]int{}},
+		client: &http.Client{Transport: transport, Timeout: requestTimeout}, stats: newStats(),
 	}
 }
 
@@ -51,12 +55,12 @@ func NewLoad(urls []string, perSecond int) *Load {
 // answer.
 func (l *Load) Start(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	ticks := make(chan string, workers)
+	ticks := make(chan question, workers)
 	var wg sync.WaitGroup
 	for range workers {
 		wg.Go(func() {
-			for url := range ticks {
-				l.ask(url)
+			for q := range ticks {
+				l.ask(q)
 			}
 		})
 	}
@@ -76,7 +80,7 @@ func (l *Load) Take() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	taken := l.stats
-	l.stats = Stats{Versions: map[string]int{}}
+	l.stats = newStats()
 	return taken
 }
 
@@ -85,23 +89,31 @@ func (l *Load) Stats() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := l.stats
-	s.Versions, s.Examples = maps.Clone(s.Versions), slices.Clone(s.Examples)
+	s.Versions, s.Began, s.Examples = maps.Clone(s.Versions), maps.Clone(s.Began), slices.Clone(s.Examples)
 	return s
 }
 
 // Private
 
-func (l *Load) tick(ctx context.Context, ticks chan<- string) {
+func newStats() Stats { return Stats{Versions: map[string]int{}, Began: map[string]time.Time{}} }
+
+// question is one request: where, and which by the load's own count.
+type question struct {
+	url    string
+	number uint64
+}
+
+func (l *Load) tick(ctx context.Context, ticks chan<- question) {
 	ticker := time.NewTicker(l.interval)
 	defer ticker.Stop()
-	for i := 0; ; i++ {
+	for i := uint64(0); ; i++ {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
 		select {
-		case ticks <- l.urls[i%len(l.urls)]:
+		case ticks <- question{l.urls[i%uint64(len(l.urls))], i}:
 		case <-ctx.Done():
 			return
 		}
@@ -110,8 +122,14 @@ func (l *Load) tick(ctx context.Context, ticks chan<- string) {
 
 // ask sends one request to its end, also when the load is being stopped: what
 // was begun counts.
-func (l *Load) ask(url string) {
-	answer, err := l.client.Get(url) //nolint:noctx // the client's timeout bounds it; a cancelled request would count as failed
+func (l *Load) ask(q question) {
+	request, err := http.NewRequest(http.MethodGet, q.url, nil) //nolint:noctx // the client's timeout bounds it; a cancelled request would count as failed
+	if err != nil {
+		l.count(0, "", err.Error())
+		return
+	}
+	request.Header.Set(numberHeader, strconv.FormatUint(q.number, 10))
+	answer, err := l.client.Do(request)
 	if err != nil {
 		l.count(0, "", err.Error())
 		return
@@ -122,7 +140,7 @@ func (l *Load) ask(url string) {
 		l.count(0, "", "cut short: "+err.Error())
 		return
 	}
-	l.count(answer.StatusCode, answer.Header.Get(versionHeader), fmt.Sprintf("%s: %s without the app's header", url, answer.Status))
+	l.count(answer.StatusCode, answer.Header.Get(versionHeader), fmt.Sprintf("%s: %s without the app's header", q.url, answer.Status))
 }
 
 func (l *Load) count(status int, version, failure string) {
@@ -142,5 +160,7 @@ func (l *Load) count(status int, version, failure string) {
 			l.stats.FirstBad = time.Now()
 		}
 	}
-	l.stats.Versions[version]++
+	if l.stats.Versions[version]++; l.stats.Began[version].IsZero() {
+		l.stats.Began[version] = time.Now()
+	}
 }

@@ -1,0 +1,110 @@
+package localfleet
+
+import (
+	"context"
+	"math"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Version is one version of the demo app. All versions answer the same
+// requests alike but for what stands here.
+type Version struct {
+	Tag          string
+	ErrorPercent float64 // of its answers, which are 500
+	SlowPercent  float64 // by which its slow path takes longer than the others'
+	LeakMiB      int     // of memory that it loses each second, from its first request on
+}
+
+// How long requests take: most a median of 12 ms, and some, which have to ask
+// a store, 300 ms. So p50 is the ones', and p99 the others', also on a machine
+// that keeps a request waiting for a tenth of a second now and then.
+const (
+	usualMedian, usualSigma = 12 * time.Millisecond, .3
+	slowMedian, slowSigma   = 300 * time.Millisecond, .05
+	slowShare               = .06
+)
+
+// What a version that leaks loses at most: it has to be seen, and the machine
+// has to live.
+const (
+	mostLeaked = 96 << 20
+	leakEvery  = 100 * time.Millisecond
+)
+
+// args are the arguments by which the serin program is this version.
+func (v Version) args() []string {
+	number := func(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
+	return []string{
+		"demo", "app", "--version", v.Tag, "--error-percent", number(v.ErrorPercent),
+		"--slow-percent", number(v.SlowPercent), "--leak-mib", strconv.Itoa(v.LeakMiB),
+	}
+}
+
+// reply is what becomes of one request.
+type reply struct {
+	took time.Duration
+	bad  bool
+}
+
+// reply follows from the request's number alone: versions that are alike answer
+// alike, and a request that is slow is so in every version.
+func (v Version) reply(number uint64) reply {
+	const stream = 0x5e71
+	rng := rand.New(rand.NewPCG(number, stream))
+	median, sigma := float64(usualMedian), usualSigma
+	if rng.Float64() < slowShare {
+		median, sigma = float64(slowMedian)*(1+v.SlowPercent/100), slowSigma
+	}
+	return reply{
+		took: time.Duration(median * math.Exp(sigma*rng.NormFloat64())),
+		bad:  rng.Float64()*100 < v.ErrorPercent,
+	}
+}
+
+// leak loses memory at a steady rate once it has begun.
+type leak struct {
+	perSecond int // bytes
+	begun     chan struct{}
+	begin     func()
+	lost      atomic.Int64 // bytes
+	held      [][]byte
+}
+
+func newLeak(perSecond int) *leak {
+	begun := make(chan struct{})
+	return &leak{perSecond: perSecond, begun: begun, begin: sync.OnceFunc(func() { close(begun) })}
+}
+
+// run leaks until all is lost that may be, or ctx ends.
+func (l *leak) run(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-l.begun:
+	}
+	ticker := time.NewTicker(leakEvery)
+	defer ticker.Stop()
+	for l.perSecond > 0 && l.lost.Load() < mostLeaked {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		l.lose(l.perSecond * int(leakEvery) / int(time.Second))
+	}
+}
+
+// lose writes to each page, since one that is never written takes no memory.
+func (l *leak) lose(n int) {
+	const page = 4096
+	piece := make([]byte, n)
+	for i := 0; i < n; i += page {
+		piece[i] = 1
+	}
+	l.held = append(l.held, piece)
+	l.lost.Add(int64(n))
+}
