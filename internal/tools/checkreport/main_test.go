@@ -9,7 +9,12 @@ import (
 )
 
 const asItMustBe = `{"good":{"outcome":"Succeeded","requests":4000,"failed":0,"seconds":21.5},
-"bad":{"outcome":"RolledBack","requests":2100,"failed":0,"canary_errors":9,"detect_ms":4200,"rollback_ms":12.5,"seconds":11},
+"bad":{"outcome":"RolledBack","requests":2100,"failed":0,"seconds":11,"gate":"errors","reason":"5xx 5 %","canary_requests":308,"canary_errors":9,"detect_ms":4200,"rollback_ms":12.5},
+"hosts":3,"replicas":3}`
+
+const allThatThereIs = `{"good_runs":{"runs":20,"succeeded":20,"false_rollbacks":0,"false_alarms":0,"requests":90000,"failed":0,"seconds":450},
+"slow":{"outcome":"RolledBack","requests":9000,"failed":0,"seconds":45,"gate":"latency-p99","reason":"p99","canary_requests":1600,"canary_errors":0,"detect_ms":44000,"rollback_ms":40},
+"leak":{"outcome":"RolledBack","requests":9900,"failed":0,"seconds":50,"gate":"saturation","reason":"memory","canary_requests":900,"canary_errors":0,"detect_ms":41000,"rollback_ms":40},
 "hosts":3,"replicas":3}`
 
 func TestCheck(t *testing.T) {
@@ -20,13 +25,16 @@ func TestCheck(t *testing.T) {
 	}{
 		{name: "as it must be"},
 		{"good not done", `"Succeeded"`, `"Aborted"`, `good.outcome is "Aborted", not "Succeeded"`},
+		{"good left out", `"good":{"outcome":"Succeeded","requests":4000,"failed":0,"seconds":21.5},`, ``, "good is missing"},
 		{"bad not taken back", `"RolledBack"`, `"Succeeded"`, `bad.outcome is "Succeeded", not "RolledBack"`},
+		{"by another gate", `"gate":"errors"`, `"gate":"saturation"`, `bad.gate is "saturation", not "errors"`},
 		{"a request lost", `"requests":4000,"failed":0`, `"requests":4000,"failed":1`, "good.failed is 1, not 0"},
 		{"failed left out", `"requests":2100,"failed":0,`, `"requests":2100,`, "bad.failed is missing, not 0"},
 		{"no traffic", `"requests":4000`, `"requests":0`, "no traffic"},
 		{"bad never seen", `"canary_errors":9`, `"canary_errors":0`, "never seen"},
+		{"too long undecided", `"canary_requests":308`, `"canary_requests":1300`, "bad.canary_requests is 1300, more than 1200"},
 		{"slow rollback", `12.5`, `100`, "bad.rollback_ms is 100, not below 100"},
-		{"no rollback time", `"rollback_ms":12.5,`, ``, "bad.rollback_ms is missing"},
+		{"no rollback time", `,"rollback_ms":12.5`, ``, "bad.rollback_ms is missing"},
 		{"too few hosts", `"hosts":3`, `"hosts":2`, "hosts is 2, not 3"},
 		{"too few replicas", `"replicas":3`, `"replicas":1`, "replicas is 1, not 3"},
 		{"unknown key", `"hosts":3`, `"hosts":3,"more":1`, `unknown field "more"`},
@@ -34,15 +42,43 @@ func TestCheck(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			file := filepath.Join(t.TempDir(), "report.json")
-			if err := os.WriteFile(file, []byte(strings.Replace(asItMustBe, tt.old, tt.new, 1)), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			var stdout, stderr bytes.Buffer
-			code := run([]string{file}, &stdout, &stderr)
-			if ok := code == 0; ok != (tt.wrong == "") || !strings.Contains(stderr.String(), tt.wrong) {
-				t.Errorf("exit code %d, stderr %q; want a complaint with %q", code, stderr.String(), tt.wrong)
-			}
+			checked(t, strings.Replace(asItMustBe, tt.old, tt.new, 1), tt.wrong)
 		})
+	}
+}
+
+func TestCheckOfAllGates(t *testing.T) {
+	tests := []struct{ name, old, new, wrong string }{
+		{name: "as it must be"},
+		{"one wronged", `"succeeded":20,"false_rollbacks":0`, `"succeeded":19,"false_rollbacks":1`, "good_runs.false_rollbacks is 1, not 0"},
+		{"one not done", `"succeeded":20`, `"succeeded":19`, "good_runs.succeeded is 19, not 20"},
+		{"too few", `"runs":20,"succeeded":20`, `"runs":19,"succeeded":19`, "good_runs.runs is 19, not 20"},
+		{"one alarm", `"false_alarms":0`, `"false_alarms":1`, "good_runs.false_alarms is 1, not 0"},
+		{"a request lost", `"requests":90000,"failed":0`, `"requests":90000,"failed":2`, "good_runs.failed is 2, not 0"},
+		{"hardly a load", `"requests":90000`, `"requests":900`, "good_runs.requests is 900 in 450 s"},
+		{"slow by errors", `"latency-p99"`, `"errors"`, `slow.gate is "errors", not "latency-p99"`},
+		{"slow with errors", `1600,"canary_errors":0`, `1600,"canary_errors":3`, "slow.canary_errors is 3, not 0"},
+		{"leak by its deadline", `"saturation"`, `""`, `leak.gate is "", not "saturation"`},
+		{"more than was asked for", `"slow"`, `"good":{"outcome":"Succeeded"},"slow"`, "good is there, and was not asked for"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			checked(t, strings.Replace(allThatThereIs, tt.old, tt.new, 1), tt.wrong, "-scenario", "good,slow,leak", "-repeat", "20")
+		})
+	}
+}
+
+// checked runs the command over a report and wants a complaint with those
+// words, or none.
+func checked(t *testing.T, report, wrong string, args ...string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "report.json")
+	if err := os.WriteFile(file, []byte(report), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var stdout, stderr bytes.Buffer
+	code := run(append(args, file), &stdout, &stderr)
+	if ok := code == 0; ok != (wrong == "") || !strings.Contains(stderr.String(), wrong) {
+		t.Errorf("exit code %d, stderr %q; want a complaint with %q", code, stderr.String(), wrong)
 	}
 }
