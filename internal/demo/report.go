@@ -49,13 +49,15 @@ type takenBack struct {
 
 // goodRuns are many rollouts of versions that are as good as the one before.
 type goodRuns struct {
-	Runs           int     `json:"runs"`
-	Succeeded      int     `json:"succeeded"`
-	FalseRollbacks int     `json:"false_rollbacks"`
-	FalseAlarms    int     `json:"false_alarms"` // rollouts that a gate which is only observed would have taken back
-	Requests       int     `json:"requests"`
-	Failed         int     `json:"failed"`
-	Seconds        float64 `json:"seconds"`
+	Runs           int `json:"runs"`
+	Succeeded      int `json:"succeeded"`
+	FalseRollbacks int `json:"false_rollbacks"`
+	// FalseAlarms are rollouts that went on without a host, or that a gate which
+	// is only observed would have taken back.
+	FalseAlarms int     `json:"false_alarms"`
+	Requests    int     `json:"requests"`
+	Failed      int     `json:"failed"`
+	Seconds     float64 `json:"seconds"`
 }
 
 // How many canary requests it takes to see that 5 % errors are more than none
@@ -148,7 +150,7 @@ func (r report) String() string {
 		line(x.result)
 	}
 	if g := r.GoodRuns; g != nil {
-		fmt.Fprintf(&b, "  of %d good rollouts %d went back; a gate that is only observed would have taken %d back\n", g.Runs, g.FalseRollbacks, g.FalseAlarms)
+		fmt.Fprintf(&b, "  of %d good rollouts %d went back; in %d a host was left out, or a gate that is only observed would have taken it back\n", g.Runs, g.FalseRollbacks, g.FalseAlarms)
 	}
 	for _, x := range r.backs() {
 		b.WriteString(x.story())

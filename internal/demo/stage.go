@@ -34,7 +34,7 @@ type measurement struct {
 
 	stats          localfleet.Stats
 	verdict, final rollout.Event // verdict: to go back; the zero value if there was none
-	alarmed        bool          // a gate that is only observed would have taken it back
+	alarmed        bool          // a host was left out, or a gate that is only observed would have taken it back
 }
 
 // set installs v1 as a service, and begins the load on it.
@@ -76,7 +76,7 @@ func (r *run) measured(ctx context.Context, s *stage, c scenario, last bool) (me
 		if e.Kind == rollout.KindRollingBack {
 			m.verdict = e
 		}
-		m.alarmed = m.alarmed || alarm(e.Verdict)
+		m.alarmed = m.alarmed || alarm(e.Verdict) || e.Kind == rollout.KindExcluded
 	}
 	if m.final.Phase == rollout.Succeeded {
 		s.stable = c.version

@@ -53,7 +53,7 @@ type goodRuns struct {
 	Runs           int     `json:"runs"`
 	Succeeded      int     `json:"succeeded"`
 	FalseRollbacks *int    `json:"false_rollbacks"`
-	FalseAlarms    *int    `json:"false_alarms"` // by gates that are only observed
+	FalseAlarms    *int    `json:"false_alarms"` // of gates that are only observed, or about one host
 	Requests       int     `json:"requests"`
 	Failed         *int    `json:"failed"`
 	Seconds        float64 `json:"seconds"`
@@ -127,7 +127,7 @@ func (r report) summary() []string {
 		parts = append(parts, fmt.Sprintf("good %s (%d requests, 0 failed)", g.Outcome, g.Requests))
 	}
 	if g := r.GoodRuns; g != nil {
-		parts = append(parts, fmt.Sprintf("%d of %d good runs Succeeded (%d requests, 0 failed, %s alarms of observed gates)", g.Succeeded, g.Runs, g.Requests, number(g.FalseAlarms)))
+		parts = append(parts, fmt.Sprintf("%d of %d good runs Succeeded (%d requests, 0 failed, %s false alarms)", g.Succeeded, g.Runs, g.Requests, number(g.FalseAlarms)))
 	}
 	for _, p := range r.backs() {
 		if b := p.back; b != nil {
