@@ -20,7 +20,7 @@ LINTFLAGS := -c internal/tools/golangci.yml
 
 .PHONY: help
 help: ## this list
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: setup
 setup: ## install what is missing to run, test and develop (Debian packages), start Docker if none answers
@@ -43,6 +43,13 @@ demo-check: runtime build ## the demo, and what its report must say
 	report=$$(mktemp); trap 'rm -f "$$report"' EXIT
 	bin/serin demo --report "$$report" $(ARGS)
 	go run -buildvcs=false ./internal/tools/checkreport "$$report"
+
+.PHONY: demo-verdicts
+demo-verdicts: runtime build ## 20 good rollouts, a slow version and one that leaks, each judged as it must be: a quarter of an hour
+	report=$$(mktemp); trap 'rm -f "$$report"' EXIT
+	bin/serin demo --scenario good,slow,leak --repeat 20 --report "$$report" $(ARGS)
+	cat "$$report"
+	go run -buildvcs=false ./internal/tools/checkreport -scenario good,slow,leak -repeat 20 -max-rollback-ms 1000 "$$report"
 
 .PHONY: test
 test: setup ## all tests, with the race detector, real Docker and real HAProxy (TESTFLAGS='-run TestX -v', PKGS=./agent/...)
