@@ -2,22 +2,24 @@ package analysis
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"testing"
 	"time"
+
+	"github.com/serin-rollouts/serin/internal/analysis/traffic"
 )
 
 // BenchmarkObserve costs one report of one host, a fifth of which close a window.
 func BenchmarkObserve(b *testing.B) {
 	for _, rate := range []float64{0, .01, .2} {
 		b.Run(fmt.Sprintf("errors=%g", rate), func(b *testing.B) {
-			w := world{hosts: 3, stable: 4, perSecond: 30, share: .1, rate: fixed(rate, rate)}
-			f := newFleet(w, rand.New(rand.NewPCG(1, 1)))
+			f := traffic.NewFleet(traffic.Scene{
+				Hosts: 3, Stable: 4, PerSecond: 30, Share: .1, Rate: traffic.Fixed(rate, rate),
+			}, 1)
 			j := NewJudge(Config{})
 			var reports []Report
-			for at := tick; at <= 20*time.Minute; at += tick {
-				f.serve(at)
-				rs := f.reports(at)
+			for f.Now() < 20*time.Minute {
+				f.Advance()
+				rs := reportsOf(f)
 				for i := range 5 {
 					for _, r := range rs {
 						r.At += time.Duration(i) * time.Second
@@ -40,15 +42,14 @@ func BenchmarkObserve(b *testing.B) {
 func BenchmarkFinding(b *testing.B) {
 	for _, hosts := range []int{3, 100, 10_000} {
 		b.Run(fmt.Sprintf("hosts=%d", hosts), func(b *testing.B) {
-			w := world{
-				hosts: hosts, stable: 2, perSecond: float64(10 * hosts), share: .1,
-				rate: fixed(.01, .01),
-			}
-			f := newFleet(w, rand.New(rand.NewPCG(1, 1)))
+			f := traffic.NewFleet(traffic.Scene{
+				Hosts: hosts, Stable: 2, PerSecond: float64(10 * hosts), Share: .1,
+				Rate: traffic.Fixed(.01, .01),
+			}, 1)
 			j := NewJudge(Config{})
-			for at := tick; at <= time.Minute; at += tick {
-				f.serve(at)
-				for _, r := range f.reports(at) {
+			for f.Now() < time.Minute {
+				f.Advance()
+				for _, r := range reportsOf(f) {
 					j.Observe(r)
 				}
 			}

@@ -2,10 +2,11 @@ package analysis
 
 import (
 	"math"
-	"math/rand/v2"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/serin-rollouts/serin/internal/analysis/traffic"
 )
 
 // runs returns how many runs of a simulation to make: fewer where time is short.
@@ -67,7 +68,7 @@ func most(runs int, alpha float64) int {
 
 // small is a fleet of three hosts, a fifth of it canary's.
 func small(config Config, length time.Duration) world {
-	return world{hosts: 3, stable: 3, perSecond: 6, share: .05, config: config, length: length}
+	return world{traffic.Scene{Hosts: 3, Stable: 3, PerSecond: 6, Share: .05}, config, length}
 }
 
 // TestFalseFail watches good versions for a long time with a look every five seconds, and no
@@ -76,20 +77,20 @@ func TestFalseFail(t *testing.T) {
 	const length = 10 * time.Minute
 	w := small(Config{MaxIncrease: NoIncrease}, length)
 	cases := map[string]func(*world){
-		"iid 1 percent": func(w *world) { w.rate = fixed(.01, .01) },
+		"iid 1 percent": func(w *world) { w.Rate = traffic.Fixed(.01, .01) },
 		"share and rate drift against each other": func(w *world) {
-			w.rate = func(_ int, _ bool, at time.Duration) float64 {
+			w.Rate = func(_ int, _ bool, at time.Duration) float64 {
 				return .5 - .45*float64(at)/float64(length)
 			}
-			w.shareAt = func(at time.Duration) float64 { return .05 + .45*float64(at)/float64(length) }
+			w.ShareAt = func(_ int, at time.Duration) float64 { return .05 + .45*float64(at)/float64(length) }
 		},
 		"hosts differ": func(w *world) {
-			w.rate = func(host int, _ bool, _ time.Duration) float64 {
+			w.Rate = func(host int, _ bool, _ time.Duration) float64 {
 				return []float64{.005, .05, .2}[host]
 			}
 		},
 		"shared incidents": func(w *world) {
-			w.rate = func(_ int, _ bool, at time.Duration) float64 {
+			w.Rate = func(_ int, _ bool, at time.Duration) float64 {
 				if int(at.Minutes())%4 == 2 {
 					return .05
 				}
@@ -97,8 +98,8 @@ func TestFalseFail(t *testing.T) {
 			}
 		},
 		"bursts in containers": func(w *world) {
-			w.rate = fixed(.001, .001)
-			w.mood = bursts(10*time.Minute, 5*time.Second, .5)
+			w.Rate = traffic.Fixed(.001, .001)
+			w.Mood = traffic.Bursts(10*time.Minute, 5*time.Second, .5)
 		},
 	}
 	for name, change := range cases {
@@ -118,7 +119,7 @@ func TestFalseFail(t *testing.T) {
 // TestFalseFailWithin watches versions that are worse, but within the margin.
 func TestFalseFailWithin(t *testing.T) {
 	w := small(Config{MaxIncrease: 50}, 20*time.Minute)
-	w.rate = fixed(.001, .005)
+	w.Rate = traffic.Fixed(.001, .005)
 	n := runs(t, 300)
 	if failed := decided(failures(sweep(w, n, false))); failed > most(n, .01) {
 		t.Errorf("%d of %d versions within the margin failed", failed, n)
@@ -128,11 +129,11 @@ func TestFalseFailWithin(t *testing.T) {
 // TestFalsePass watches versions exactly at the margin: few may pass.
 func TestFalsePass(t *testing.T) {
 	for name, rate := range map[string]func(int, bool, time.Duration) float64{
-		"0 to 1 percent": fixed(0, .01), "1 to 2 percent": fixed(.01, .02), "5 to 6 percent": fixed(.05, .06),
+		"0 to 1 percent": traffic.Fixed(0, .01), "1 to 2 percent": traffic.Fixed(.01, .02), "5 to 6 percent": traffic.Fixed(.05, .06),
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := small(Config{MaxIncrease: 100}, 20*time.Minute)
-			w.rate = rate
+			w.Rate = rate
 			n := runs(t, 300)
 			passed := decided(passes(sweep(w, n, true)))
 			t.Logf("%d of %d versions at the margin passed", passed, n)
@@ -161,10 +162,8 @@ func TestDetection(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			w := world{
-				hosts: 5, stable: 4, perSecond: 5, share: .05, length: time.Hour,
-				config: Config{MaxIncrease: c.increase}, rate: fixed(c.stable, c.canary),
-			}
+			scene := traffic.Scene{Hosts: 5, Stable: 4, PerSecond: 5, Share: .05, Rate: traffic.Fixed(c.stable, c.canary)}
+			w := world{scene, Config{MaxIncrease: c.increase}, time.Hour}
 			m := median(failures(sweep(w, 10*runs(t, 20), false)))
 			t.Logf("median %d canary requests", m)
 			if m > c.within {
@@ -177,10 +176,8 @@ func TestDetection(t *testing.T) {
 // target is the fleet that the product is built for: three hosts, 200 requests a second, a tenth
 // of them canary's, one point of increase allowed.
 func target(stable, canary float64) world {
-	return world{
-		hosts: 3, stable: 2, perSecond: 20, share: .1, length: 5 * time.Minute,
-		config: Config{MaxIncrease: 100}, rate: fixed(stable, canary),
-	}
+	scene := traffic.Scene{Hosts: 3, Stable: 2, PerSecond: 20, Share: .1, Rate: traffic.Fixed(stable, canary)}
+	return world{scene, Config{MaxIncrease: 100}, 5 * time.Minute}
 }
 
 func TestTargetFail(t *testing.T) {
@@ -212,7 +209,7 @@ func TestTargetPass(t *testing.T) {
 func TestLateRegression(t *testing.T) {
 	w := target(.001, .001)
 	w.length = 30 * time.Minute
-	w.rate = func(_ int, canary bool, at time.Duration) float64 {
+	w.Rate = func(_ int, canary bool, at time.Duration) float64 {
 		if canary && at > 20*time.Minute {
 			return .06
 		}
@@ -230,14 +227,14 @@ func TestLateRegression(t *testing.T) {
 // TestNoStable is the last step: all traffic is canary's, the baseline is all there is.
 func TestNoStable(t *testing.T) {
 	w := target(.001, .001)
-	w.share = 1
+	w.Share = 1
 	w.config.Baseline = Counts{10_000, 10}
 	n := runs(t, 200)
 	good := sweep(w, n, false)
 	if failed, passed := decided(failures(good)), decided(passes(good)); failed > 0 || passed < n {
 		t.Errorf("good: %d failed, %d passed of %d", failed, passed, n)
 	}
-	w.rate = fixed(.001, .05)
+	w.Rate = traffic.Fixed(.001, .05)
 	bad := sweep(w, n, false)
 	if failed, passed := decided(failures(bad)), decided(passes(bad)); failed < n || passed > 0 {
 		t.Errorf("bad: %d failed, %d passed of %d", failed, passed, n)
@@ -251,8 +248,8 @@ func TestNoStable(t *testing.T) {
 // TestOneHost breaks canary on one host of four. It is failed, and the host is named.
 func TestOneHost(t *testing.T) {
 	w := target(.001, .001)
-	w.hosts = 4
-	w.rate = func(host int, canary bool, _ time.Duration) float64 {
+	w.Hosts = 4
+	w.Rate = func(host int, canary bool, _ time.Duration) float64 {
 		if canary && host == 2 {
 			return .5
 		}
@@ -268,23 +265,11 @@ func TestOneHost(t *testing.T) {
 // TestLoneStable has one stable container a host, which has no peer to learn clustering from.
 func TestLoneStable(t *testing.T) {
 	w := small(Config{MaxIncrease: 50}, 10*time.Minute)
-	w.stable = 1
-	w.rate = fixed(.001, .001)
-	w.mood = bursts(10*time.Minute, 5*time.Second, .5)
+	w.Stable = 1
+	w.Rate = traffic.Fixed(.001, .001)
+	w.Mood = traffic.Bursts(10*time.Minute, 5*time.Second, .5)
 	n := runs(t, 500)
 	if failed := decided(failures(sweep(w, n, false))); failed > most(n, .01) {
 		t.Errorf("%d of %d good versions failed", failed, n)
 	}
-}
-
-// TestDrawing checks the simulator's own dice.
-func TestDrawing(t *testing.T) {
-	rng := rand.New(rand.NewPCG(1, 1))
-	var b, p int64
-	for range 10_000 {
-		b += binomial(rng, 40, .05) + binomial(rng, 10, .9)
-		p += poisson(rng, 11)
-	}
-	near(t, "mean of binomials", float64(b)/10_000, 11, .01)
-	near(t, "mean of Poisson", float64(p)/10_000, 11, .01)
 }

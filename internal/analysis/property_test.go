@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"github.com/serin-rollouts/serin/internal/analysis/traffic"
 )
 
 // drawMargins draws the margins of a table: requests of both tracks, bad requests in all.
@@ -75,17 +77,16 @@ func TestClip(t *testing.T) {
 func TestHostOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		seed := rapid.Uint64().Draw(t, "seed")
-		w := world{
-			hosts: 4, stable: 3, perSecond: 20, share: .2,
-			rate: fixed(.02, rapid.Float64Range(0, .1).Draw(t, "rate")),
-			mood: bursts(time.Minute, 5*time.Second, .4),
-		}
-		f := newFleet(w, rand.New(rand.NewPCG(seed, 0)))
+		f := traffic.NewFleet(traffic.Scene{
+			Hosts: 4, Stable: 3, PerSecond: 20, Share: .2,
+			Rate: traffic.Fixed(.02, rapid.Float64Range(0, .1).Draw(t, "rate")),
+			Mood: traffic.Bursts(time.Minute, 5*time.Second, .4),
+		}, seed)
 		order := rand.New(rand.NewPCG(seed, 1))
 		a, b := NewJudge(Config{}), NewJudge(Config{})
-		for at := time.Duration(0); at <= 7*time.Minute; at += tick {
-			f.serve(at)
-			rs := f.reports(at)
+		for f.Now() < 7*time.Minute {
+			f.Advance()
+			at, rs := f.Now(), reportsOf(f)
 			for _, r := range rs {
 				a.Observe(r)
 			}
@@ -152,16 +153,15 @@ func TestCountsOnce(t *testing.T) {
 // TestFailover: a judge that hears the counters only now comes to the same side, with less to say.
 func TestFailover(t *testing.T) {
 	w := target(.001, .08)
-	w.hosts = 6
-	f := newFleet(w, rand.New(rand.NewPCG(3, 3)))
+	w.Hosts = 6
+	f := traffic.NewFleet(w.Scene, 3)
 	first, second := NewJudge(w.config), NewJudge(w.config)
-	for at := time.Duration(0); at < 30*time.Second; at += tick {
-		for _, r := range f.reports(at) {
+	for ; f.Now() < 30*time.Second; f.Advance() {
+		for _, r := range reportsOf(f) {
 			first.Observe(r)
 		}
-		f.serve(at)
 	}
-	for _, r := range f.reports(30 * time.Second) {
+	for _, r := range reportsOf(f) {
 		first.Observe(r)
 		second.Observe(r)
 	}

@@ -82,7 +82,13 @@ type rates struct {
 	}
 }
 
-func (r rates) look(f *traffic.Fleet, _ []analysis.Report) { r.peer.Observe(f.Now(), f.Tables()) }
+func (r rates) look(f *traffic.Fleet, _ []analysis.Report) {
+	var hosts []analysis.Table
+	for _, t := range f.Tables() {
+		hosts = append(hosts, analysis.Table(t))
+	}
+	r.peer.Observe(f.Now(), hosts)
+}
 
 func (r rates) fires(alpha float64) bool { return r.peer.Fires(alpha) }
 

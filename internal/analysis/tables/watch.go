@@ -61,7 +61,7 @@ func (p play) run(seed uint64) []result {
 	open := len(watchers)
 	for fleet.Now() < p.length && open > 0 {
 		fleet.Advance()
-		reports := fleet.Reports()
+		reports := told(fleet)
 		for i, w := range watchers {
 			if w == nil {
 				continue
@@ -74,6 +74,28 @@ func (p play) run(seed uint64) []result {
 		}
 	}
 	return results
+}
+
+// told is what the hosts report, as the product's judge takes it.
+func told(fleet *traffic.Fleet) []analysis.Report {
+	var reports []analysis.Report
+	for _, r := range fleet.Reports() {
+		t := analysis.Report{
+			Host: r.Host, Incarnation: r.Incarnation, At: r.At, Canary: analysis.Counts(r.Canary),
+			Stable: make(map[string]analysis.Counts, len(r.Stable)), CanaryInstances: 1,
+		}
+		for name, c := range r.Stable {
+			t.Stable[name] = analysis.Counts(c)
+		}
+		for _, l := range r.Latencies {
+			t.Latencies = append(t.Latencies, analysis.Latency{
+				Canary: l.Container == "", Instance: l.Container,
+				Requests: l.Requests, Lines: l.Requests, Sketch: l.Sketch,
+			})
+		}
+		reports = append(reports, t)
+	}
+	return reports
 }
 
 // note notes what has fired first now, and tells whether all has.

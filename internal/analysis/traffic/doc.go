@@ -6,4 +6,6 @@
 // and step from a rate, which a [Mood] may change: containers have bursts of
 // errors of their own, or differ from window to window. How long requests take
 // is drawn one by one from a law that each container has for itself.
+//
+// It knows nothing of judges, so that the judge's own tests can use it.
 package traffic

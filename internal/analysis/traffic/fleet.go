@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/serin-rollouts/serin/internal/analysis"
 	"github.com/serin-rollouts/serin/internal/latency"
 )
 
@@ -35,6 +34,31 @@ type Scene struct {
 	StableTimes, CanaryTimes func(rng *rand.Rand) Times
 }
 
+// Counts are requests, and those of them that failed.
+type Counts struct{ Requests, Errors int64 }
+
+// Table is what one host served in some time: requests (N) of both tracks, and
+// those of them that failed (X).
+type Table struct{ CanaryN, CanaryX, StableN, StableX int64 }
+
+// Report is what a host says at one instant. Counts and sketches are cumulative
+// within the incarnation; Stable is by container.
+type Report struct {
+	Host, Incarnation string
+	At                time.Duration
+	Canary            Counts
+	Stable            map[string]Counts
+	Latencies         []Latency
+}
+
+// Latency is how long the requests of a container took; Container is "" for
+// canary's, Sketch as internal/latency encodes it.
+type Latency struct {
+	Container string
+	Requests  int64
+	Sketch    []byte
+}
+
 // Fleet is a scene that is being played.
 type Fleet struct {
 	scene  Scene
@@ -50,13 +74,13 @@ type host struct {
 	lives  int
 	canary *container
 	stable []*container
-	table  analysis.Table // since the last report
-	times  [2][]float64   // of stable and canary, since the last report
+	table  Table        // since the last report
+	times  [2][]float64 // of stable and canary, since the last report
 }
 
 type container struct {
 	name   string
-	counts analysis.Counts
+	counts Counts
 	mood   Mood
 	times  Times
 	sketch *latency.Sketch
@@ -90,7 +114,7 @@ func (f *Fleet) Canary() int64 { return f.canary }
 // Advance serves the requests up to the next reports.
 func (f *Fleet) Advance() {
 	for _, h := range f.hosts {
-		h.table = analysis.Table{}
+		h.table = Table{}
 		h.times[0], h.times[1] = h.times[0][:0], h.times[1][:0]
 	}
 	for end := f.now + f.scene.Every; f.now < end; {
@@ -102,8 +126,8 @@ func (f *Fleet) Advance() {
 }
 
 // Reports returns what the hosts say now. The reports keep nothing of the fleet.
-func (f *Fleet) Reports() []analysis.Report {
-	reports := make([]analysis.Report, 0, len(f.hosts))
+func (f *Fleet) Reports() []Report {
+	reports := make([]Report, 0, len(f.hosts))
 	for _, h := range f.hosts {
 		if !h.away {
 			reports = append(reports, h.report(f.now))
@@ -113,8 +137,8 @@ func (f *Fleet) Reports() []analysis.Report {
 }
 
 // Tables returns what each host served between the last two reports.
-func (f *Fleet) Tables() []analysis.Table {
-	tables := make([]analysis.Table, len(f.hosts))
+func (f *Fleet) Tables() []Table {
+	tables := make([]Table, len(f.hosts))
 	for i, h := range f.hosts {
 		tables[i] = h.table
 	}
@@ -182,7 +206,7 @@ func (f *Fleet) serve(i int, h *host) {
 }
 
 // requests lets one container serve for a step, and returns what it served.
-func (f *Fleet) requests(i int, h *host, c *container, mean float64, canary bool) analysis.Counts {
+func (f *Fleet) requests(i int, h *host, c *container, mean float64, canary bool) Counts {
 	p := 0.
 	if f.scene.Rate != nil {
 		p = f.scene.Rate(i, canary, f.now)
@@ -191,7 +215,7 @@ func (f *Fleet) requests(i int, h *host, c *container, mean float64, canary bool
 		p = c.mood(f.rng, f.scene.Step, p)
 	}
 	n := Poisson(f.rng, mean)
-	served := analysis.Counts{Requests: n, Errors: Binomial(f.rng, n, p)}
+	served := Counts{Requests: n, Errors: Binomial(f.rng, n, p)}
 	c.counts.Requests += served.Requests
 	c.counts.Errors += served.Errors
 	if c.times != nil {
@@ -208,30 +232,25 @@ func (f *Fleet) requests(i int, h *host, c *container, mean float64, canary bool
 func (h *host) restart() {
 	h.lives++
 	for _, c := range append(slices.Clone(h.stable), h.canary) {
-		c.counts = analysis.Counts{}
+		c.counts = Counts{}
 		if c.sketch != nil {
 			c.sketch.Clear()
 		}
 	}
 }
 
-func (h *host) report(at time.Duration) analysis.Report {
-	r := analysis.Report{
+func (h *host) report(at time.Duration) Report {
+	r := Report{
 		Host: h.name, Incarnation: strconv.Itoa(h.lives), At: at,
-		Canary: h.canary.counts, CanaryInstances: 1,
-		Stable: make(map[string]analysis.Counts, len(h.stable)),
+		Canary: h.canary.counts, Stable: make(map[string]Counts, len(h.stable)),
 	}
 	for _, c := range h.stable {
 		r.Stable[c.name] = c.counts
 	}
 	for _, c := range append(slices.Clone(h.stable), h.canary) {
-		if c.sketch == nil {
-			continue
+		if c.sketch != nil {
+			r.Latencies = append(r.Latencies, Latency{Container: c.name, Requests: c.counts.Requests, Sketch: c.sketch.Encode()})
 		}
-		r.Latencies = append(r.Latencies, analysis.Latency{
-			Canary: c == h.canary, Instance: c.name,
-			Requests: c.counts.Requests, Lines: c.counts.Requests, Sketch: c.sketch.Encode(),
-		})
 	}
 	return r
 }

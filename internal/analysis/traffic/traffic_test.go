@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/serin-rollouts/serin/internal/analysis"
 )
 
 // draws is how often each law is drawn from.
@@ -62,7 +60,7 @@ func TestScene(t *testing.T) {
 	f := NewFleet(scene, 7)
 	var canary, stable, errors, slow int64
 	lives := make(map[string]bool)
-	var last []analysis.Report
+	var last []Report
 	for f.Now() < 3*time.Minute {
 		f.Advance()
 		for _, table := range f.Tables() {
@@ -91,14 +89,14 @@ func TestScene(t *testing.T) {
 	if diff := cmp.Diff(map[string]bool{"h0 1": true, "h1 1": true, "h1 2": true, "h2 1": true}, lives); diff != "" {
 		t.Error(diff)
 	}
-	if len(last[0].Latencies) != 5 || !last[0].Latencies[4].Canary || len(last[0].Latencies[4].Sketch) == 0 {
+	if len(last[0].Latencies) != 5 || last[0].Latencies[4].Container != "" || len(last[0].Latencies[4].Sketch) == 0 {
 		t.Errorf("latencies: %+v", last[0].Latencies)
 	}
 }
 
 // TestSeed plays a scene twice.
 func TestSeed(t *testing.T) {
-	play := func(seed uint64) []analysis.Report {
+	play := func(seed uint64) []Report {
 		f := NewFleet(Scene{Hosts: 2, Stable: 2, PerSecond: 9, Share: .3, Mood: BetaBinomial(.1), Rate: Fixed(.1, .2)}, seed)
 		for range 10 {
 			f.Advance()
