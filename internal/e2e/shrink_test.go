@@ -1,0 +1,39 @@
+package e2e
+
+import (
+	"testing"
+
+	"github.com/serin-rollouts/serin/internal/localfleet"
+)
+
+// TestGroupShrinksToOne removes two of three replicas, the last of them while it
+// still runs, and then kills and starts the one that is left: triggers are taken
+// and events are complete at every size.
+func TestGroupShrinksToOne(t *testing.T) {
+	t.Parallel()
+	w := up(t, newFleet(t, localfleet.Config{Name: "shrink", Hosts: 1, Replicas: 3}))
+	w.roll("one", w.file("v1", "[{weight: 100%}]"))
+	noneFailed := w.load(w.serving()...)
+	defer noneFailed()
+	w.transfer("c1")
+	w.serin(0, "cluster", "remove", "c2", "--yes")
+	if err := w.Stop(bounded(t, patience), "c2"); err != nil {
+		t.Fatal(err)
+	}
+	w.roll("two", w.ungated("v2", twoSteps))
+	w.serin(0, "cluster", "remove", "c3", "--yes")
+	w.roll("three", w.ungated("v1", twoSteps))
+	if err := w.Stop(bounded(t, patience), "c3"); err != nil {
+		t.Fatal(err)
+	}
+	w.roll("four", w.ungated("v2", twoSteps))
+	w.wantEventsComplete()
+	if err := w.Kill(bounded(t, patience), "c1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Start("c1"); err != nil {
+		t.Fatal(err)
+	}
+	w.roll("five", w.ungated("v1", twoSteps))
+	w.wantEventsComplete()
+}
