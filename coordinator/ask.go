@@ -191,13 +191,14 @@ func askPage(ctx context.Context, g rollout.CheckGate) (condition.Values, string
 	if ctx.Err() != nil {
 		return values, "", fmt.Errorf("check %s: %w", g.Name, ctx.Err())
 	}
+	text := fmt.Sprintf("%s answered %d in %d ms", g.URL, page.Status, page.Took.Milliseconds())
+	if err != nil {
+		text = err.Error()
+	}
 	values.Number(condition.Status, float64(page.Status))
 	values.Number(condition.Took, float64(page.Took.Milliseconds()))
 	values.Text(condition.Body, page.Body)
-	if err != nil {
-		return values, err.Error(), nil
-	}
-	return values, fmt.Sprintf("%s answered %d in %d ms", g.URL, page.Status, page.Took.Milliseconds()), nil
+	return values, text, nil
 }
 
 func figure(name string, x float64) string {

@@ -1,7 +1,6 @@
 package coordinator
 
 import (
-	"encoding/json"
 	"slices"
 	"strconv"
 	"sync"
@@ -39,15 +38,12 @@ func (l *leader) hearFeedback(m bus.Msg) {
 	if err != nil {
 		return
 	}
-	var said api.Feedback
-	if err := json.Unmarshal(m.Data, &said); err == nil {
-		err = said.Validate()
-	}
-	if err == nil {
-		l.feedback.add(opinion{service, said.Revision, said.Kind}, max(1, said.Count))
+	said, err := api.ParseFeedback(m.Data)
+	if err != nil {
+		l.log.Debug().Err(err).Str("service", service).Msg("feedback not counted")
 		return
 	}
-	l.log.Debug().Err(err).Str("service", service).Msg("feedback not counted")
+	l.feedback.add(opinion{service, said.Revision, said.Kind}, max(1, said.Count))
 }
 
 func (f *feedback) add(o opinion, n int64) {

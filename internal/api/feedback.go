@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 )
@@ -21,8 +22,18 @@ const (
 	maxWord     = 512
 )
 
-// Validate says what is wrong with a message, naming the field.
-func (f Feedback) Validate() error {
+// ParseFeedback reads a message, and says what is wrong with it, naming the field.
+func ParseFeedback(data []byte) (Feedback, error) {
+	var f Feedback
+	if err := json.Unmarshal(data, &f); err != nil {
+		return Feedback{}, fmt.Errorf("no feedback: %w", err)
+	}
+	return f, f.validate()
+}
+
+// Private
+
+func (f Feedback) validate() error {
 	switch {
 	case f.Revision == "":
 		return errors.New("revision is missing: name the id, the version or the image that this is about")
