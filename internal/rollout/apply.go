@@ -43,7 +43,7 @@ func (a *applier) apply(c Command) {
 	case Advance:
 		a.onActive(c.Target, func(svc *Service, r *Rollout) *Refusal { return a.advance(svc, r, c) })
 	case Approve:
-		a.onActive(c.Target, func(svc *Service, r *Rollout) *Refusal { return a.approve(svc, r) })
+		a.onActive(c.Target, func(svc *Service, r *Rollout) *Refusal { return a.approve(svc, r, c.Reason) })
 	case Pause:
 		a.onActive(c.Target, func(_ *Service, r *Rollout) *Refusal { return a.pause(r, c) })
 	case Exclude:
@@ -51,7 +51,7 @@ func (a *applier) apply(c Command) {
 	case Release:
 		a.release(c)
 	case Resume:
-		a.onActive(c.Target, func(_ *Service, r *Rollout) *Refusal { return a.resume(r) })
+		a.onActive(c.Target, func(_ *Service, r *Rollout) *Refusal { return a.resume(r, c.Reason) })
 	case Promote:
 		a.onActive(c.Target, func(svc *Service, r *Rollout) *Refusal { return a.promote(svc, r, c.Why) })
 	case RollBack:
@@ -220,12 +220,12 @@ func (a *applier) advance(svc *Service, r *Rollout, c Advance) *Refusal {
 	return nil
 }
 
-func (a *applier) approve(svc *Service, r *Rollout) *Refusal {
+func (a *applier) approve(svc *Service, r *Rollout, reason string) *Refusal {
 	if r.Phase != Progressing && r.Phase != Paused {
 		return wrongPhase(r, "approve")
 	}
 	r.Approved = true
-	a.emit(KindApproved, r, Event{Text: describe(r) + " is approved"})
+	a.emit(KindApproved, r, Event{Text: sentence(describe(r)+" is approved", reason)})
 	if r.Phase == Paused && r.Cause == CauseApproval {
 		return a.advance(svc, r, Advance{Baseline: r.Baseline})
 	}
@@ -257,7 +257,7 @@ func (a *applier) exclude(svc *Service, r *Rollout, c Exclude) *Refusal {
 	r.index()
 	r.StepAt = a.state.Clock
 	a.emit(KindExcluded, r, Event{
-		Cause: CauseHost, Verdict: c.Why.Verdict, Blame: []string{c.Host},
+		Cause: CauseHost, Verdict: c.Why.Verdict, Blame: []string{c.Host}, Host: c.Host,
 		Text: sentence(c.Host+" goes back to stable, the rollout goes on without it", c.Why.Text),
 	})
 	return nil
@@ -276,7 +276,10 @@ func (a *applier) release(c Release) {
 	}
 	delete(svc.Held, c.Host)
 	svc.Epoch = a.index
-	a.append(Event{Kind: KindReleased, Service: c.Service, Text: c.Host + " follows " + svc.Stable.Version() + " again"})
+	a.append(Event{
+		Kind: KindReleased, Service: c.Service, Host: c.Host,
+		Text: sentence(c.Host+" follows "+svc.Stable.Version()+" again", c.Reason),
+	})
 }
 
 // hold keeps the hosts that a promotion leaves out at what is stable there, and
@@ -296,14 +299,14 @@ func (svc *Service) hold(r *Rollout) {
 	}
 }
 
-func (a *applier) resume(r *Rollout) *Refusal {
+func (a *applier) resume(r *Rollout, reason string) *Refusal {
 	if r.Phase != Paused {
 		return wrongPhase(r, "resume")
 	}
 	r.Parked, r.Cause, r.Text = false, "", ""
 	r.StepAt = a.state.Clock
 	a.enter(r, Progressing)
-	a.emit(KindResumed, r, Event{Text: "resumed at " + describe(r)})
+	a.emit(KindResumed, r, Event{Text: sentence("resumed at "+describe(r), reason)})
 	return nil
 }
 

@@ -75,7 +75,10 @@ type Advance struct {
 
 // Approve is a person's consent to leave the current step. Where only that was
 // missing, the next step follows at once.
-type Approve struct{ Target }
+type Approve struct {
+	Target
+	Reason string `json:"reason,omitempty"`
+}
 
 // Pause holds the rollout; Park takes the canary's traffic away meanwhile.
 type Pause struct {
@@ -98,10 +101,14 @@ type Exclude struct {
 type Release struct {
 	Service string `json:"service"`
 	Host    string `json:"host"`
+	Reason  string `json:"reason,omitempty"`
 }
 
 // Resume goes on after a pause.
-type Resume struct{ Target }
+type Resume struct {
+	Target
+	Reason string `json:"reason,omitempty"`
+}
 
 // Promote makes the canary stable on every host.
 type Promote struct {

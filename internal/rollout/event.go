@@ -45,6 +45,7 @@ type Event struct {
 	Hosts  int    `json:"hosts,omitempty"`  // that have the canary
 	Fleet  int    `json:"fleet,omitempty"`  // hosts of the rollout
 	Weight int    `json:"weight,omitempty"` // basis points on each of Hosts
+	Host   string `json:"host,omitempty"`   // that was excluded or released
 
 	Cause      Cause             `json:"cause,omitempty"`
 	By         string            `json:"by,omitempty"`

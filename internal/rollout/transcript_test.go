@@ -199,12 +199,12 @@ func (w *world) decide(_ *testing.T, _ *datadriven.TestData) {
 	fmt.Fprintf(&w.out, "nothing to do, look again in %s\n", look-w.now)
 }
 
-// operator pause|resume|approve|advance|promote|abort|rollback|finish|release [epoch=N] [host=H].
+// operator pause|resume|approve|advance|promote|abort|rollback|finish|release [epoch=N] [host=H] [reason=TEXT].
 func (w *world) operator(t *testing.T, d *datadriven.TestData) {
 	t.Helper()
 	svc := w.state.Services["web"]
 	target := rollout.Target{Service: "web", Epoch: svc.Epoch}
-	host := ""
+	host, reason := "", ""
 	if r, ok := svc.Latest(); ok {
 		target.Rollout = r.ID
 	}
@@ -214,16 +214,18 @@ func (w *world) operator(t *testing.T, d *datadriven.TestData) {
 			target.Epoch = uint64(number(t, arg.Vals[0]))
 		case "host":
 			host = arg.Vals[0]
+		case "reason":
+			reason = strings.Join(arg.Vals, " ")
 		}
 	}
 	commands := map[string]rollout.Command{
 		"pause":   rollout.Pause{Target: target, Why: rollout.Why{Cause: rollout.CauseOperator, Text: "lunch"}},
-		"resume":  rollout.Resume{Target: target},
-		"approve": rollout.Approve{Target: target},
+		"resume":  rollout.Resume{Target: target, Reason: reason},
+		"approve": rollout.Approve{Target: target, Reason: reason},
 		"advance": rollout.Advance{Target: target},
 		"promote": rollout.Promote{Target: target},
 		"abort":   rollout.Abort{Target: target, Reason: "not today"},
-		"release": rollout.Release{Service: "web", Host: host},
+		"release": rollout.Release{Service: "web", Host: host, Reason: reason},
 		"finish":  rollout.Finish{Target: target},
 	}
 	c, ok := commands[d.CmdArgs[0].Key]
