@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
@@ -43,13 +45,25 @@ func (l *leader) propose(ctx context.Context, by string, c rollout.Command) (rol
 		At: l.clock.now(), Wall: time.Now().UnixMilli(), By: by, Confirmed: l.confirmed.Load(),
 	}})
 	for _, e := range result.Events {
-		l.log.Info().Str("service", e.Service).Str("rollout", e.Rollout).Uint64("epoch", e.Index).
-			Str("kind", string(e.Kind)).Str("by", e.By).Msg(e.Text)
+		logged(l.log.Info(), e).Msg(e.Text)
 	}
 	return result, err
 }
 
 // Private
+
+// logged adds to a line what an event tells, and what the gates came to.
+func logged(line *zerolog.Event, e rollout.Event) *zerolog.Event {
+	line = line.Str("service", e.Service).Str("rollout", e.Rollout).Uint64("epoch", e.Index).
+		Str("kind", string(e.Kind)).Str("by", e.By)
+	if e.Host != "" {
+		line = line.Str("host", e.Host)
+	}
+	if v := e.Verdict; v != nil {
+		line = line.Stringer("outcome", v.Outcome).Str("gate", v.Gate).Str("reason", v.Reason)
+	}
+	return line
+}
 
 // targetOf returns what a decision is about; Decide makes no others.
 func targetOf(c rollout.Command) (rollout.Target, bool) {
