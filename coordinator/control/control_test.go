@@ -94,7 +94,7 @@ func TestPromoteApprovesOrAdvances(t *testing.T) {
 		}
 	}
 	why := rollout.Why{Cause: rollout.CauseOperator, Text: "by ann"}
-	check("approval", view(7), api.Command{By: "ann"}, rollout.Approve{Target: target})
+	check("approval", view(7), api.Command{By: "ann"}, rollout.Approve{Target: target, Reason: "by ann"})
 	svc.Active.Approved = true
 	check("next step", view(7), api.Command{By: "ann"}, rollout.Advance{Target: target, Why: why})
 	check("not settled", view(6), api.Command{By: "ann"}, nil)

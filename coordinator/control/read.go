@@ -147,7 +147,7 @@ func explain(d api.RolloutDetail) string {
 	if d.Waiting != "" && !strings.Contains(d.Waiting, d.Text) || d.Waiting != "" && d.Text == "" {
 		fmt.Fprintf(&b, " It %s.", strings.TrimSuffix(d.Waiting, "."))
 	}
-	b.WriteString(troubles(d))
+	b.WriteString(troubles(d) + exclusions(d))
 	if v := d.Verdict; v != nil {
 		fmt.Fprintf(&b, " Errors: %s on %s, %s on %s.", rate(v.Canary), d.To, rate(v.Stable), orNothing(d.From))
 	} else if e, ok := lastVerdict(d.Decisions); ok {

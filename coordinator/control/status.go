@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/serin-rollouts/serin/internal/analysis"
 	"github.com/serin-rollouts/serin/internal/api"
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
@@ -14,7 +13,7 @@ import (
 // alone knows.
 func ServiceStatus(s *rollout.State, name string, v View) api.ServiceStatus {
 	svc := s.Services[name]
-	status := api.ServiceStatus{Service: name, Epoch: svc.Epoch, Running: svc.Active != nil}
+	status := api.ServiceStatus{Service: name, Epoch: svc.Epoch, Running: svc.Active != nil, Held: held(svc)}
 	if svc.Stable != nil {
 		stable := revision(*svc.Stable)
 		status.Stable = &stable
@@ -58,6 +57,7 @@ func rolloutStatus(s *rollout.State, r rollout.Rollout, v View) api.RolloutStatu
 		ID: r.ID, Service: r.Service, Phase: r.Phase, To: r.To.Version(), Image: r.To.Image,
 		Step: r.Step + 1, Steps: len(r.Spec.Steps), Fleet: len(r.Hosts),
 		Cause: r.Cause, Text: r.Text, By: r.By, Reason: r.Reason, Started: r.Started, Ended: r.Ended,
+		Excluded: excluded(r),
 	}
 	if r.From != nil {
 		status.From = r.From.Version()
@@ -73,7 +73,7 @@ func rolloutStatus(s *rollout.State, r rollout.Rollout, v View) api.RolloutStatu
 	if e, ok := v.Evidence[r.Service]; ok {
 		status.Waiting = rollout.Waiting(s, r.Service, e, v.Now)
 		if moving && r.Spec.Gates.Acting() && !r.Install() {
-			status.Verdict = verdict(e.Verdict)
+			status.Verdict = verdict(e.Verdict, r.Spec.Gates)
 		}
 	}
 	return status
@@ -89,14 +89,6 @@ func reach(r rollout.Rollout) (weight, hosts int) {
 	case rollout.Preparing, rollout.RollingBack, rollout.RolledBack, rollout.Aborted:
 	}
 	return 0, 0
-}
-
-func verdict(v analysis.Verdict) *api.Verdict {
-	return &api.Verdict{
-		Outcome: v.Outcome.String(), Reason: v.Reason,
-		Canary: api.Counts{Requests: v.Canary.Requests, Errors: v.Canary.Errors},
-		Stable: api.Counts{Requests: v.Stable.Requests, Errors: v.Stable.Errors},
-	}
 }
 
 // path renders the steps of a spec on a fleet of that size. now is the current
@@ -194,6 +186,7 @@ func hostStatus(s *rollout.State, h Host) api.HostStatus {
 		}
 		if svc := s.Services[x.Service]; svc != nil {
 			service.Behind = x.Epoch < svc.Epoch
+			_, service.Held = svc.Held[h.Health.Host]
 		}
 		status.Services = append(status.Services, service)
 	}

@@ -33,15 +33,19 @@ func (s *server) verb(ctx context.Context, verb, service string, c api.Command) 
 			return rollout.Pause{Target: t, Why: rollout.Why{Cause: rollout.CauseOperator, Text: reason(c)}}
 		})
 	case api.Resume:
-		return s.anyway(ctx, service, c, func(t rollout.Target) rollout.Command { return rollout.Resume{Target: t} })
+		return s.anyway(ctx, service, c, func(t rollout.Target) rollout.Command {
+			return rollout.Resume{Target: t, Reason: reason(c)}
+		})
 	case api.Abort:
 		return s.anyway(ctx, service, c, func(t rollout.Target) rollout.Command {
 			return rollout.Abort{Target: t, Reason: reason(c)}
 		})
 	case api.Rollback:
 		return s.rollback(ctx, service, c)
+	case api.Release:
+		return s.release(ctx, service, c)
 	}
-	return refused(rollout.CodeInvalid, "", "no verb %q; known are promote, pause, resume, abort, rollback, plan", verb)
+	return refused(rollout.CodeInvalid, "", "no verb %q; known are promote, pause, resume, abort, rollback, release, plan", verb)
 }
 
 // Private
@@ -95,7 +99,7 @@ func (s *server) promote(svc *rollout.Service, view View, c api.Command) (rollou
 	case r.Phase == rollout.Preparing:
 		return nil, refusal(rollout.CodePhase, r.ID, "%s is still fetching the image; promote when the canary runs", r.ID)
 	case step.Approve && !r.Approved:
-		return rollout.Approve{Target: target}, nil
+		return rollout.Approve{Target: target, Reason: reason(c)}, nil
 	}
 	e := view.Evidence[r.Service]
 	for _, name := range r.Hosts[:r.Wave()] {
@@ -147,6 +151,26 @@ func (s *server) rollback(ctx context.Context, service string, c api.Command) (r
 		Key: key, Spec: spec, To: good.To, Hosts: hosts, By: c.By,
 		Reason: strings.TrimSuffix("rollback to "+good.ID+": "+c.Reason, ": "),
 	})
+}
+
+// release lets a host that was excluded follow again. One that the running
+// rollout excluded cannot join it any more.
+func (s *server) release(ctx context.Context, service string, c api.Command) (rollout.Result, error) {
+	svc := s.Leader.State().Services[service]
+	switch {
+	case svc == nil:
+		return refused(rollout.CodeUnknown, "", "no service %q", service)
+	case c.Host == "":
+		return declined(&rollout.Refusal{Code: rollout.CodeInvalid, Field: "host", Message: "is missing; name the host to release"})
+	}
+	if _, is := svc.Held[c.Host]; !is && svc.Active != nil {
+		for _, x := range svc.Active.Excluded {
+			if x.Host == c.Host {
+				return refused(rollout.CodePhase, svc.Active.ID, "%s goes on without %s; if it is promoted, release the host then", svc.Active.ID, c.Host)
+			}
+		}
+	}
+	return s.Leader.Propose(ctx, c.By, rollout.Release{Service: service, Host: c.Host, Reason: reason(c)})
 }
 
 // direct is a spec whose rollout takes one step: all traffic on all hosts.

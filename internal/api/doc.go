@@ -12,6 +12,7 @@
 //	cmd.resume.<service>     Command                                    -> Reply
 //	cmd.abort.<service>      Command                                    -> Reply
 //	cmd.rollback.<service>   Command (To)                               -> Reply
+//	cmd.release.<service>    Command (Host)                             -> Reply
 //	cmd.plan.<service>       Trigger                                    -> Answer[Plan]
 //	cmd.cluster.add          Member (ID, Addr)                          -> Reply
 //	cmd.cluster.remove       Member (ID)                                -> Reply
@@ -41,6 +42,7 @@ const (
 	Resume   = "resume"
 	Abort    = "abort"
 	Rollback = "rollback"
+	Release  = "release"
 	PlanVerb = "plan"
 	Cluster  = "cluster"
 )

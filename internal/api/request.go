@@ -40,6 +40,9 @@ type Command struct {
 	// To is where a rollback goes: a revision's id, a version, or the id of
 	// the rollout that installed it; empty for the last good one.
 	To string `json:"to,omitempty"`
+	// Host is the one that is released: it was excluded from a rollout, and
+	// follows the service's stable revision again.
+	Host string `json:"host,omitempty"`
 }
 
 // Member names a replica of the coordinator.

@@ -16,17 +16,9 @@ type Counts struct {
 	Errors   int64 `json:"errors"`
 }
 
-// Verdict is what the errors gate says now.
-type Verdict struct {
-	Outcome string `json:"outcome"` // wait, pass or fail
-	Canary  Counts `json:"canary"`
-	Stable  Counts `json:"stable"`
-	Reason  string `json:"reason"`
-}
-
 // Latency is how long requests took while the rollout has run, on the hosts
 // that have the canary; stable's on the others where these have no stable
-// traffic. There is no gate on it yet.
+// traffic. Gates on latency compare otherwise: see Gate.
 type Latency struct {
 	Canary Times `json:"canary"`
 	Stable Times `json:"stable"`
@@ -53,6 +45,19 @@ type ServiceStatus struct {
 	Next    string         `json:"next,omitempty"` // version that starts when Rollout has ended
 	Hosts   int            `json:"hosts"`          // known hosts that the service selects
 	Epoch   uint64         `json:"epoch"`
+	// Held are the hosts that keep an older revision, since a rollout that
+	// ended well went on without them.
+	Held []HeldHost `json:"held,omitempty"`
+}
+
+// HeldHost is a host that does not follow the service's stable revision until
+// a later rollout reaches it or a person releases it.
+type HeldHost struct {
+	Host     string `json:"host"`
+	Revision string `json:"revision"` // id of the one that it has
+	Version  string `json:"version"`
+	Rollout  string `json:"rollout,omitempty"` // that excluded it; empty if that is forgotten
+	Why      string `json:"why,omitempty"`     // likewise
 }
 
 // RolloutStatus is where one rollout stands, or how it ended.
@@ -73,6 +78,8 @@ type RolloutStatus struct {
 	// NeedsApproval: a person has to promote for it to go on.
 	NeedsApproval bool     `json:"needs_approval,omitempty"`
 	Verdict       *Verdict `json:"verdict,omitempty"`
+	// Excluded are hosts that the rollout went on without.
+	Excluded []Exclusion `json:"excluded,omitempty"`
 	// Latency is nil if nothing is known: no traffic yet, or the end is reached.
 	Latency *Latency      `json:"latency,omitempty"`
 	Cause   rollout.Cause `json:"cause,omitempty"` // of a pause or of the way back
@@ -81,6 +88,12 @@ type RolloutStatus struct {
 	Reason  string        `json:"reason,omitempty"`
 	Started int64         `json:"started"`         // Unix ms
 	Ended   int64         `json:"ended,omitempty"` // Unix ms
+}
+
+// Exclusion is a host that a rollout went on without, and why.
+type Exclusion struct {
+	Host string `json:"host"`
+	Why  string `json:"why"`
 }
 
 // StepStatus is one point of a rollout's path.
@@ -144,6 +157,7 @@ type HostService struct {
 	Epoch       uint64 `json:"epoch"`
 	Behind      bool   `json:"behind"` // works on an older epoch than the current
 	Settled     bool   `json:"settled"`
+	Held        bool   `json:"held,omitempty"`   // keeps an older revision than the service's: see HeldHost
 	Stable      string `json:"stable,omitempty"` // revision id
 	Canary      string `json:"canary,omitempty"` // revision id
 	StableReady int    `json:"stable_ready"`
