@@ -51,7 +51,8 @@ func newEvents(a *app) *cobra.Command {
 	f.StringSliceVar(&s.types, "type", nil, "only these `kinds`: step, rolledback, ... or the CloudEvents type")
 	kinds := []string{
 		string(rollout.KindRefused), string(rollout.KindUnchanged), string(rollout.KindSubmitted), string(rollout.KindStep), string(rollout.KindApproved),
-		string(rollout.KindPaused), string(rollout.KindResumed), string(rollout.KindPromoting), string(rollout.KindRollingBack),
+		string(rollout.KindPaused), string(rollout.KindResumed),
+		string(rollout.KindExcluded), string(rollout.KindReleased), string(rollout.KindPromoting), string(rollout.KindRollingBack),
 		string(rollout.KindSucceeded), string(rollout.KindRolledBack), string(rollout.KindAborted),
 	}
 	_ = cmd.RegisterFlagCompletionFunc("type", cobra.FixedCompletions(kinds, cobra.ShellCompDirectiveNoFileComp)) // the flag exists

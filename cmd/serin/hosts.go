@@ -17,7 +17,7 @@ func newHosts(a *app) *cobra.Command {
 		Use:   "hosts [HOST]",
 		Short: "List the hosts, or show what one host says of itself",
 		Long: "List the hosts, or show what one host says of itself. Behind a service stands + for a canary,\n" +
-			"~ for work under way, ! for a problem.",
+			"~ for work under way, ! for a problem, = for a host that is held back at an older version.",
 		Example:           "  serin hosts -o wide\n  serin hosts web-01",
 		Args:              atMostOne("host"),
 		ValidArgsFunction: a.completeHosts,

@@ -13,8 +13,12 @@ import (
 
 func newStatus(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use:               "status [SERVICE]",
-		Short:             "Show each service: what is stable, what is rolling out, what it waits for",
+		Use:   "status [SERVICE]",
+		Short: "Show each service: what is stable, what is rolling out, what it waits for",
+		Long: "Show each service: what is stable, what is rolling out, what it waits for; and the hosts that are\n" +
+			"held back since a rollout went on without them. With a SERVICE also what each gate says: whether it\n" +
+			"passes, waits or fails (or is only observed), the canary beside the stable version, how much worse\n" +
+			"it may be, and what is still needed.",
 		Example:           "  serin status\n  serin status checkout -o wide\n  serin status -o json | jq '.[] | select(.running)'",
 		Args:              atMostOne("service"),
 		ValidArgsFunction: a.completeServices(),
@@ -38,7 +42,11 @@ func (a *app) status(ctx context.Context) error {
 		if len(services) == 0 {
 			a.say("no service yet: `serin init` writes a rollout file, `serin start rollout.yaml` installs it")
 		}
-		return a.printServices(services, services)
+		ids := make([]string, 0, len(services))
+		for _, s := range services {
+			ids = append(ids, s.Service)
+		}
+		return a.print(services, func(out io.Writer, o show.Options) error { return o.Services(out, services) }, ids)
 	})
 }
 
@@ -51,15 +59,6 @@ func (a *app) statusOf(ctx context.Context, name string) error {
 		if err != nil {
 			return err
 		}
-		return a.printServices(s, []api.ServiceStatus{s})
+		return a.print(s, func(out io.Writer, o show.Options) error { return o.Service(out, s) }, []string{s.Service})
 	})
-}
-
-// printServices writes rows; v is what programs get.
-func (a *app) printServices(v any, rows []api.ServiceStatus) error {
-	ids := make([]string, 0, len(rows))
-	for _, s := range rows {
-		ids = append(ids, s.Service)
-	}
-	return a.print(v, func(out io.Writer, o show.Options) error { return o.Services(out, rows) }, ids)
 }

@@ -12,7 +12,7 @@ import (
 
 // Lines shows a rollout as one line an event, for pipes and logs. What a
 // rollout waits for gets a line when it becomes another thing, not whenever
-// its numbers move.
+// its numbers move; then each gate has one, too, if there are several.
 type Lines struct {
 	out  io.Writer
 	o    Options
@@ -35,6 +35,11 @@ func (l *Lines) Status(d api.RolloutDetail, now time.Time) {
 	}
 	l.kind = kind
 	l.say(now, l.o.Status(d.RolloutStatus))
+	if v := d.Verdict; v != nil && len(v.Gates) > 1 {
+		for _, line := range l.o.gateLines(*v, len(under)) {
+			_, _ = fmt.Fprintln(l.out, under+line)
+		}
+	}
 }
 
 // Final shows the end of a rollout that no event told of.

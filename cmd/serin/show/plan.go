@@ -51,57 +51,7 @@ func (o Options) Plan(out io.Writer, p api.Plan) error {
 	return gates(out, p)
 }
 
-// Explain writes why a rollout stands where it does, and every decision with
-// its numbers.
-func (o Options) Explain(out io.Writer, d api.RolloutDetail) error {
-	b := &strings.Builder{}
-	text := d.Explanation
-	if text == "" {
-		text = o.Status(d.RolloutStatus)
-	}
-	fmt.Fprintln(b, text)
-	if len(d.Decisions) > 0 {
-		b.WriteString("\n")
-	}
-	for _, e := range d.Decisions {
-		fmt.Fprintln(b, o.Event(e))
-		for _, line := range evidence(e) {
-			fmt.Fprintln(b, "         "+line)
-		}
-	}
-	switch {
-	case waitsForYou(d.RolloutStatus):
-		fmt.Fprintf(b, "\nnext: serin promote %s, or serin abort %s\n", d.ID, d.ID)
-	case d.Phase == rollout.Paused:
-		fmt.Fprintf(b, "\nnext: serin resume %s, or serin abort %s\n", d.ID, d.ID)
-	}
-	if _, err := io.WriteString(out, b.String()); err != nil {
-		return fmt.Errorf("write explanation: %w", err)
-	}
-	return nil
-}
-
 // Private
-
-// evidence are the numbers behind a decision, and the hosts that gave it.
-func evidence(e rollout.Event) []string {
-	var lines []string
-	if v := e.Verdict; v != nil {
-		lines = append(lines, fmt.Sprintf("canary %s (%d of %d failed), stable %s (%d of %d failed)",
-			rate(v.Canary.Errors, v.Canary.Requests), v.Canary.Errors, v.Canary.Requests,
-			rate(v.Stable.Errors, v.Stable.Requests), v.Stable.Errors, v.Stable.Requests))
-		if v.Reason != "" {
-			lines = append(lines, v.Reason)
-		}
-	}
-	if len(e.Blame) > 0 {
-		lines = append(lines, "because of "+listed(e.Blame))
-	}
-	if len(e.Lost) > 0 {
-		lines = append(lines, "not followed yet: "+listed(e.Lost))
-	}
-	return lines
-}
 
 // needs says what the steps' numbers of requests rest on.
 func needs(p api.Plan) string {

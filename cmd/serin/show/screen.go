@@ -130,7 +130,7 @@ func (s *Screen) traffic(b *strings.Builder) {
 	filled := (barWidth*weight + rollout.Full - 1) / rollout.Full
 	bar := p.paint(yellow, strings.Repeat("#", filled)) + strings.Repeat("-", barWidth-filled)
 	fmt.Fprintf(b, "  canary  [%s] %s\n", bar, reach(d.RolloutStatus))
-	if v := d.Verdict; v != nil && v.Canary.Requests > 0 {
+	if v := d.Verdict; v != nil && v.Canary.Requests > 0 && len(v.Gates) == 0 {
 		fmt.Fprintf(b, "  5xx     %s (%d of %d) against %s (%d of %d)\n",
 			rate(v.Canary.Errors, v.Canary.Requests), v.Canary.Errors, v.Canary.Requests,
 			rate(v.Stable.Errors, v.Stable.Requests), v.Stable.Errors, v.Stable.Requests)
@@ -149,6 +149,12 @@ func (s *Screen) traffic(b *strings.Builder) {
 	}
 	if waiting != "" {
 		fmt.Fprintf(b, "  waits   %s\n", waiting)
+	}
+	for _, x := range d.Excluded {
+		fmt.Fprintf(b, "  without %s: %s\n", x.Host, firstLine(x.Why))
+	}
+	if !s.final {
+		s.o.gates(b, d.Verdict, "  ")
 	}
 	b.WriteString("\n")
 }

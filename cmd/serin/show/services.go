@@ -11,21 +11,13 @@ import (
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
-// Services writes one row for each service.
+// Services writes one row for each service, and one for each host that does not
+// follow its service.
 func (o Options) Services(out io.Writer, services []api.ServiceStatus) error {
-	header := []string{"SERVICE", "STABLE", "ROLLOUT", o.Palette.paint(plain, "STATE"), "TO", "STEP", "TRAFFIC", "WAITING"}
-	if o.Wide {
-		header = append(header, "P99", "HOSTS", "EPOCH", "NEXT", "IMAGE")
+	if err := o.rows(out, services); err != nil {
+		return err
 	}
-	t := newTable(out, header...)
-	for _, s := range services {
-		row := append([]string{s.Service, versionOf(s.Stable)}, o.rolloutCells(s.Rollout)...)
-		if o.Wide {
-			row = append(row, slowestOf(s.Rollout), strconv.Itoa(s.Hosts), strconv.FormatUint(s.Epoch, 10), s.Next, imageOf(s))
-		}
-		t.row(row...)
-	}
-	return t.end()
+	return o.held(out, services)
 }
 
 // History writes one row for each rollout.
@@ -90,8 +82,12 @@ func (o Options) Host(out io.Writer, h api.HostStatus) error {
 	}
 	t := newTable(out, "SERVICE", "STABLE", "CANARY", "WEIGHT", "DEATHS", "DOING", "PROBLEM")
 	for _, s := range h.Services {
+		doing := s.Doing
+		if doing == "" && s.Held {
+			doing = "held back: serin release " + s.Service + " " + h.Host
+		}
 		t.row(s.Service, track(s.Stable, s.StableReady), track(s.Canary, s.CanaryReady),
-			rollout.Percent(s.Weight), strconv.Itoa(s.Deaths), s.Doing, firstLine(s.Problem))
+			rollout.Percent(s.Weight), strconv.Itoa(s.Deaths), doing, firstLine(s.Problem))
 	}
 	return t.end()
 }
@@ -121,6 +117,22 @@ func (o Options) Cluster(out io.Writer, c api.ClusterStatus) error {
 }
 
 // Private
+
+func (o Options) rows(out io.Writer, services []api.ServiceStatus) error {
+	header := []string{"SERVICE", "STABLE", "ROLLOUT", o.Palette.paint(plain, "STATE"), "TO", "STEP", "TRAFFIC", "WAITING"}
+	if o.Wide {
+		header = append(header, "P99", "HOSTS", "EPOCH", "NEXT", "IMAGE")
+	}
+	t := newTable(out, header...)
+	for _, s := range services {
+		row := append([]string{s.Service, versionOf(s.Stable)}, o.rolloutCells(s.Rollout)...)
+		if o.Wide {
+			row = append(row, slowestOf(s.Rollout), strconv.Itoa(s.Hosts), strconv.FormatUint(s.Epoch, 10), s.Next, imageOf(s))
+		}
+		t.row(row...)
+	}
+	return t.end()
+}
 
 // unpublished tells of events that observers do not see yet; empty without any.
 func unpublished(n int) string {
@@ -179,9 +191,21 @@ func step(r api.RolloutStatus) string {
 }
 
 // why says why a rollout stands or has ended as it did or, where nothing has
-// come in its way, what it was started for.
+// come in its way, what it was started for; and which hosts it has lost.
 func why(r api.RolloutStatus) string {
-	return firstLine(cmp.Or(r.Text, string(r.Cause), r.Reason))
+	text := firstLine(cmp.Or(r.Text, string(r.Cause), r.Reason))
+	if len(r.Excluded) == 0 {
+		return text
+	}
+	hosts := make([]string, 0, len(r.Excluded))
+	for _, x := range r.Excluded {
+		hosts = append(hosts, x.Host)
+	}
+	without := "without " + listed(hosts)
+	if text == "" {
+		return without
+	}
+	return text + "; " + without
 }
 
 func versionOf(r *api.Revision) string {
@@ -208,6 +232,8 @@ func hostMark(s api.HostService) string {
 		return "!"
 	case s.Canary != "":
 		return "+"
+	case s.Held:
+		return "="
 	case !s.Settled || s.Behind:
 		return "~"
 	}

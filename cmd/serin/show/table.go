@@ -17,6 +17,8 @@ type Options struct {
 
 // Private
 
+const under = "         " // a time of day
+
 // table aligns columns; nothing stands in its cells but text for people.
 type table struct{ w *tabwriter.Writer }
 

@@ -1,0 +1,240 @@
+package show
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/serin-rollouts/serin/internal/api"
+	"github.com/serin-rollouts/serin/internal/rollout"
+)
+
+const (
+	lineWidth = 80 // of what is to be read beside other things
+	leastNote = 23 // of a line's last column, even where that is too wide then
+)
+
+// Service writes one service: its row, what each gate of its rollout says, and
+// the hosts that it has gone on without.
+func (o Options) Service(out io.Writer, s api.ServiceStatus) error {
+	if err := o.rows(out, []api.ServiceStatus{s}); err != nil {
+		return err
+	}
+	b := &strings.Builder{}
+	if r := s.Rollout; r != nil {
+		o.gates(b, r.Verdict, "")
+		for _, x := range r.Excluded {
+			fmt.Fprintf(b, "\n%s goes on without %s: %s\n", r.ID, x.Host, firstLine(x.Why))
+		}
+	}
+	if _, err := io.WriteString(out, b.String()); err != nil {
+		return fmt.Errorf("write service: %w", err)
+	}
+	return o.held(out, []api.ServiceStatus{s})
+}
+
+// Private
+
+// held writes one row for each host that does not follow its service.
+func (o Options) held(out io.Writer, services []api.ServiceStatus) error {
+	const longest = 60 // of a reason; `serin explain` has all of it
+	var t table
+	some := false
+	for _, s := range services {
+		for _, h := range s.Held {
+			if !some {
+				_, _ = fmt.Fprintln(out) // an error meets the table, too
+				t, some = newTable(out, "HELD BACK", "SERVICE", "VERSION", "SINCE", "WHY"), true
+			}
+			why := firstLine(h.Why)
+			if !o.Wide {
+				why = cut(why, longest)
+			}
+			t.row(h.Host, s.Service, h.Version, h.Rollout, why)
+		}
+	}
+	if !some {
+		return nil
+	}
+	return t.end()
+}
+
+// gates writes a blank line and one line for each gate, aligned; nothing where
+// there is none.
+func (o Options) gates(b *strings.Builder, v *api.Verdict, indent string) {
+	if v == nil || len(v.Gates) == 0 {
+		return
+	}
+	b.WriteString("\n")
+	for _, line := range o.gateLines(*v, len(indent)) {
+		b.WriteString(indent + line + "\n")
+	}
+	if v.Outlier != "" {
+		fmt.Fprintf(b, "%s%s alone differs: %s\n", indent, v.Outlier, v.OutlierReason)
+	}
+}
+
+// gateLines are a header and a line for each gate; indent is the width of what
+// stands before them. What does not fit is cut at the right edge.
+func (o Options) gateLines(v api.Verdict, indent int) []string {
+	rows := [][]string{{"GATE", "STATE", "CANARY", "STABLE", "ALLOWED", "NEEDS"}}
+	for _, g := range v.Gates {
+		canary, stable := compared(g)
+		rows = append(rows, []string{g.Name, state(g), canary, stable, allowed(g), lacking(g)})
+	}
+	last := len(rows[0]) - 1
+	widths := widthsOf(rows, last)
+	left := lineWidth - indent
+	for _, width := range widths {
+		left -= width
+	}
+	lines := make([]string, 0, len(rows))
+	for i, row := range rows {
+		line := &strings.Builder{}
+		for c, width := range widths {
+			text := row[c]
+			if i > 0 && c == 1 {
+				text = o.Palette.paint(stateColour(v.Gates[i-1]), text)
+			}
+			line.WriteString(text + strings.Repeat(" ", width-utf8.RuneCountInString(row[c])))
+		}
+		note := row[last]
+		if !o.Wide {
+			note = cut(note, max(left, leastNote))
+		}
+		lines = append(lines, line.String()+note)
+	}
+	return lines
+}
+
+// widthsOf returns the widths of the first columns with the gap behind each.
+func widthsOf(rows [][]string, columns int) []int {
+	const gap = 2
+	widths := make([]int, columns)
+	for c := range widths {
+		for _, row := range rows {
+			widths[c] = max(widths[c], utf8.RuneCountInString(row[c])+gap)
+		}
+	}
+	return widths
+}
+
+// state says in a word what a gate comes to. A word that this release does not
+// know is shown as it is.
+func state(g api.Gate) string {
+	switch {
+	case g.Observe:
+		return "observed"
+	case g.Outcome == api.OutcomeWait:
+		return "waits"
+	case g.Outcome == api.OutcomePass:
+		return "passes"
+	case g.Outcome == api.OutcomeFail:
+		return "fails"
+	case g.Outcome == api.OutcomeSkip:
+		return "no data"
+	}
+	return dash(g.Outcome)
+}
+
+func stateColour(g api.Gate) string {
+	switch {
+	case g.Observe:
+		return plain
+	case g.Outcome == api.OutcomeWait:
+		return yellow
+	case g.Outcome == api.OutcomePass:
+		return green
+	case g.Outcome == api.OutcomeFail:
+		return red
+	}
+	return plain
+}
+
+// compared are the two sides in short.
+func compared(g api.Gate) (canary, stable string) {
+	switch g.Kind {
+	case api.KindLatency:
+		return g.CanaryTime.String(), g.StableTime.String()
+	case api.KindSaturation:
+		return memory(g.CanaryMemory), memory(g.StableMemory)
+	}
+	return badPart(g.Canary), badPart(g.Stable)
+}
+
+// badPart is the share of bad events.
+func badPart(c *api.Counts) string {
+	if c == nil || c.Requests == 0 {
+		return "-"
+	}
+	return rate(c.Errors, c.Requests)
+}
+
+func memory(bytes int64) string {
+	if bytes <= 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%d MiB", (bytes+1<<19)>>20)
+}
+
+// allowed is how much worse the canary may be.
+func allowed(g api.Gate) string {
+	switch {
+	case g.Allowed == nil:
+		return "-"
+	case *g.Allowed == 0:
+		return "no more"
+	case g.Kind == api.KindLatency:
+		return "+" + rollout.Percent(*g.Allowed)
+	case g.Kind == api.KindSaturation:
+		return "+" + rollout.Percent(*g.Allowed) + " memory"
+	}
+	return "+" + strings.TrimSuffix(rollout.Percent(*g.Allowed), "%") + " points"
+}
+
+// lacking says what a gate still needs; a gate that has decided needs nothing.
+func lacking(g api.Gate) string {
+	switch {
+	case g.Observe && g.Outcome == api.OutcomeFail:
+		return "would fail the rollout"
+	case g.Observe || g.Outcome != api.OutcomeWait:
+		return "-"
+	case g.Needed > 0 && g.Kind == api.KindRate:
+		return "about " + forecast(g.Needed) + " more"
+	case g.Needed > 0:
+		return "about " + forecast(g.Needed) + " more requests"
+	}
+	// What follows from the numbers stands behind what is allowed.
+	if _, after, found := strings.Cut(g.Reason, "allowed"); found {
+		if _, after, found = strings.Cut(after, "; "); found {
+			return firstLine(after)
+		}
+	}
+	return dash(firstLine(g.Reason))
+}
+
+// forecast rounds up to two leading digits, as a gate's own words do.
+func forecast(n int64) string {
+	unit := int64(1)
+	for n/unit >= 100 {
+		unit *= 10
+	}
+	return strconv.FormatInt((n+unit-1)/unit*unit, 10)
+}
+
+// cut shortens text to a number of characters.
+func cut(text string, most int) string {
+	if utf8.RuneCountInString(text) <= most {
+		return text
+	}
+	return strings.TrimRight(string([]rune(text)[:most-3]), " ,;:") + "..."
+}
+
+func dash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return text
+}
