@@ -44,6 +44,23 @@
 // wanted on every host, so a return waits for no start. Promotion is the point
 // of no automatic return: from there the old containers are drained and removed.
 //
+// # Gates
+//
+// A rollout has one budget for rolling back a version that is no worse, alpha,
+// and any number of gates that share it (Gates). Decide reads one verdict that
+// the panel of their judges (internal/analysis) comes to: any failure is one, a
+// pass needs all that are required. What outranks it: canaries that die, hosts
+// that cannot go on, the deadline.
+//
+// A host whose canary alone is bad, while the others' are not, is no reason to
+// take the version back (OneHost): Exclude returns it to stable and the rollout
+// goes on, up to a tenth of the fleet. A promotion leaves such a host at what it
+// had (Service.Held) until a later rollout reaches it, or a person releases it.
+//
+// With AutoPace the path is found on the way: Advance carries the next step,
+// the largest weight at which a regression of the stated size is expected to
+// harm no more requests than stated (pace.go).
+//
 // # Epochs
 //
 // Service.Epoch is the log index of the last entry that changed what any host
