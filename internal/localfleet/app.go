@@ -65,14 +65,14 @@ func (v Version) handler(served func()) http.Handler {
 	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		served()
-		reply := v.reply(numberOf(r))
+		reply := v.Reply(numberOf(r))
 		select {
-		case <-time.After(reply.took):
+		case <-time.After(reply.Took):
 		case <-r.Context().Done():
 			return
 		}
 		w.Header().Set(versionHeader, v.Tag)
-		if reply.bad {
+		if reply.Bad {
 			w.WriteHeader(http.StatusInternalServerError)
 		}
 		_, _ = io.WriteString(w, "hello from "+v.Tag+"\n")

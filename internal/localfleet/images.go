@@ -42,20 +42,11 @@ func Registry(ctx context.Context, listen, dir string) error {
 
 func (f *Fleet) images() string { return f.Registry + "/" + imageName }
 
-// demoVersions are always there: v1 and v2 are alike and good, v3 answers one
-// request in twenty with an error, v4's slow path is 30 % slower, which makes
-// its p99 so, and v5 loses memory.
-func demoVersions() []Version {
-	return []Version{
-		{Tag: "v1"}, {Tag: "v2"}, {Tag: "v3", ErrorPercent: 5}, {Tag: "v4", SlowPercent: 30}, {Tag: "v5", LeakMiB: 3},
-	}
-}
-
 func (f *Fleet) pushDemo(ctx context.Context) error {
 	if err := f.awaitListener(ctx, f.Registry); err != nil {
 		return err
 	}
-	for _, v := range demoVersions() {
+	for _, v := range Versions() {
 		if err := f.Push(ctx, v); err != nil {
 			return err
 		}

@@ -19,6 +19,15 @@ type Version struct {
 	LeakMiB      int     // of memory that it loses each second, from its first request on
 }
 
+// Versions are those that every fleet has: v1 and v2 are alike and good, v3
+// answers one request in twenty with an error, v4's slow path is 30 % slower,
+// which makes its p99 so, and v5 loses memory.
+func Versions() []Version {
+	return []Version{
+		{Tag: "v1"}, {Tag: "v2"}, {Tag: "v3", ErrorPercent: 5}, {Tag: "v4", SlowPercent: 30}, {Tag: "v5", LeakMiB: 3},
+	}
+}
+
 // How long requests take: most a median of 12 ms, and some, which have to ask
 // a store, 300 ms. So p50 is the ones', and p99 the others', also on a machine
 // that keeps a request waiting for a tenth of a second now and then.
@@ -35,33 +44,35 @@ const (
 	leakEvery  = 100 * time.Millisecond
 )
 
-// args are the arguments by which the serin program is this version.
-func (v Version) args() []string {
-	number := func(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
-	return []string{
-		"demo", "app", "--version", v.Tag, "--error-percent", number(v.ErrorPercent),
-		"--slow-percent", number(v.SlowPercent), "--leak-mib", strconv.Itoa(v.LeakMiB),
-	}
+// Reply is what becomes of one request.
+type Reply struct {
+	Took time.Duration
+	Bad  bool // a 500
 }
 
-// reply is what becomes of one request.
-type reply struct {
-	took time.Duration
-	bad  bool
-}
-
-// reply follows from the request's number alone: versions that are alike answer
+// Reply follows from the request's number alone: versions that are alike answer
 // alike, and a request that is slow is so in every version.
-func (v Version) reply(number uint64) reply {
+func (v Version) Reply(number uint64) Reply {
 	const stream = 0x5e71
 	rng := rand.New(rand.NewPCG(number, stream))
 	median, sigma := float64(usualMedian), usualSigma
 	if rng.Float64() < slowShare {
 		median, sigma = float64(slowMedian)*(1+v.SlowPercent/100), slowSigma
 	}
-	return reply{
-		took: time.Duration(median * math.Exp(sigma*rng.NormFloat64())),
-		bad:  rng.Float64()*100 < v.ErrorPercent,
+	return Reply{
+		Took: time.Duration(median * math.Exp(sigma*rng.NormFloat64())),
+		Bad:  rng.Float64()*100 < v.ErrorPercent,
+	}
+}
+
+// Private
+
+// args are the arguments by which the serin program is this version.
+func (v Version) args() []string {
+	number := func(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
+	return []string{
+		"demo", "app", "--version", v.Tag, "--error-percent", number(v.ErrorPercent),
+		"--slow-percent", number(v.SlowPercent), "--leak-mib", strconv.Itoa(v.LeakMiB),
 	}
 }
 

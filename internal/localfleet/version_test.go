@@ -15,11 +15,11 @@ import (
 func TestVersions(t *testing.T) {
 	const requests = 100_000
 	took, bad := map[string][]time.Duration{}, map[string]int{}
-	for _, v := range demoVersions() {
+	for _, v := range Versions() {
 		for n := range uint64(requests) {
-			r := v.reply(n)
-			took[v.Tag] = append(took[v.Tag], r.took)
-			if r.bad {
+			r := v.Reply(n)
+			took[v.Tag] = append(took[v.Tag], r.Took)
+			if r.Bad {
 				bad[v.Tag]++
 			}
 		}
@@ -63,8 +63,8 @@ func TestAnswers(t *testing.T) {
 		for n := range uint64(100) {
 			status, took := ask("/", strconv.FormatUint(n, 10))
 			statuses[status]++
-			want := v.reply(n)
-			if took != want.took || (status == http.StatusInternalServerError) != want.bad {
+			want := v.Reply(n)
+			if took != want.Took || (status == http.StatusInternalServerError) != want.Bad {
 				t.Errorf("request %d: %d in %s, want %+v", n, status, took, want)
 			}
 		}
