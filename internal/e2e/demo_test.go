@@ -50,6 +50,8 @@ func TestDemo(t *testing.T) {
 		CanaryErrors     int   `json:"canary_errors"`
 		DetectMillis     int64 `json:"detect_ms"`
 		RollbackMillis   int64 `json:"rollback_ms"`
+		Gate             string
+		CanaryRequests   int `json:"canary_requests"`
 	}
 	var r struct {
 		Good, Bad       result
@@ -67,6 +69,9 @@ func TestDemo(t *testing.T) {
 	}
 	if r.Bad.Outcome != "RolledBack" || r.Bad.Failed != 0 || r.Bad.CanaryErrors == 0 || r.Bad.DetectMillis <= 0 || r.Bad.RollbackMillis < 0 {
 		t.Errorf("bad: %+v", r.Bad)
+	}
+	if r.Bad.Gate != "errors" || r.Bad.CanaryRequests <= r.Bad.CanaryErrors {
+		t.Errorf("bad, by gate %q: %+v", r.Bad.Gate, r.Bad)
 	}
 	if r.Hosts != 3 || r.Replicas != 1 {
 		t.Errorf("%d hosts, %d replicas", r.Hosts, r.Replicas)
