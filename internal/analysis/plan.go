@@ -18,7 +18,11 @@ func Plan(config Config, stable Counts, perWindow int64) int64 {
 	spread := newDispersion(config.longBlock())
 	phi := spread.single(spread.icc(0), float64(perWindow), 1)
 	target := -math.Log(config.alphaSafe()) - math.Log(1-safeRelative) + mixtureCost
-	return max(config.MinRequests, forecast(target, growthBelow(q, q+config.safeMargin())/phi))
+	n := forecast(target, growthBelow(q, q+config.safeMargin())/phi)
+	if n == 0 {
+		return 0
+	}
+	return max(config.MinRequests, n)
 }
 
 // needed forecasts the canary requests to the nearer decision, at the rates seen so far.
