@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -60,7 +61,12 @@ func setUp(t *testing.T, e *testscript.Env) error {
 		}
 	})
 	e.Values[fakeKey{}] = f
+	docs, err := filepath.Abs("../../docs/examples")
+	if err != nil {
+		return err
+	}
 	for key, value := range map[string]string{
+		"DOCS":         docs,
 		"SERIN_SERVER": f.server.URL(), "TZ": "UTC", "USER": "ann", "TERM": "xterm", "GOCOVERDIR": os.TempDir(),
 		"GORACE": "atexit_sleep_ms=0", // else each command ends a second later
 	} {
