@@ -109,6 +109,15 @@ func (d *decision) progressing() Command {
 	if c := d.takeBack(); c != nil {
 		return c
 	}
+	c := d.forward()
+	if late := d.late(); late != nil {
+		return late
+	}
+	return c
+}
+
+// forward takes the next step, or says what it waits for.
+func (d *decision) forward() Command {
 	wave := d.r.Hosts[:d.r.Wave()]
 	unsettled := d.hostsWhere(wave, func(h HostEvidence) bool { return !h.Settled })
 	if len(unsettled) > 0 || d.e.SettledAt < 0 {
@@ -153,7 +162,15 @@ func (d *decision) paused() Command {
 	if d.r.Parked {
 		return d.overdue(d.r.StartedAt+d.r.Spec.Deadline, d.waiting, nil)
 	}
-	return d.takeBack()
+	if c := d.takeBack(); c != nil {
+		return c
+	}
+	return d.late()
+}
+
+// late goes back at the rollout's deadline, and says what has been waited for.
+func (d *decision) late() Command {
+	return d.overdue(d.r.StartedAt+d.r.Spec.Deadline, sentence("the rollout's deadline passed", d.waiting), nil)
 }
 
 // takeBack looks for what takes the canary back from any step, paused or not.
@@ -177,7 +194,7 @@ func (d *decision) takeBack() Command {
 		}
 		return d.fail(why)
 	}
-	return d.overdue(d.r.StartedAt+d.r.Spec.Deadline, sentence("the rollout's deadline passed", d.waiting), nil)
+	return nil
 }
 
 // fail does what the spec says about failures. What has failed while it was
