@@ -34,6 +34,19 @@ Or with the nats command-line client:
 
 End it and remove everything:
   %[2]s %[8]s </dev/null
-`, strings.Join(f.URLs(), ","), self, file, f.Image("v3"), service, f.Frontends()[0], f.Image("v1"), strings.Join(f.SweepArgs(), " ")))
+`, strings.Join(f.URLs(), ","), quoted(self), quoted(file), f.Image("v3"), service, f.Frontends()[0], f.Image("v1"), quoted(f.SweepArgs()...)))
 	return nil
+}
+
+// quoted writes words so that a shell reads them as they are.
+func quoted(words ...string) string {
+	const harmless = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789%+,-./:=@_"
+	written := make([]string, 0, len(words))
+	for _, w := range words {
+		if w == "" || strings.Trim(w, harmless) != "" {
+			w = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+		}
+		written = append(written, w)
+	}
+	return strings.Join(written, " ")
 }
