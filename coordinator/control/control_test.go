@@ -103,6 +103,16 @@ func TestPromoteApprovesOrAdvances(t *testing.T) {
 	check("too early", view(7), api.Command{By: "ann"}, nil)
 }
 
+// TestExplainKeepsNames: a sentence begins with a capital, a name does not.
+func TestExplainKeepsNames(t *testing.T) {
+	for text, want := range map[string]string{"p99 404 ms on canary": " p99 404 ms on canary.", "canary containers died": " Canary containers died."} {
+		d := api.RolloutDetail{RolloutStatus: api.RolloutStatus{Phase: rollout.RolledBack, Text: text}}
+		if got := explain(d); !strings.Contains(got, want) {
+			t.Errorf("%q", got)
+		}
+	}
+}
+
 func TestExplainTellsNumbers(t *testing.T) {
 	d := api.RolloutDetail{
 		RolloutStatus: api.RolloutStatus{

@@ -150,7 +150,7 @@ func explain(d api.RolloutDetail) string {
 	b.WriteString(troubles(d) + exclusions(d))
 	if v := d.Verdict; v != nil {
 		fmt.Fprintf(&b, " Errors: %s on %s, %s on %s.", rate(v.Canary), d.To, rate(v.Stable), orNothing(d.From))
-	} else if e, ok := lastVerdict(d.Decisions); ok {
+	} else if e, ok := lastVerdict(d.Decisions); ok && len(e.Verdict.Findings) == 0 { // else the gates' numbers follow
 		c, st := e.Verdict.Canary, e.Verdict.Stable
 		fmt.Fprintf(&b, " Errors when it was decided: %s on %s, %s on %s.",
 			rate(api.Counts{Requests: c.Requests, Errors: c.Errors}), d.To,
@@ -169,6 +169,9 @@ func explain(d api.RolloutDetail) string {
 func because(d api.RolloutDetail) string {
 	switch {
 	case !strings.HasPrefix(d.Text, byPerson):
+		if word, _, _ := strings.Cut(d.Text, " "); strings.ContainsAny(word, "0123456789") {
+			return d.Text // p99 is a name
+		}
 		_, first := utf8.DecodeRuneInString(d.Text)
 		return strings.ToUpper(d.Text[:first]) + d.Text[first:]
 	case d.Phase == rollout.Paused:
