@@ -102,7 +102,7 @@ func numbers(g api.Gate) string {
 	if g.Evidence == nil || g.Odds == nil || g.Allowed == nil {
 		return g.Reason
 	}
-	odds := fmt.Sprintf("odds %s (%s to %s)", ratio(g.Odds.Value), ratio(g.Odds.Low), ratio(g.Odds.High))
+	odds := oddsOf(*g.Odds)
 	what, _, _ := strings.Cut(g.Reason, "; ")
 	switch e := g.Evidence; {
 	case g.Outcome == api.OutcomeFail && e.Fail >= e.FailLimit:
@@ -126,14 +126,24 @@ func twoDown(n int64) int64 {
 	return n / unit * unit
 }
 
+// The least and the most odds that are estimated, in thousandths.
+const leastOdds, mostOdds = 10, 1_000_000
+
+// oddsOf writes odds with their interval, if they are known at all.
+func oddsOf(o api.Odds) string {
+	if o.Low <= leastOdds && o.High >= mostOdds {
+		return "odds not known yet"
+	}
+	return fmt.Sprintf("odds %s (%s to %s)", ratio(o.Value), ratio(o.Low), ratio(o.High))
+}
+
 // ratio writes thousandths with two digits: 0.25, 5.0, 20.
 func ratio(thousandths int64) string {
-	const least, most = 10, 1_000_000 // of what is estimated
 	x := float64(thousandths) / 1000
 	switch {
-	case thousandths <= least:
+	case thousandths <= leastOdds:
 		return "0.01 or less"
-	case thousandths >= most:
+	case thousandths >= mostOdds:
 		return "1000 or more"
 	case x < 0.995:
 		return fmt.Sprintf("%.2f", x)

@@ -58,11 +58,12 @@ func needs(p api.Plan) string {
 	if !slices.ContainsFunc(p.Path, func(s api.StepStatus) bool { return gated(p, s) }) {
 		return ""
 	}
+	const busy = "where a container gets more than four a second: in one place\nthey tell less, but they come sooner.\n"
 	const head = "The errors gate lets a step pass after about so many requests to the canary, if "
 	if p.Stable == nil {
-		return head + "none fails on either\nversion. It takes more if some do.\n"
+		return head + "none fails on either\nversion. It takes more if some do, or " + busy
 	}
-	return head + fmt.Sprintf("it fails as few\nof them as %s: %s (%d of %d).\n",
+	return head + fmt.Sprintf("it fails as few\nof them as %s: %s (%d of %d).\nIt takes more "+busy,
 		p.From.Version, rate(p.Stable.Errors, p.Stable.Requests), p.Stable.Errors, p.Stable.Requests)
 }
 

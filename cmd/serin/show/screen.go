@@ -138,17 +138,17 @@ func (s *Screen) traffic(b *strings.Builder) {
 	if l := d.Latency; l != nil && l.Canary.P99 > 0 {
 		fmt.Fprintf(b, "  p99     %s against %s\n", l.Canary.P99, l.Stable.P99)
 	}
-	waiting := firstLine(d.Waiting)
+	waits := waiting(d.RolloutStatus)
 	switch {
 	case s.final:
-		waiting = ""
+		waits = ""
 	case s.note != "":
-		waiting = s.note
+		waits = s.note
 	case waitsForYou(d.RolloutStatus):
-		waiting = p.paint(yellow, "for you: serin promote "+d.ID)
+		waits = p.paint(yellow, "for you: serin promote "+d.ID)
 	}
-	if waiting != "" {
-		fmt.Fprintf(b, "  waits   %s\n", waiting)
+	if waits != "" {
+		fmt.Fprintf(b, "  waits   %s\n", waits)
 	}
 	for _, x := range d.Excluded {
 		fmt.Fprintf(b, "  without %s: %s\n", x.Host, firstLine(x.Why))

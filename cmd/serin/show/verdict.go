@@ -19,7 +19,13 @@ const (
 // Service writes one service: its row, what each gate of its rollout says, and
 // the hosts that it has gone on without.
 func (o Options) Service(out io.Writer, s api.ServiceStatus) error {
-	if err := o.rows(out, []api.ServiceStatus{s}); err != nil {
+	row := s
+	if s.Rollout != nil {
+		r := *s.Rollout
+		r.Waiting = waiting(r)
+		row.Rollout = &r
+	}
+	if err := o.rows(out, []api.ServiceStatus{row}); err != nil {
 		return err
 	}
 	b := &strings.Builder{}
@@ -59,6 +65,14 @@ func (o Options) held(out io.Writer, services []api.ServiceStatus) error {
 		return nil
 	}
 	return t.end()
+}
+
+// waiting is what a rollout waits for, without what the lines of its gates say.
+func waiting(r api.RolloutStatus) string {
+	if r.Verdict == nil || len(r.Verdict.Gates) == 0 || r.Verdict.Reason == "" {
+		return firstLine(r.Waiting)
+	}
+	return firstLine(strings.TrimSuffix(r.Waiting, ": "+r.Verdict.Reason))
 }
 
 // gates writes a blank line and one line for each gate, aligned; nothing where

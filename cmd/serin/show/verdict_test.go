@@ -18,7 +18,7 @@ import (
 // judged is a verdict with a gate of every kind.
 func judged() *api.Verdict {
 	return &api.Verdict{
-		Outcome: "wait", Gate: "errors", Reason: "r", Needed: 338,
+		Outcome: "wait", Gate: "errors", Reason: "5xx 0.41% on canary; undecided", Needed: 338,
 		Canary: api.Counts{Requests: 2468, Errors: 10}, Stable: api.Counts{Requests: 24630, Errors: 96},
 		Gates: []api.Gate{
 			{
@@ -97,6 +97,7 @@ func TestScreenShowsGates(t *testing.T) {
 	s := NewScreen(io.Discard, plainly())
 	d := detail()
 	d.Verdict = judged()
+	d.Waiting = "waits for evidence: " + d.Verdict.Reason
 	d.Excluded = []api.Exclusion{{Host: "web-02", Why: "canary is bad on web-02 alone\nmore"}}
 	s.Status(d, now())
 	golden(t, "screen-gates.txt", s.picture())
@@ -133,6 +134,7 @@ func TestServiceShowsGatesAndHeldHosts(t *testing.T) {
 	d := detail()
 	d.Verdict = judged()
 	d.Verdict.Gates, d.Verdict.Outlier = d.Verdict.Gates[:2], ""
+	d.Waiting = "waits for evidence: " + d.Verdict.Reason
 	d.Excluded = []api.Exclusion{{Host: "web-02", Why: "canary is bad on web-02 alone: 5xx 9.00% there"}}
 	s := api.ServiceStatus{
 		Service: "checkout", Stable: &api.Revision{Version: "1.3.2"}, Running: true, Rollout: &d.RolloutStatus,
