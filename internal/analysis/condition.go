@@ -37,8 +37,9 @@ func (p *Panel) Tell(gate string, told Told) {
 
 // conditionJudge counts. Nothing is claimed about chance: the condition is the user's own.
 type conditionJudge struct {
-	most    int // failures in a row that are too many
-	failed  int // in a row, over steps too
+	name    string // of the gate: what was read and asked does not tell which one it is
+	most    int    // failures in a row that are too many
+	failed  int    // in a row, over steps too
 	held    bool
 	heard   bool // in this step
 	last    Told
@@ -50,7 +51,7 @@ func newConditionJudge(g ConditionGate) *conditionJudge {
 	if most <= 0 {
 		most = defaultFailures
 	}
-	return &conditionJudge{most: most}
+	return &conditionJudge{name: g.Name, most: most}
 }
 
 func (j *conditionJudge) tell(t Told) {
@@ -72,17 +73,17 @@ func (*conditionJudge) observe(Report) bool { return false }
 func (j *conditionJudge) restart(time.Duration, Step) { j.heard = false }
 
 func (j *conditionJudge) finding(now time.Duration) Finding {
-	f := Finding{At: now, Reason: "its condition has not been evaluated in this step yet"}
+	f := Finding{At: now, Reason: j.name + " has not been evaluated in this step yet"}
 	switch {
 	case j.latched:
 		f.Outcome = Fail
-		f.Reason = fmt.Sprintf("the condition was false %d times running: %s", j.most, j.last.Text)
+		f.Reason = fmt.Sprintf("%s was false %d times running: %s", j.name, j.most, j.last.Text)
 	case !j.heard:
 	case j.held:
 		f.Outcome = Pass
-		f.Reason = "the condition holds: " + j.last.Text
+		f.Reason = j.name + " holds: " + j.last.Text
 	default:
-		f.Reason = fmt.Sprintf("the condition is false, %d of %d times running: %s", j.failed, j.most, j.last.Text)
+		f.Reason = fmt.Sprintf("%s is false, %d of %d times running: %s", j.name, j.failed, j.most, j.last.Text)
 	}
 	return f
 }

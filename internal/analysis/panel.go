@@ -138,7 +138,7 @@ func (p *Panel) Verdict(now time.Duration) Verdict {
 		f := s.judge.finding(now)
 		f.Gate, f.Observe = s.Name, s.Observe
 		if s.silent(now) {
-			f.Reason = "nothing has been heard for " + s.silence(now).Round(time.Second).String() + "; before: " + f.Reason
+			f.Reason = "nothing has been heard of " + s.Name + " for " + s.silence(now).Round(time.Second).String() + "; before: " + f.Reason
 		}
 		if k == 0 {
 			v.Canary, v.Stable = f.Canary, f.Stable

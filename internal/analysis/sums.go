@@ -46,7 +46,7 @@ func (v Verdict) Repeat() (Verdict, error) {
 		}
 		s := &seat{Conduct: c, began: f.Sums.Began, heard: f.Sums.Heard}
 		var err error
-		if s.judge, err = f.Sums.judge(v.At); err != nil {
+		if s.judge, err = f.Sums.judge(f.Gate, v.At); err != nil {
 			return Verdict{}, fmt.Errorf("gate %s: %w", f.Gate, err)
 		}
 		if f.Sums.Left {
@@ -125,8 +125,9 @@ func (p *Panel) attach(v *Verdict) {
 	}
 }
 
-// judge makes one that comes to the same finding at that time. It has not heard the reports.
-func (s *Sums) judge(at time.Duration) (judge, error) {
+// judge makes one of that name that comes to the same finding at that time. It has not heard the
+// reports.
+func (s *Sums) judge(name string, at time.Duration) (judge, error) {
 	switch {
 	case s.Left:
 		return nil, nil //nolint:nilnil // its finding stands for it
@@ -140,7 +141,7 @@ func (s *Sums) judge(at time.Duration) (judge, error) {
 	case s.Condition != nil:
 		c := s.Condition
 		return &conditionJudge{
-			most: c.Most, failed: c.Failed, held: c.Held, heard: c.Heard, latched: c.Latched, last: Told{Text: c.Text},
+			name: name, most: c.Most, failed: c.Failed, held: c.Held, heard: c.Heard, latched: c.Latched, last: Told{Text: c.Text},
 		}, nil
 	}
 	return nil, errors.New("its sums are of no known kind; a newer release may know it")

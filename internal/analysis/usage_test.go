@@ -195,8 +195,8 @@ func TestConditionsOfTheStepBefore(t *testing.T) {
 	})
 	p.Tell("queue", Told{At: time.Second, Held: true})
 	p.Restart(2*time.Second, Step{})
-	if v := p.Verdict(3 * time.Second); v.Outcome != Wait || v.Gate != "queue" {
-		t.Errorf("%s by %q", v.Outcome, v.Gate)
+	if v := p.Verdict(3 * time.Second); v.Outcome != Wait || v.Gate != "queue" || !strings.Contains(v.Reason, "queue") {
+		t.Errorf("%s by %q: %s", v.Outcome, v.Gate, v.Reason)
 	}
 }
 
@@ -208,7 +208,7 @@ func TestSilenceIsTold(t *testing.T) {
 	})
 	p.Tell("queue", Told{At: time.Second, Held: true})
 	v := p.Verdict(2 * time.Minute)
-	if v.Outcome != Fail || !strings.Contains(v.Reason, "nothing has been heard for 1m59s") {
+	if v.Outcome != Fail || !strings.Contains(v.Reason, "nothing has been heard of queue for 1m59s; before: queue holds") {
 		t.Errorf("%s: %s", v.Outcome, v.Reason)
 	}
 }

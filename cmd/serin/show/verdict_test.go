@@ -34,7 +34,7 @@ func judged() *api.Verdict {
 			{Name: "orders", Kind: api.KindRate, Outcome: "wait", Allowed: new(25), Needed: 7, Canary: &api.Counts{Requests: 10}, Stable: &api.Counts{}},
 			{
 				Name: "queue", Kind: api.KindCondition, Outcome: "wait",
-				Reason: "the condition is false, 1 of 3 times running: canary.queue 12, stable.queue 3; asked: canary.queue < 10",
+				Reason: "queue is false, 1 of 3 times running: canary.queue 12, stable.queue 3; asked: canary.queue < 10",
 			},
 			{Name: "ratings", Kind: api.KindRate, Outcome: "skip", Allowed: new(100), Canary: &api.Counts{}, Stable: &api.Counts{}},
 			{
@@ -171,8 +171,8 @@ func TestExplainShowsEachGatesNumbers(t *testing.T) {
 	within.Gate, within.Quantile, within.MaxIncrease, within.Safe = "latency-p99", 9900, 2000, 3690
 	within.Reason, within.Odds, within.OddsLow, within.OddsHigh = "p99 182 ms on canary, 180 ms on stable (+1 %); allowed +20 %; canary is within that: ...", 250, 10, 1_000_000
 	silent := finding(analysis.Wait)
-	silent.Gate, silent.Beyond, silent.Reason = "orders", 0, "nothing has been heard for 1m5s; before: 5xx 0.00%"
-	queue := analysis.Finding{Gate: "queue", Outcome: analysis.Pass, Reason: "the condition holds: canary.queue 3"}
+	silent.Gate, silent.Beyond, silent.Reason = "orders", 0, "nothing has been heard of orders for 1m5s; before: 5xx 0.00%"
+	queue := analysis.Finding{Gate: "queue", Outcome: analysis.Pass, Reason: "queue holds: canary.queue 3"}
 	observed := finding(analysis.Fail)
 	observed.Gate, observed.Observe = "watched", true
 	quiet := observed
