@@ -39,6 +39,9 @@ type Config struct {
 	// Lease is how long an agent keeps a canary serving without a sign of life
 	// from a leader; DefaultLease if zero.
 	Lease time.Duration
+	// Record is a directory that everything is written to that rollouts are
+	// judged by, for serin analyze; nothing is if it is empty.
+	Record string
 	// Version of this program, semantic, for listings; may be empty.
 	Version string
 	Log     zerolog.Logger

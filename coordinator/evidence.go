@@ -20,7 +20,7 @@ type watch struct {
 	hosts   map[string]rollout.HostEvidence
 	took    time.Duration // the leader's takeover
 
-	panel     *analysis.Panel // nil where there is nothing to compare with
+	panel     *taped // nil where there is nothing to compare with
 	pool      *pool
 	pooledAt  time.Duration
 	instances map[string]int // canary instances by host, for the pool
@@ -46,7 +46,7 @@ func newWatch(svc *rollout.Service, took, now time.Duration) *watch {
 	r := svc.Active
 	w.place(r)
 	if !r.Install() {
-		w.panel = analysis.NewPanel(r.Spec.Gates.Judging())
+		w.panel = &taped{Panel: analysis.NewPanel(r.Spec.Gates.Judging())}
 		w.pool = newPool()
 		w.asker = newAsker(r.Spec.Gates)
 	}
@@ -69,7 +69,7 @@ func (w *watch) sync(svc *rollout.Service, now time.Duration) {
 	}
 	if before.Parked && !svc.Active.Parked && w.panel != nil {
 		// A person wants the canary tried once more: the old evidence has had its say.
-		w.panel = analysis.NewPanel(svc.Active.Spec.Gates.Judging())
+		w.panel.renew(svc.Active.Spec.Gates.Judging(), now)
 	}
 	if moved {
 		w.begin(now)
@@ -149,6 +149,7 @@ func (w *watch) begin(now time.Duration) {
 	if w.panel == nil {
 		return
 	}
+	w.panel.step = w.rollout.Step + 1
 	w.panel.Restart(now, step(w.rollout))
 	w.pool.restart()
 	w.stale = true

@@ -47,6 +47,7 @@ type leader struct {
 
 	clock     clock
 	inbox     *inbox
+	recorder  *recorder      // nil: nothing is recorded
 	calls     chan func()    // run by the loop
 	proposed  chan string    // services whose proposal has come back
 	confirmed *atomic.Uint64 // last event that the stream holds
@@ -70,6 +71,7 @@ func newLeader(c parts, term uint64) *leader {
 		copies:    c.copies,
 		clock:     newClock(c.ledger.State().Clock),
 		inbox:     newInbox(),
+		recorder:  newRecorder(c.cfg.Record, c.log),
 		calls:     make(chan func()),
 		proposed:  make(chan string, 1),
 		confirmed: &atomic.Uint64{},
@@ -102,7 +104,7 @@ func (l *leader) lead(ctx context.Context) error {
 	l.work.group = group
 	intake := newIntake(l)
 	for _, part := range []func(context.Context) error{
-		l.work.seal, l.loop, l.publish, l.answers.run, l.beat, newJournal(l).run, l.streams,
+		l.work.seal, l.loop, l.publish, l.answers.run, l.beat, newJournal(l).run, l.recorder.run, l.streams,
 		l.keep("triggers", intake.run), l.keep("operators' API", l.serve),
 	} {
 		group.Go(func() error { return part(ctx) })
@@ -171,6 +173,7 @@ func (l *leader) sync(ctx context.Context, s *rollout.State) {
 // newWatch begins with what the hosts said before there was anything to watch.
 func (l *leader) newWatch(svc *rollout.Service, now time.Duration) *watch {
 	w := newWatch(svc, l.clock.base, now)
+	w.panel.record(l.recorder.tape(svc.Active.ID, l.term), svc.Active, now)
 	l.replay(w, svc.Name, now)
 	return w
 }

@@ -20,6 +20,7 @@ type settings struct {
 	Raft    raftSettings  `yaml:"raft"`
 	TLS     daemon.TLS    `yaml:"tls"`
 	Lease   time.Duration `yaml:"lease" doc:"how long an agent keeps a canary serving without hearing a leader"`
+	Record  string        `yaml:"record" doc:"directory for records of what rollouts were judged by, for serin analyze; none if empty"`
 	Log     daemon.Log    `yaml:"log"`
 }
 
@@ -62,7 +63,7 @@ func defaults() settings {
 
 func (s settings) config(log zerolog.Logger) coordinator.Config {
 	cfg := coordinator.Config{
-		ID: s.ID, Data: s.Data, Cluster: s.Cluster, Lease: s.Lease, Version: build.Semantic(version), Log: log,
+		ID: s.ID, Data: s.Data, Cluster: s.Cluster, Lease: s.Lease, Record: s.Record, Version: build.Semantic(version), Log: log,
 		TLS: s.TLS.Files(),
 		NATS: coordinator.NATS{
 			Embed: s.NATS.Embed || len(s.NATS.URLs) == 0, Listen: s.NATS.Listen, Cluster: s.NATS.Cluster,
