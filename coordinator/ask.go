@@ -49,8 +49,14 @@ func newAsker(g rollout.Gates) *asker {
 }
 
 // askContainers asks what is due of the conditions on containers' own readings.
+// While the canary does not serve, no condition is asked, of nobody, and none is
+// silent.
 func (w *watch) askContainers(now time.Duration) {
-	if w.asker == nil || !w.asking() {
+	if w.asker == nil {
+		return
+	}
+	if !w.asking() {
+		w.panel.Unasked(now)
 		return
 	}
 	for _, g := range w.asker.gates {

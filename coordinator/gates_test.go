@@ -120,6 +120,39 @@ func TestConditionOnContainers(t *testing.T) {
 	}
 }
 
+// A source is silent when it was asked and said nothing. Until the step's hosts
+// are ready, which may take minutes, nobody is asked.
+func TestSilenceBeginsWithTheQuestions(t *testing.T) {
+	when := rollout.Condition{When: "canary.x < 1", Every: time.Second}
+	fail := rollout.Conduct{Name: "lag", OnSilence: rollout.FailOnSilence}
+	for name, gates := range map[string]func(*rollout.Gates){
+		"metrics": func(g *rollout.Gates) {
+			g.Metrics = []rollout.MetricsGate{{Conduct: fail, Read: map[string]string{"x": "x"}, Condition: when}}
+		},
+		"prometheus": func(g *rollout.Gates) {
+			g.Prometheus = []rollout.PrometheusGate{{Conduct: fail, Queries: map[string]string{"x": "x"}, Condition: when}}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWatch(withGates(gates), 0, 0)
+			at := func(second int64, settled bool, want analysis.Outcome) {
+				t.Helper()
+				now := time.Duration(second) * time.Second
+				settle(w, now, func(_ string, h *wire.ServiceHealth) { h.Settled = settled })
+				w.askContainers(now)
+				if v := w.evidence(now).Verdict; v.Outcome != want || v.Gate != "lag" {
+					t.Errorf("after %d s: %s by %q: %s", second, v.Outcome, v.Gate, v.Reason)
+				}
+			}
+			at(1, false, analysis.Wait)
+			at(120, false, analysis.Wait)
+			at(121, true, analysis.Wait)
+			at(179, true, analysis.Wait)
+			at(181, true, analysis.Fail)
+		})
+	}
+}
+
 // A host that fell silent says nothing about now.
 func TestReadingsGrowOld(t *testing.T) {
 	r := readings{}

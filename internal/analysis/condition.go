@@ -35,6 +35,16 @@ func (p *Panel) Tell(gate string, told Told) {
 	}
 }
 
+// Unasked takes in that no condition has been asked in the step until now: their silence, if they are
+// silent, begins here.
+func (p *Panel) Unasked(now time.Duration) {
+	for _, s := range p.seats {
+		if _, ok := s.judge.(*conditionJudge); ok {
+			s.began = max(s.began, now)
+		}
+	}
+}
+
 // conditionJudge counts. Nothing is claimed about chance: the condition is the user's own.
 type conditionJudge struct {
 	name    string // of the gate: what was read and asked does not tell which one it is
