@@ -17,6 +17,7 @@ import (
 	"github.com/serin-rollouts/serin/agent/docker"
 	"github.com/serin-rollouts/serin/agent/haproxy"
 	"github.com/serin-rollouts/serin/internal/bus"
+	"github.com/serin-rollouts/serin/internal/durable"
 )
 
 // Run is the agent's life: it returns when ctx ends (with nil), or when it
@@ -26,6 +27,11 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
+	release, err := durable.Lock(cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, release()) }()
 	book, err := openLedger(cfg.DataDir, cfg.Host)
 	if err != nil {
 		return err

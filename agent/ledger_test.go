@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/serin-rollouts/serin/internal/bus"
+	"github.com/serin-rollouts/serin/internal/durable"
 	"github.com/serin-rollouts/serin/internal/rollout"
 	"github.com/serin-rollouts/serin/internal/wire"
 )
@@ -116,4 +118,19 @@ func TestUnwritableLedger(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 	})
+}
+
+func TestOneAgentForADirectory(t *testing.T) {
+	dir := t.TempDir()
+	release, err := durable.Lock(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := Config{Mode: Managed, Host: host, DataDir: dir, Bus: bus.Config{URLs: []string{"nats://127.0.0.1:4222"}}}
+	if err := Run(t.Context(), cfg); !errors.Is(err, durable.ErrInUse) {
+		t.Errorf("a second agent: %v", err)
+	}
+	if err := release(); err != nil {
+		t.Error(err)
+	}
 }

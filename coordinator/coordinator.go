@@ -18,6 +18,7 @@ import (
 	"github.com/serin-rollouts/serin/coordinator/replica"
 	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/bus/embed"
+	"github.com/serin-rollouts/serin/internal/durable"
 	"github.com/serin-rollouts/serin/internal/event"
 )
 
@@ -55,7 +56,13 @@ type parts struct {
 func (p parts) run(ctx context.Context, open *teardown) error {
 	dir := filepath.Join(p.cfg.Data, "raft")
 	if p.cfg.Seams.OpenReplica == nil {
-		// Before the embedded server touches what lies beside it.
+		// Before the embedded server touches what lies beside it: two of them on the
+		// same streams would damage them.
+		release, err := durable.Lock(p.cfg.Data)
+		if err != nil {
+			return err
+		}
+		open.push("data directory", unbounded(release))
 		if err := replica.Claim(dir, p.cfg.ID); err != nil {
 			return err
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/serin-rollouts/serin/internal/api"
 	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/bus/embed"
+	"github.com/serin-rollouts/serin/internal/durable"
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
@@ -224,5 +225,29 @@ func TestRunTouchesNothingOfAnother(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(data, "nats")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the embedded server has been there: %v", err)
+	}
+}
+
+// A second process on a replica's directory leaves all of it alone, the streams
+// of the running server above all.
+func TestRunIsAloneInItsDirectory(t *testing.T) {
+	data := t.TempDir()
+	release, err := durable.Lock(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = Run(t.Context(), Config{
+		ID: "c1", Data: data,
+		NATS: NATS{Embed: true, Listen: "127.0.0.1:0"},
+		Raft: Raft{Listen: "127.0.0.1:7311", Peers: []string{"c1=127.0.0.1:7311"}},
+	})
+	if !errors.Is(err, durable.ErrInUse) {
+		t.Errorf("got %v, want a refusal of the directory", err)
+	}
+	if left, err := os.ReadDir(data); err != nil || len(left) > 0 {
+		t.Errorf("it has been there: %v, %v", left, err)
+	}
+	if err := release(); err != nil {
+		t.Error(err)
 	}
 }

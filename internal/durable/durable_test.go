@@ -71,3 +71,27 @@ func names(t *testing.T, dir string) []string {
 	}
 	return names
 }
+
+func TestLockIsForOneAlone(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "made")
+	release, err := durable.Lock(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := durable.Lock(dir); !errors.Is(err, durable.ErrInUse) {
+		t.Errorf("locked twice: %v", err)
+	}
+	if err := release(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := durable.Lock(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := again(); err != nil {
+		t.Error(err)
+	}
+	if left := names(t, dir); len(left) > 0 {
+		t.Errorf("left %v", left)
+	}
+}
