@@ -132,7 +132,7 @@ func (j *Judge) weigh(name string, h *host, w window[Counts]) {
 func (j *Judge) control(w window[Counts], t Table, past, now memory) control {
 	c := control{
 		margin: j.config.margin(), safe: j.config.safeMargin(),
-		past: past.high(), high: now.high(), low: now.low(), known: now.slow.n > 0,
+		past: past.before(), high: now.high(), low: now.low(), known: now.slow.n > 0,
 	}
 	if t.StableN == 0 && j.config.Baseline.Requests > 0 {
 		c.low, c.high = bounds(j.config.Baseline.settled())

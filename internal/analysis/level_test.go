@@ -205,6 +205,41 @@ func TestTargetPass(t *testing.T) {
 	}
 }
 
+// TestFewStablePass has hosts whose stable containers serve one request a second, with errors: the
+// careful view of stable's rate must not be so careful that nothing ever passes.
+func TestFewStablePass(t *testing.T) {
+	scene := traffic.Scene{Hosts: 5, Stable: 2, PerSecond: 5, Share: .5, Rate: traffic.Fixed(.01, .01)}
+	w := world{scene, Config{MaxIncrease: 100}, 2 * time.Hour}
+	m := median(passes(sweep(w, runs(t, 100), true)))
+	t.Logf("median %d canary requests", m)
+	if m > 8000 {
+		t.Errorf("median %d canary requests until Pass", m)
+	}
+}
+
+// TestIncidentPass has incidents in both tracks, and a canary that is worse by twice what is
+// allowed: what stable was during an incident is no excuse after it.
+func TestIncidentPass(t *testing.T) {
+	for _, share := range []float64{.05, .5} {
+		scene := traffic.Scene{Hosts: 5, Stable: 2, PerSecond: 5, Share: share}
+		scene.Rate = func(_ int, canary bool, at time.Duration) float64 {
+			p := .001
+			if at%(5*time.Minute) >= time.Minute && at%(5*time.Minute) < 90*time.Second {
+				p = .3
+			}
+			if canary {
+				p += .01
+			}
+			return p
+		}
+		w := world{scene, Config{MaxIncrease: 50}, 20 * time.Minute}
+		n := runs(t, 100)
+		if passed := decided(passes(sweep(w, n, true))); passed > most(n, .05) {
+			t.Errorf("share %g: %d of %d versions beyond the margin passed", share, passed, n)
+		}
+	}
+}
+
 // TestLateRegression breaks a canary after twenty good minutes.
 func TestLateRegression(t *testing.T) {
 	w := target(.001, .001)

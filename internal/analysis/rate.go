@@ -7,6 +7,10 @@ const (
 	// windows and about 4.
 	slowDecay = .95
 	fastDecay = .75
+	// slowRequests and fastRequests are to how many requests the views reach back at least from
+	// which a low rate is taken: in windows of less than 50, further than high ones.
+	slowRequests = 1000
+	fastRequests = 200
 	// marginWeight is the weight in requests of the past against one window's margins.
 	marginWeight = 1000
 	// sigmas is the width of the bounds of a frozen baseline, in standard deviations.
@@ -21,19 +25,30 @@ func (r rate) after(decay float64, n, x int64) rate {
 }
 
 // memory is what one host's stable track did lately: a slow and a fast view of its error rate.
-// Taking the higher of the two, or the lower, errs to the careful side when the rate drifts.
-type memory struct{ slow, fast rate }
+// Taking the higher of the two, or the lower, errs to the careful side when the rate drifts. The
+// lower needs some requests: of 20, most often none fails, whatever the rate.
+type memory struct {
+	slow, fast rate // for high
+	long, late rate // for low and before
+}
 
 func (m memory) after(n, x int64) memory {
-	return memory{slow: m.slow.after(slowDecay, n, x), fast: m.fast.after(fastDecay, n, x)}
+	return memory{
+		slow: m.slow.after(slowDecay, n, x), fast: m.fast.after(fastDecay, n, x),
+		long: m.long.after(max(slowDecay, 1-float64(n)/slowRequests), n, x),
+		late: m.late.after(max(fastDecay, 1-float64(n)/fastRequests), n, x),
+	}
 }
 
 // high returns a rate that stable is unlikely to be far above: half an error is added, so that
 // little data mean a high value.
-func (m memory) high() float64 {
-	up := func(r rate) float64 { return (r.x + .5) / (r.n + 1) }
-	return max(up(m.slow), up(m.fast))
-}
+func (m memory) high() float64 { return max(m.slow.up(), m.fast.up()) }
+
+// before is high of the longer views: it chooses the odds ratio that safety is proven against. Too
+// low a rate would ask too little, too high a one too much.
+func (m memory) before() float64 { return max(m.long.up(), m.late.up()) }
+
+func (r rate) up() float64 { return (r.x + .5) / (r.n + 1) }
 
 // low returns a rate that stable is likely to be above: one standard deviation under the lower
 // of the two views.
@@ -45,7 +60,7 @@ func (m memory) low() float64 {
 		p := r.x / r.n
 		return max(0, p-math.Sqrt(p/r.n))
 	}
-	return min(down(m.slow), down(m.fast))
+	return min(down(m.long), down(m.late))
 }
 
 // bounds returns Wilson's interval for a frozen baseline.
