@@ -75,6 +75,10 @@ func newDemoApp() *cobra.Command {
 	f.Float64Var(&v.ErrorPercent, "error-percent", 0, "how many of its answers are errors")
 	f.Float64Var(&v.SlowPercent, "slow-percent", 0, "by how much its slow path is slower")
 	f.IntVar(&v.LeakMiB, "leak-mib", 0, "how much memory it loses in a second")
+	f.Float64Var(&v.FailedPercent, "failed-percent", 0, "how many of its orders fail")
+	f.IntVar(&v.Queue, "queue", 0, "how many of its orders wait more than in others")
+	f.IntVar(&v.Lag, "lag", 0, "by how many seconds its payments are late")
+	f.BoolVar(&v.Unwell, "unwell", false, "whether its self-check fails")
 	return cmd
 }
 

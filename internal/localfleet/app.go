@@ -59,13 +59,16 @@ func App(ctx context.Context, v Version) error {
 // handler answers as the version does; served is called with each request but
 // those for readiness.
 func (v Version) handler(served func()) http.Handler {
-	mux := http.NewServeMux()
+	mux, orders := http.NewServeMux(), new(orders)
+	v.tell(mux, orders)
 	mux.HandleFunc("GET "+HealthPath, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set(versionHeader, v.Tag)
 	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		served()
-		reply := v.Reply(numberOf(r))
+		number := numberOf(r)
+		v.order(number, orders)
+		reply := v.Reply(number)
 		select {
 		case <-time.After(reply.Took):
 		case <-r.Context().Done():

@@ -17,6 +17,8 @@ type Version struct {
 	ErrorPercent float64 // of its answers, which are 500
 	SlowPercent  float64 // by which its slow path takes longer than the others'
 	LeakMiB      int     // of memory that it loses each second, from its first request on
+
+	Ills
 }
 
 // Versions are those that every fleet has: v1 and v2 are alike and good, v3
@@ -73,6 +75,8 @@ func (v Version) args() []string {
 	return []string{
 		"demo", "app", "--version", v.Tag, "--error-percent", number(v.ErrorPercent),
 		"--slow-percent", number(v.SlowPercent), "--leak-mib", strconv.Itoa(v.LeakMiB),
+		"--failed-percent", number(v.FailedPercent), "--queue", strconv.Itoa(v.Queue), "--lag", strconv.Itoa(v.Lag),
+		"--unwell=" + strconv.FormatBool(v.Unwell),
 	}
 }
 
