@@ -6,7 +6,8 @@
 #
 # Says what it will do before it does it. Running it again changes nothing. It installs from Debian's own
 # packages, starts no HAProxy service, and starts a Docker daemon only where none answers. What Debian does not
-# have is the nats command-line client, for the tests: that is built into .bin/.
+# have is the nats command-line client, for the tests: that is built into .bin/. Prometheus, for the tests too, is
+# unpacked there and not installed: its package would bring a service.
 set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/go/bin"
@@ -160,6 +161,13 @@ check_go() {
   say "Go ${version#go}"
 }
 
+prometheus() {
+  internal/tools/prometheus.sh && return
+  say "refreshing the package lists (apt-get update)" >&2
+  as_root apt-get update -q >&2 || die "apt-get update did not work"
+  internal/tools/prometheus.sh
+}
+
 main() {
   local mode=all missing
   case "${1:-}" in
@@ -177,7 +185,10 @@ main() {
   fi
   check_haproxy
   check_docker
-  [ $mode = runtime ] || say "the nats client at $(internal/tools/nats.sh)"
+  if [ $mode = all ]; then
+    say "the nats client at $(internal/tools/nats.sh)"
+    say "Prometheus at $(prometheus)"
+  fi
   say "all there"
 }
 
