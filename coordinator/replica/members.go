@@ -61,12 +61,19 @@ func (r *Replica) Cluster() (Cluster, error) {
 // Add makes a replica that waits to join a member. It votes only when it has
 // caught up: a voter that does not answer can stop a small group. If ctx ends
 // before that it stays a member without a vote; adding it again goes on.
-// Adding a member under another address moves it.
+// Adding a voter under another address moves it, if it answers there.
 func (r *Replica) Add(ctx context.Context, id, address string) error {
 	if id == "" || address == "" {
 		return errors.New("add replica: id and address must be there")
 	}
-	if i := slices.IndexFunc(r.members(), func(m Member) bool { return m.ID == id && m.Voter }); i < 0 {
+	members := r.members()
+	at := slices.IndexFunc(members, func(m Member) bool { return m.ID == id && m.Voter })
+	if at >= 0 && members[at].Address != address {
+		if err := r.answersAt(ctx, id, address); err != nil {
+			return fmt.Errorf("move replica %s to %s: %w", id, address, err)
+		}
+	}
+	if at < 0 {
 		err := r.change(ctx, func() raft.Future {
 			return r.raft.AddNonvoter(raft.ServerID(id), raft.ServerAddress(address), 0, 0)
 		})
@@ -174,11 +181,30 @@ func (r *Replica) catchUp(ctx context.Context, id, address string) error {
 	}
 }
 
+// answersAt fails unless the voter runs at an address: the group would lose its
+// vote, and say nothing.
+func (r *Replica) answersAt(ctx context.Context, id, address string) error {
+	if id == r.cfg.ID {
+		return errors.New("it leads, and cannot try its own address: transfer the leadership first")
+	}
+	term, err := r.confirm(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := r.ask(ctx, term, id, address); err != nil {
+		return fmt.Errorf("nothing answers there as it; start it there first: %w", err)
+	}
+	return nil
+}
+
 // ask asks a member for the last entry of its log.
 func (r *Replica) ask(ctx context.Context, term uint64, id, address string) (last uint64, err error) {
 	got := make(chan uint64, 1)
 	err = r.await(ctx, func() raft.Future {
 		answer, err := r.heartbeat(term, id, address)
+		if err == nil && string(answer.ID) != id {
+			err = fmt.Errorf("replica %q runs there", answer.ID)
+		}
 		got <- answer.LastLog
 		return settled{err}
 	})

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/rs/zerolog"
@@ -137,6 +139,46 @@ func TestMemberThatDoesNotAnswerGetsNoVote(t *testing.T) {
 	if err := leader.Remove(t.Context(), "c9"); err == nil {
 		t.Error("a stranger was removed")
 	}
+}
+
+// A voter that is moved to where it does not run would be lost to the group.
+func TestMemberIsMovedOnlyToWhereItAnswers(t *testing.T) {
+	g := newGroup(t, 3)
+	g.startAll()
+	leader := g.leader()
+	follower := g.follower().cfg
+	before := leader.members()
+	for _, c := range []struct{ id, address, want string }{
+		{follower.ID, freeAddress(t), "start it there first"},
+		{follower.ID, leader.cfg.Listen, "runs there"},
+		{leader.cfg.ID, freeAddress(t), "transfer the leadership"},
+	} {
+		if err := leader.Add(t.Context(), c.id, c.address); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s to %s: %v", c.id, c.address, err)
+		}
+	}
+	if now := leader.members(); !slices.Equal(now, before) {
+		t.Errorf("members: %+v, were %+v", now, before)
+	}
+	moved := follower
+	moved.Listen = freeAddress(t)
+	g.crash(moved.ID)
+	g.configs[moved.ID] = moved
+	g.start(moved.ID)
+	eventually(t, "a move to where it answers", func() bool {
+		leader := g.leader()
+		if leader.cfg.ID == moved.ID {
+			_ = leader.Transfer(t.Context(), "") // it can be elected: it reaches the others
+			return false
+		}
+		err := leader.Add(t.Context(), moved.ID, moved.Listen)
+		if err != nil && !errors.Is(err, ErrNotLeader) {
+			t.Error(err)
+		}
+		return err == nil || t.Failed()
+	})
+	g.propose(submit("checkout", "k1"))
+	g.settled()
 }
 
 func TestTransferAndRemove(t *testing.T) {
