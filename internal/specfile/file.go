@@ -50,7 +50,7 @@ type health struct {
 
 type step struct {
 	Hosts   *hostCount `yaml:"hosts"`
-	Weight  *percent   `yaml:"weight"`
+	Weight  *weight    `yaml:"weight"`
 	Hold    duration   `yaml:"hold"`
 	Approve bool       `yaml:"approve"`
 }
@@ -89,7 +89,7 @@ func (f file) steps() []rollout.Step {
 			one.Hosts = rollout.HostCount(*s.Hosts)
 		}
 		if s.Weight != nil {
-			one.Weight = s.Weight.basisPoints()
+			one.Weight = int(*s.Weight)
 		}
 		steps = append(steps, one)
 	}

@@ -27,6 +27,23 @@ func (p *percent) UnmarshalYAML(node ast.Node) error {
 	return nil
 }
 
+// weight is a share of the traffic in basis points, written as "2.5%". A smaller
+// part would be none.
+type weight int
+
+// UnmarshalYAML reads "2.5%".
+func (w *weight) UnmarshalYAML(node ast.Node) error {
+	var p percent
+	if err := p.UnmarshalYAML(node); err != nil {
+		return err
+	}
+	if p%100 != 0 {
+		return mistake(node, "%s is too fine; weights are whole hundredths of a percent, for example 0.01%%", node)
+	}
+	*w = weight(p.basisPoints())
+	return nil
+}
+
 // duration is a time span, written as "90s", "5m", "1h30m".
 type duration time.Duration
 
