@@ -113,7 +113,7 @@ func (c *Config) validateExisting() error {
 		return err
 	}
 	if c.Socket == "" {
-		return errors.New("config Socket: the admin socket of the existing HAProxy is missing")
+		return errors.New("config Socket (haproxy.socket): the admin socket of the existing HAProxy is missing")
 	}
 	return nil
 }

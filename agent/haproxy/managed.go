@@ -42,10 +42,10 @@ func OpenManaged(ctx context.Context, cfg Config) (*Managed, error) {
 	}
 	out, err := cfg.Exec(ctx, cfg.Binary, []string{"-v"})
 	if err != nil {
-		return nil, fmt.Errorf("open managed HAProxy: run %s -v: %w", cfg.Binary, err)
+		return nil, fmt.Errorf("open managed HAProxy: run %s -v: %w; install HAProxy, or name its executable (haproxy.binary)", cfg.Binary, err)
 	}
 	if err := checkVersion(versionOf(out)); err != nil {
-		return nil, fmt.Errorf("open managed HAProxy: %w", err)
+		return nil, fmt.Errorf("open managed HAProxy: %w: update %s, or name another executable (haproxy.binary)", err, cfg.Binary)
 	}
 	m := &Managed{maxConn: maxConnections()}
 	m.cfg = cfg

@@ -11,7 +11,11 @@ import (
 // own; see Conn for what that guards.
 
 func (c *Conn) onConnected(nc *nats.Conn) {
-	c.log.Info().Str("server", nc.ConnectedUrlRedacted()).Msg("connected to bus")
+	server := nc.ConnectedUrlRedacted()
+	if c.cfg.InProcess != nil {
+		server = "in this process" // the client would name its default address
+	}
+	c.log.Info().Str("server", server).Msg("connected to bus")
 	if !c.lost {
 		return // the first try
 	}

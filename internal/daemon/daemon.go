@@ -110,7 +110,7 @@ func (p Program) run(ctx context.Context, args []string, stdout, stderr io.Write
 	}
 	level, err := zerolog.ParseLevel(p.Log.Level)
 	if err != nil {
-		return ExitUsage, loaded.At("log.level", err)
+		return ExitUsage, loaded.At("log.level", fmt.Errorf("%q is no level: use debug, info, warn or error", p.Log.Level))
 	}
 	if err := p.Validate(zerolog.New(stderr).Level(level).With().Timestamp().Logger()); err != nil {
 		return ExitUsage, loaded.Point(err)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -66,7 +67,7 @@ func (g Gates) places() []place {
 // validate checks the gates but for their conditions, whose language is not known here.
 func (g Gates) validate() *Problem {
 	if g.Alpha < 1 || g.Alpha > maxAlpha {
-		return problem("gates.alpha", "is %d parts per million; use 0.0001%% to 50%%", g.Alpha)
+		return problem("gates.alpha", "is %s%%; use 0.0001%% to 50%%", strconv.FormatFloat(float64(g.Alpha)/10_000, 'f', -1, 64))
 	}
 	if o := g.OneHost; o != ExcludeHost && o != PauseForHost && o != FailForHost {
 		return problem("gates.one_host", "is %q; use exclude, pause or fail", o)
