@@ -14,6 +14,13 @@
 //	SERIN_EVENTS    event.>    the journal that observers read, written by the outbox
 //	SERIN_STATE     state.*    the last state of each service
 //
+// # Feedback
+//
+// On feedback.<service> anybody publishes what users say about a version, as
+// api.Feedback says: {"revision": "1.4.0", "kind": "complaint", "count": 3}. The
+// leader counts it, for the gates of the rollout that runs; nothing keeps it, and
+// nobody answers. What is no feedback is not counted.
+//
 // # Triggers
 //
 // A trigger is published plainly, or as a request. The stream does not
