@@ -24,6 +24,10 @@ const (
 // opinion is what is counted of feedback.
 type opinion struct{ service, revision, kind string }
 
+func (o opinion) names(r rollout.Revision) bool {
+	return o.revision == r.ID || o.revision == r.Version() || o.revision == r.Name || o.revision == r.Image
+}
+
 // feedback counts what users say, since this leader leads.
 type feedback struct {
 	mu     sync.Mutex
@@ -55,13 +59,13 @@ func (f *feedback) add(o opinion, n int64) {
 }
 
 // of sums what was said about a revision, however it is called, in some kinds or
-// in all.
-func (f *feedback) of(service string, r rollout.Revision, kinds []string) int64 {
+// in all. A name that the other one of the rollout has too tells nothing.
+func (f *feedback) of(service string, r, other rollout.Revision, kinds []string) int64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var n int64
 	for o, count := range f.counts {
-		named := o.revision == r.ID || o.revision == r.Version() || o.revision == r.Name || o.revision == r.Image
+		named := o.names(r) && !o.names(other)
 		if o.service == service && named && (len(kinds) == 0 || slices.Contains(kinds, o.kind)) {
 			n += count
 		}
@@ -81,9 +85,10 @@ func (l *leader) opinions(w *watch, now time.Duration) {
 		Signals: map[string]analysis.Signal{}, CanaryInstances: 1,
 	}
 	canary, stable := w.pool.requests()
+	to, from := w.rollout.To, *w.rollout.From
 	for _, g := range gates {
-		bad := analysis.Counts{Requests: canary, Errors: l.feedback.of(w.rollout.Service, w.rollout.To, g.Kinds)}
-		good := analysis.Counts{Requests: stable, Errors: l.feedback.of(w.rollout.Service, *w.rollout.From, g.Kinds)}
+		bad := analysis.Counts{Requests: canary, Errors: l.feedback.of(w.rollout.Service, to, from, g.Kinds)}
+		good := analysis.Counts{Requests: stable, Errors: l.feedback.of(w.rollout.Service, from, to, g.Kinds)}
 		r.Signals[g.Name] = analysis.Signal{Canary: bad, Stable: map[string]analysis.Counts{users: good}}
 	}
 	w.panel.ObserveApart(r)

@@ -258,6 +258,22 @@ func TestFeedbackIsCompared(t *testing.T) {
 	}
 }
 
+// Of two revisions of one name it cannot be told which one is meant: what is said
+// of that name would count against the canary, which has fewer requests.
+func TestFeedbackOnANameOfBoth(t *testing.T) {
+	old := rollout.Revision{ID: "old", Image: "shop/checkout@sha256:1", Name: "shop/checkout:latest"}
+	fresh := rollout.Revision{ID: "new", Image: "shop/checkout@sha256:2", Name: "shop/checkout:latest"}
+	for name, want := range map[string][2]int64{
+		"latest": {0, 0}, "shop/checkout:latest": {0, 0}, "old": {0, 1}, "new": {1, 0}, "shop/checkout@sha256:2": {1, 0},
+	} {
+		f := newFeedback()
+		f.add(opinion{checkout, name, "complaint"}, 1)
+		if got := [2]int64{f.of(checkout, fresh, old, nil), f.of(checkout, old, fresh, nil)}; got != want {
+			t.Errorf("%s counts for canary and stable %v times, want %v", name, got, want)
+		}
+	}
+}
+
 // What an excluded host has shown is forgotten, and what it says is not heard.
 func TestExcludedHostIsForgotten(t *testing.T) {
 	svc := withGates(func(g *rollout.Gates) { g.Errors = &rollout.ErrorsGate{Conduct: conduct("errors"), MaxIncrease: 100} })

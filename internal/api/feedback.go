@@ -10,7 +10,8 @@ import (
 // feedback.<service>. It is published and forgotten; what it counts for is up to
 // the rollout's feedback gates.
 type Feedback struct {
-	// Revision is its id, its version (the image's tag), or its image.
+	// Revision is its id, its version (the image's tag), or its image. A name that
+	// the old and the new revision of a rollout share counts for neither.
 	Revision string `json:"revision"`
 	Kind     string `json:"kind,omitempty"`  // for example "complaint"; gates may name the bad ones
 	Count    int64  `json:"count,omitempty"` // how often; 0 means once
