@@ -52,6 +52,11 @@ func (m members) Status() (api.ClusterStatus, error) {
 	return status, nil
 }
 
+// Add implements control.Cluster.
+func (m members) Add(ctx context.Context, id, address string) error {
+	return hard(m.Replica.Add(ctx, id, address))
+}
+
 // Remove implements control.Cluster. What a removal left undone, the next one
 // of the same id does.
 func (m members) Remove(ctx context.Context, id string) error {
@@ -103,12 +108,12 @@ func (m members) awaitCopies(ctx context.Context, gone string) {
 	}
 }
 
-// hard marks what no other leader could do either.
+// hard marks what asking again, or another leader, would not change.
 func hard(err error) error {
 	switch {
 	case errors.Is(err, replica.ErrNotMember):
 		return fmt.Errorf("%w: %w", control.ErrNoMember, err)
-	case errors.Is(err, replica.ErrLastVoter), errors.Is(err, replica.ErrNoVote):
+	case errors.Is(err, replica.ErrLastVoter), errors.Is(err, replica.ErrNoVote), errors.Is(err, replica.ErrAddress):
 		return fmt.Errorf("%w: %w", control.ErrImpossible, err)
 	}
 	return err

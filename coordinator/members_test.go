@@ -13,8 +13,8 @@ import (
 	"github.com/serin-rollouts/serin/coordinator/replica"
 )
 
-// A lone replica says that there is nobody to hand over to. Raft would say that
-// it cannot find a peer.
+// A lone replica says that there is nobody to hand over to (Raft would say that it
+// cannot find a peer), and that it cannot be moved while it leads.
 func TestTransferWithoutAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		address, transport := raft.NewInmemTransport("c1:7311")
@@ -31,6 +31,10 @@ func TestTransferWithoutAnother(t *testing.T) {
 			err := members{Replica: r, log: testLog()}.Transfer(ctx, "")
 			if !errors.Is(err, control.ErrImpossible) || !strings.Contains(err.Error(), "there is no other replica to lead") {
 				t.Errorf("transfer: %v", err)
+			}
+			err = members{Replica: r, log: testLog()}.Add(ctx, "c1", "elsewhere:7311")
+			if !errors.Is(err, control.ErrImpossible) || !strings.Contains(err.Error(), "transfer the leadership first") {
+				t.Errorf("move: %v", err)
 			}
 			return refused
 		})

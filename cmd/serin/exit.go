@@ -143,7 +143,7 @@ func nextStep(r *rollout.Refusal) string {
 		if r.Field == "id" { // of a replica
 			return "next: `serin cluster status`"
 		}
-		return "next: `serin status` lists the services"
+		return "next: `serin status` lists the services, `serin hosts` the hosts"
 	case rollout.CodePhase:
 		if r.Rollout != "" {
 			return "next: `serin explain " + r.Rollout + "`"

@@ -26,6 +26,8 @@ var (
 	ErrNoVote = errors.New("it is a member without a vote")
 	// ErrLastVoter means that a group cannot be without a voter.
 	ErrLastVoter = errors.New("it is the last voter")
+	// ErrAddress means that a voter was not seen to run where it is to move.
+	ErrAddress = errors.New("it was not seen to run there")
 	// ErrClosed means that the replica was closed.
 	ErrClosed = errors.New("replica is closed")
 	// ErrDirectory means that the directory cannot be this replica's.

@@ -185,14 +185,14 @@ func (r *Replica) catchUp(ctx context.Context, id, address string) error {
 // vote, and say nothing.
 func (r *Replica) answersAt(ctx context.Context, id, address string) error {
 	if id == r.cfg.ID {
-		return errors.New("it leads, and cannot try its own address: transfer the leadership first")
+		return fmt.Errorf("%w: it leads, and cannot try its own address: transfer the leadership first", ErrAddress)
 	}
 	term, err := r.confirm(ctx)
 	if err != nil {
 		return err
 	}
 	if _, err := r.ask(ctx, term, id, address); err != nil {
-		return fmt.Errorf("nothing answers there as it; start it there first: %w", err)
+		return fmt.Errorf("%w; start it there first: %w", ErrAddress, err)
 	}
 	return nil
 }
