@@ -147,8 +147,12 @@ func (w *watch) answer(q outside, values condition.Values, text string, now time
 func (a *asker) outside(r *rollout.Rollout) []outside {
 	var all []outside
 	for _, g := range r.Spec.Gates.Prometheus {
+		server, err := source.NewPrometheus(g.Address) // one for all questions: it keeps its connection
 		all = append(all, outside{g.Name, g.Every, g.When, a.conditions[g.Name], func(ctx context.Context) (condition.Values, string, error) {
-			return askPrometheus(ctx, g, r)
+			if err != nil {
+				return condition.Values{}, "", err
+			}
+			return askPrometheus(ctx, server, g, r)
 		}})
 	}
 	for _, g := range r.Spec.Gates.Checks {
@@ -162,12 +166,8 @@ func (a *asker) outside(r *rollout.Rollout) []outside {
 }
 
 // askPrometheus asks each query of a gate once for each track.
-func askPrometheus(ctx context.Context, g rollout.PrometheusGate, r *rollout.Rollout) (condition.Values, string, error) {
+func askPrometheus(ctx context.Context, server *source.Prometheus, g rollout.PrometheusGate, r *rollout.Rollout) (condition.Values, string, error) {
 	var values condition.Values
-	server, err := source.NewPrometheus(g.Address)
-	if err != nil {
-		return values, "", err
-	}
 	revisions := map[string]rollout.Revision{condition.Canary: r.To}
 	if r.From != nil {
 		revisions[condition.Stable] = *r.From

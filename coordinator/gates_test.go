@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -223,6 +225,39 @@ func TestQuestionsToOthers(t *testing.T) {
 		if _, _, err := q.inquire(ctx); err == nil {
 			t.Errorf("%s: asked in vain, and says nothing", q.gate)
 		}
+	}
+}
+
+// A server that is asked every second need not be connected to every second.
+func TestPrometheusIsConnectedToOnce(t *testing.T) {
+	var connected atomic.Int64
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if _, err := io.WriteString(w, `{"status":"success","data":{"resultType":"scalar","result":[1,"4"]}}`); err != nil {
+			t.Log(err)
+		}
+	}))
+	server.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		if s == http.StateNew {
+			connected.Add(1)
+		}
+	}
+	server.Start()
+	defer server.Close()
+	w := newWatch(withGates(func(g *rollout.Gates) {
+		g.Prometheus = []rollout.PrometheusGate{{
+			Conduct: conduct("prom"), Address: server.URL, Queries: map[string]string{"x": "x"},
+			Condition: rollout.Condition{When: "canary.x < 5", Every: time.Second},
+		}}
+	}), 0, 0)
+	for _, q := range w.asker.outside(w.rollout) {
+		for range 3 {
+			if _, _, err := q.inquire(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if n := connected.Load(); n != 1 {
+		t.Errorf("%d connections", n)
 	}
 }
 
