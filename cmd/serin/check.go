@@ -72,11 +72,7 @@ func (a *app) check(files []string) error {
 			if !c.OK {
 				continue
 			}
-			steps := fmt.Sprintf("%d steps", len(c.Spec.Steps))
-			if c.Spec.Pace == rollout.AutoPace {
-				steps = "steps at an automatic pace"
-			}
-			if err := line(out, "%s: %s in %s, %s", c.File, c.Spec.Image, steps, c.Spec.Strategy); err != nil {
+			if err := line(out, "%s: %s in %s, %s", c.File, c.Spec.Image, stepsOf(*c.Spec), c.Spec.Strategy); err != nil {
 				return err
 			}
 		}
@@ -86,6 +82,13 @@ func (a *app) check(files []string) error {
 		err = bad
 	}
 	return err
+}
+
+func stepsOf(s rollout.Spec) string {
+	if s.Pace == rollout.AutoPace {
+		return "steps at an automatic pace"
+	}
+	return fmt.Sprintf("%d steps", len(s.Steps))
 }
 
 // problemOf describes an error for programs: a line and a column in place of
