@@ -181,14 +181,15 @@ func processesOf(dir string) ([]int, error) {
 	return pids, nil
 }
 
-// ours reports whether a process runs one of the programs that make up a fleet.
+// ours reports whether a process runs one of the programs that make up a fleet, or
+// that watch it in tests.
 func ours(pid string) bool {
 	program, err := os.Readlink(filepath.Join("/proc", pid, "exe"))
 	if err != nil {
 		return false // it has ended
 	}
 	switch filepath.Base(strings.TrimSuffix(program, " (deleted)")) {
-	case "serin", "serin-coordinator", "serin-agent", "haproxy":
+	case "serin", "serin-coordinator", "serin-agent", "haproxy", "prometheus":
 		return true
 	}
 	return false
