@@ -38,6 +38,10 @@ type Config struct {
 	// given to another one and before the answer and the event.
 	OnStop func(Container)
 
+	// Usage says what the program in a container uses at this moment; nil: what
+	// SetUsage has set.
+	Usage func(Container) Usage
+
 	// Latency is how long the Engine works on create, start, stop, remove and
 	// pull; nil: no time.
 	Latency func(op string) time.Duration

@@ -14,8 +14,8 @@ type Usage struct {
 	CgroupV1 bool
 }
 
-// SetUsage is what the Engine tells of a container from now on. It reports
-// whether there is one.
+// SetUsage is what the Engine tells of a container from now on, unless
+// Config.Usage does. It reports whether there is one.
 func (f *Fake) SetUsage(name string, u Usage) bool {
 	c := f.find(name)
 	if c == nil {
@@ -37,8 +37,11 @@ func (f *Fake) containerStats(w http.ResponseWriter, r *http.Request, c *instanc
 		return
 	}
 	f.mu.Lock()
-	state, u := c.State, c.usage
+	state, u, snapshot := c.State, c.usage, c.Container
 	f.mu.Unlock()
+	if f.cfg.Usage != nil {
+		u = f.cfg.Usage(snapshot)
+	}
 	if state != "running" && state != "paused" {
 		answer(w, http.StatusOK, map[string]any{"read": "0001-01-01T00:00:00Z", "cpu_stats": map[string]any{}, "memory_stats": map[string]any{}})
 		return

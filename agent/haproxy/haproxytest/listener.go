@@ -43,11 +43,7 @@ func (h *HAProxy) writeRing(addr, lines string) {
 		if l == nil || !l.accepts() {
 			return
 		}
-		client, server := net.Pipe()
-		select {
-		case l.conns <- server:
-			h.ring = client
-		default:
+		if h.ring = l.connect(); h.ring == nil {
 			return
 		}
 	}
@@ -78,6 +74,22 @@ func (l *listener) accepts() bool {
 	return l.accepted
 }
 
+// connect hands a connection to Accept; nil if nobody will take it.
+func (l *listener) connect() net.Conn {
+	client, server := net.Pipe()
+	select {
+	case l.conns <- server:
+	default:
+		return nil
+	}
+	select {
+	case <-l.closed: // Close may have emptied conns before
+		_ = server.Close()
+	default:
+	}
+	return client
+}
+
 // Accept waits for the log ring.
 func (l *listener) Accept() (net.Conn, error) {
 	l.mu.Lock()
@@ -91,10 +103,18 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close ends Accept and frees the address.
+// Close ends Accept and frees the address. A connection that was not accepted
+// is closed: who writes to it has to see that nobody reads.
 func (l *listener) Close() error {
 	l.once.Do(func() {
 		close(l.closed)
+		for len(l.conns) > 0 {
+			select {
+			case c := <-l.conns:
+				_ = c.Close()
+			default:
+			}
+		}
 		l.forget()
 	})
 	return nil
