@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/serin-rollouts/serin/coordinator/replica"
 	"github.com/serin-rollouts/serin/internal/api"
 	"github.com/serin-rollouts/serin/internal/fleettest"
 	"github.com/serin-rollouts/serin/internal/rollout"
@@ -49,21 +50,40 @@ func TestLongRolloutOfALargeFleet(t *testing.T) {
 	})
 }
 
-// A rollout costs the same Raft entries, however many hosts it has.
+// thorough is a rollout with one of each kind of gate that needs nothing but the
+// fleet.
+const thorough = `,"steps":[{"hosts":1,"weight":"50%"},{"weight":"50%"},{"weight":"100%"}],"gates":{"errors":{"max_increase":"1%"},"saturation":"on",
+	"latency":[{"quantile":"p50","max_increase":"20%"},{"quantile":"p90","max_increase":"20%"},{"distribution":true,"max_increase":"50%"}],
+	"metrics":[{"name":"pay","bad":"payments_failed_total","max_increase":"5%","required":false},
+		{"name":"queue","read":{"queue":"queue_length"},"when":"canary.queue <= stable.queue"}],
+	"checks":[{"name":"ping","path":"/ping","max_increase":"20%"}]}`
+
+// A rollout costs the same Raft entries, however many hosts and gates it has,
+// and what its gates come to has a bounded size.
 func TestEntriesDoNotGrowWithHosts(t *testing.T) {
-	entries := map[int]int{}
-	many, _ := large(t)
-	for _, hosts := range []int{3, many} {
-		fleettest.Run(t, fleettest.Options{Hosts: hosts}, func(f *fleettest.Fleet) {
-			f.Install("1", "")
-			f.Push("2", fleettest.App{})
-			before := f.Entries()
-			f.Until(f.Start(api.Trigger{ID: "2", Spec: fleettest.Spec("2", held(5*time.Second, `"errors":"off"`))}), rollout.Succeeded)
-			entries[hosts] = f.Entries() - before
+	most, _ := large(t)
+	if racing {
+		most = 8
+	}
+	page := "queue_length 3\npayments_failed_total 0\n"
+	sizes := map[int]int{}
+	for _, hosts := range []int{3, most} {
+		fleettest.Run(t, fleettest.Options{Hosts: hosts, Logs: true}, func(f *fleettest.Fleet) {
+			f.Push("1", fleettest.App{Metrics: page})
+			f.Until(f.Start(api.Trigger{ID: "1", Spec: fleettest.Spec("1", "")}), rollout.Succeeded)
+			f.Push("2", fleettest.App{Metrics: page})
+			before, _ := f.Entries()
+			f.Until(f.Start(api.Trigger{ID: "2", Spec: fleettest.Spec("2", thorough)}), rollout.Succeeded)
+			after, largest := f.Entries()
+			// Submitted, three steps, promoted, ended.
+			if after-before != 6 {
+				t.Errorf("%d entries of a rollout on %d hosts, want 6", after-before, hosts)
+			}
+			sizes[hosts] = largest
 		})
 	}
-	// Submitted, four steps, promoted, ended.
-	if entries[3] != 7 || entries[many] != 7 {
-		t.Errorf("entries of a rollout by hosts: %v, want 7", entries)
+	t.Logf("largest entry by hosts: %v bytes", sizes)
+	if sizes[most] > replica.MaxEntry/10 || sizes[most] > 2*sizes[3] {
+		t.Errorf("largest entry by hosts: %v bytes", sizes)
 	}
 }

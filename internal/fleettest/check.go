@@ -130,8 +130,9 @@ func misfit(h api.HostStatus, svc *rollout.Service) string {
 		if s.Service != Service {
 			continue
 		}
+		_, held := svc.Held[h.Host]
 		want := api.HostService{
-			Service: Service, Epoch: svc.Epoch, Settled: true, Stable: svc.Stable.ID, StableReady: svc.Spec.Replicas,
+			Service: Service, Epoch: svc.Epoch, Settled: true, Held: held, Stable: stableOn(h.Host, svc).ID, StableReady: svc.Spec.Replicas,
 			Deaths: s.Deaths, Doing: s.Doing,
 		}
 		if s != want {
@@ -142,23 +143,32 @@ func misfit(h api.HostStatus, svc *rollout.Service) string {
 	return "says nothing of " + Service
 }
 
+// stableOn is the revision that a host is to be left with.
+func stableOn(host string, svc *rollout.Service) rollout.Revision {
+	if held, ok := svc.Held[host]; ok {
+		return held
+	}
+	return *svc.Stable
+}
+
 // strays looks for containers that are not the stable revision's, or not
 // there. A container of somebody else's has to be as it was.
 func (h *Host) strays(svc *rollout.Service) []string {
 	var wrong []string
 	stable, bystander := 0, false
+	wanted := stableOn(h.name, svc)
 	for _, c := range h.docker.Containers() {
 		switch {
 		case c.Name == bystanderName:
 			bystander = c.State == "running" && c.Restarts == 0
-		case strings.HasPrefix(c.Name, "serin-") && c.Labels[labelRevision] == svc.Stable.ID && c.State == "running":
+		case strings.HasPrefix(c.Name, "serin-") && c.Labels[labelRevision] == wanted.ID && c.State == "running":
 			stable++
 		default:
 			wrong = append(wrong, fmt.Sprintf("I8: %s has %s, %s", h.name, c.Name, c.State))
 		}
 	}
 	if stable != svc.Spec.Replicas {
-		wrong = append(wrong, fmt.Sprintf("I10: %s runs %d of %d containers of %s", h.name, stable, svc.Spec.Replicas, svc.Stable.Version()))
+		wrong = append(wrong, fmt.Sprintf("I10: %s runs %d of %d containers of %s", h.name, stable, svc.Spec.Replicas, wanted.Version()))
 	}
 	if !bystander {
 		wrong = append(wrong, "I8: somebody else's container on "+h.name+" was touched")

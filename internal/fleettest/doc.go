@@ -18,6 +18,9 @@
 // I10), with all replicas alike (I9) and an event log without a gap or a
 // repetition (I11); see Fleet.Check.
 //
+// Programs can fail, crash, leak or be slow (App), on one host alone too (Odd):
+// what the gates of a rollout see of it they see as on a real host.
+//
 // Elections, and what races with them, are random: a fleet is fast, but not
 // deterministic. What a test expects must not depend on it.
 package fleettest

@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,6 +32,7 @@ type Options struct {
 	Replicas int           // coordinators; 3 if 0
 	Rate     int           // requests per second to each host, on average; 40 if 0
 	Lease    time.Duration // of canaries; the coordinator's default if 0
+	Logs     bool          // HAProxy tells how long requests take
 }
 
 // Fleet is what Run starts. Its methods fail the test themselves. They are for
@@ -39,6 +41,8 @@ type Fleet struct {
 	t       *testing.T
 	opts    Options
 	dir     string
+	seed    uint64
+	chances atomic.Uint64 // sources of random numbers beside rand
 	rand    *rand.Rand
 	log     zerolog.Logger
 	ctx     context.Context //nolint:containedctx // the fleet's own: it ends everything
@@ -83,6 +87,11 @@ func (f *Fleet) Sleep(d time.Duration) { time.Sleep(d) }
 
 // Private
 
+// chance returns a source of random numbers that nobody else uses.
+func (f *Fleet) chance() *rand.Rand {
+	return rand.New(rand.NewPCG(f.seed, f.chances.Add(1))) //nolint:gosec // choices of tests.
+}
+
 func seed(t *testing.T) uint64 {
 	t.Helper()
 	if n, err := strconv.ParseUint(os.Getenv("SERIN_FLEET_SEED"), 10, 64); err == nil {
@@ -100,7 +109,7 @@ func newFleet(t *testing.T, o Options, dir string, seed uint64) *Fleet {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	return &Fleet{
-		t: t, opts: o, dir: dir, ctx: ctx, stop: stop, log: log,
+		t: t, opts: o, dir: dir, ctx: ctx, stop: stop, log: log, seed: seed,
 		rand:     rand.New(rand.NewPCG(seed, 0)), //nolint:gosec // choices of tests.
 		server:   &server{dir: filepath.Join(dir, "nats"), conns: map[*linkConn]struct{}{}},
 		registry: dockertest.NewRegistry(), apps: newApps(), bench: &sync.Mutex{},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"path/filepath"
@@ -42,9 +41,12 @@ type Host struct {
 	cancel  context.CancelFunc
 	done    <-chan struct{} // nil while no agent runs
 
+	odd *apps // programs that behave otherwise here
+
 	mu      sync.Mutex
-	killed  map[string]bool // ids of containers that the test has killed
-	broken  []string        // promises that were seen broken
+	killed  map[string]bool      // ids of containers that the test has killed
+	started map[string]time.Time // by id
+	broken  []string             // promises that were seen broken
 	served  Traffic
 	serving bool // it has answered a request
 }
@@ -115,22 +117,26 @@ func (f *Fleet) KillContainer(i int, version string) {
 func newHost(f *Fleet, i int) *Host {
 	h := &Host{
 		fleet: f, name: name(i), dir: filepath.Join(f.dir, name(i)),
-		haproxy: haproxytest.New(), killed: map[string]bool{},
+		haproxy: haproxytest.New(), odd: newApps(), killed: map[string]bool{}, started: map[string]time.Time{},
 	}
 	h.docker = dockertest.New(dockertest.Config{
 		Subnet:   netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 1 + byte(i>>8), byte(i), 0}), 24),
-		Registry: f.registry, OnStart: h.onStart, OnStop: h.onStop,
+		Registry: f.registry, OnStart: h.onStart, OnStop: h.onStop, Usage: h.usage,
 	})
 	return h
 }
 
 func (h *Host) config() agent.Config {
+	logs := ""
+	if h.fleet.opts.Logs {
+		logs = "unix"
+	}
 	return agent.Config{
 		Host: h.name, Labels: map[string]string{"role": "web"}, DataDir: filepath.Join(h.dir, "agent"), Version: "test",
 		Bus:    bus.Config{InProcess: h.link, Log: zerolog.Nop()},
 		Docker: docker.Config{Host: "unix:///docker.sock", Dial: h.docker.Dial, Log: zerolog.Nop()},
 		HAProxy: haproxy.Config{
-			Dir: filepath.Join(h.dir, "haproxy"), Slots: slots, Dial: h.haproxy.Dial, Listen: h.haproxy.Listen,
+			Dir: filepath.Join(h.dir, "haproxy"), Slots: slots, LogAddr: logs, Dial: h.haproxy.Dial, Listen: h.haproxy.Listen,
 			Launch: h.haproxy.Launch, Exec: h.haproxy.Exec, Signal: h.haproxy.Signal, Log: zerolog.Nop(),
 		},
 		Dial: h.dialContainer, Log: h.fleet.log,
@@ -148,13 +154,28 @@ func (h *Host) end() {
 
 // onStart gives a container that starts its program's behaviour.
 func (h *Host) onStart(c dockertest.Container) error {
-	app, at := h.fleet.apps.of(c.Image), netip.AddrPortFrom(c.IP, port)
-	h.haproxy.Behave(at, haproxytest.App{Errors: app.Errors})
+	app, at := h.app(c.Image), netip.AddrPortFrom(c.IP, port)
+	behaviour := haproxytest.App{Errors: app.Errors}
+	if h.fleet.opts.Logs {
+		behaviour.Took = app.took(h.fleet.chance())
+	}
+	h.haproxy.Behave(at, behaviour)
+	h.mu.Lock()
+	h.started[c.ID] = time.Now()
+	h.mu.Unlock()
 	h.haproxy.Refuse(at, app.NotReady)
 	if app.DiesAfter > 0 {
 		time.AfterFunc(app.DiesAfter, func() { h.kill(c.ID) })
 	}
 	return nil
+}
+
+// usage is what Docker tells of a container.
+func (h *Host) usage(c dockertest.Container) dockertest.Usage {
+	h.mu.Lock()
+	born := h.started[c.ID]
+	h.mu.Unlock()
+	return h.app(c.Image).usage(time.Since(born))
 }
 
 // onStop is where capacity goes, so here it is checked.
@@ -194,19 +215,20 @@ func (h *Host) kill(id string) {
 // dialContainer reaches the program in a container: it answers every request.
 func (h *Host) dialContainer(_ context.Context, _, addr string) (net.Conn, error) {
 	for _, c := range h.docker.Containers() {
-		if c.State != "running" || !strings.HasPrefix(addr, c.IP.String()+":") || h.fleet.apps.of(c.Image).NotReady {
+		if c.State != "running" || !strings.HasPrefix(addr, c.IP.String()+":") || h.app(c.Image).NotReady {
 			continue
 		}
+		page := h.app(c.Image).Metrics
 		ours, theirs := net.Pipe()
-		h.fleet.running.Go(func() { answer(theirs) })
+		h.fleet.running.Go(func() { answer(theirs, page) })
 		return ours, nil
 	}
 	return nil, &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
 }
 
-func answer(conn net.Conn) {
+func answer(conn net.Conn, page string) {
 	defer func() { _ = conn.Close() }() // the client has its answer
 	if _, err := conn.Read(make([]byte, 4096)); err == nil {
-		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+		_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", len(page), page)
 	}
 }

@@ -84,6 +84,17 @@ func (f *Fleet) Hosts() []api.HostStatus {
 	return hosts
 }
 
+// Status returns how the service is, as the leader sees it.
+func (f *Fleet) Status() api.ServiceStatus {
+	f.t.Helper()
+	var status api.ServiceStatus
+	f.ask(bus.GetSubject(api.GetService, Service), nil, true, func(answer []byte) (err error) {
+		status, err = api.DecodeAnswer[api.ServiceStatus](answer)
+		return err
+	})
+	return status
+}
+
 // Install brings a version of the service on all hosts; more is put into its
 // rollout file, like `,"replicas":2`.
 func (f *Fleet) Install(version, more string) string {
@@ -124,6 +135,14 @@ func (f *Fleet) UntilStep(id string, step int) {
 			f.t.Fatalf("%s has ended %s before step %d (%s: %s)", id, r.Phase, step, r.Cause, r.Text)
 		}
 		return r.Phase == rollout.Progressing && r.Step+1 >= step && f.settled()
+	})
+}
+
+// UntilTold waits until an observer has heard of such an event of a rollout.
+func (f *Fleet) UntilTold(id string, kind rollout.Kind) {
+	f.t.Helper()
+	f.eventually(id+" "+string(kind), time.Hour, func() bool {
+		return slices.ContainsFunc(f.Follow(id), func(e rollout.Event) bool { return e.Kind == kind })
 	})
 }
 

@@ -113,15 +113,15 @@ func (f *Fleet) State() *rollout.State {
 	return best
 }
 
-// Entries returns how many commands the Raft log holds.
-func (f *Fleet) Entries() int {
+// Entries returns how many commands the Raft log holds, and how many bytes the
+// largest has.
+func (f *Fleet) Entries() (n, largest int) {
 	f.t.Helper()
 	store := f.replicas[f.Leader()].store
 	last, err := store.LastIndex()
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	n := 0
 	for i := uint64(1); i <= last; i++ {
 		var l raft.Log
 		if err := store.GetLog(i, &l); err != nil {
@@ -129,9 +129,10 @@ func (f *Fleet) Entries() int {
 		}
 		if l.Type == raft.LogCommand {
 			n++
+			largest = max(largest, len(l.Data))
 		}
 	}
-	return n
+	return n, largest
 }
 
 // Private

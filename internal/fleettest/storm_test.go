@@ -3,6 +3,7 @@ package fleettest_test
 import (
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +14,9 @@ import (
 
 // storms is how many there are; SERIN_FLEET_STORMS asks for another number.
 const storms = 3
+
+// stormy is gated, with more gates.
+var stormy = strings.Replace(gated, `"gates":{`, `"gates":{"latency":[{"quantile":"p90","max_increase":"50%"}],"saturation":"on",`, 1)
 
 // TestStorm rolls good and bad versions out, one over the other, while
 // coordinators, agents and the bus go and come. When it is over the fleet has
@@ -27,8 +31,8 @@ func TestStorm(t *testing.T) {
 	}
 	for i := range n {
 		t.Run(strconv.Itoa(i), func(t *testing.T) {
-			fleettest.Run(t, fleettest.Options{Hosts: 4}, func(f *fleettest.Fleet) {
-				f.Install("1", gated)
+			fleettest.Run(t, fleettest.Options{Hosts: 4, Logs: true}, func(f *fleettest.Fleet) {
+				f.Install("1", stormy)
 				s := storm{t: t, fleet: f, replica: -1, hosts: map[int]func(){}}
 				for version := 2; version < 6; version++ {
 					s.roll(strconv.Itoa(version))
@@ -52,9 +56,14 @@ type storm struct {
 // roll starts a rollout and makes things go wrong.
 func (s *storm) roll(version string) {
 	r := s.fleet.Rand()
-	apps := []fleettest.App{{}, {}, {Errors: 1000}, {DiesAfter: 5 * time.Second}, {NotReady: true}}
+	apps := []fleettest.App{{}, {}, {Errors: 1000}, {DiesAfter: 5 * time.Second}, {NotReady: true}, {Slower: 100}, {Leak: 5}}
 	app := apps[r.IntN(len(apps))]
 	s.fleet.Push(version, app)
+	if r.IntN(2) == 0 {
+		host, odd := r.IntN(4), apps[r.IntN(len(apps))]
+		s.log("version %s is %+v on host %d", version, odd, host)
+		s.fleet.Odd(host, version, odd)
+	}
 	replace := r.IntN(2) == 0
 	reply := s.fleet.Trigger(api.Trigger{ID: version, Image: fleettest.Image(version), Replace: replace})
 	s.log("version %s, %+v, replace %v: ok %v %s", version, app, replace, reply.OK, reply.Message)

@@ -2,7 +2,6 @@ package fleettest
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/serin-rollouts/serin/agent/haproxy/haproxytest"
@@ -43,7 +42,7 @@ func (t Traffic) plus(x Traffic) Traffic {
 
 // users send requests to every host, as many as they like in each second.
 func (f *Fleet) users() {
-	r := rand.New(rand.NewPCG(f.rand.Uint64(), 1)) //nolint:gosec // choices of tests.
+	r := f.chance()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -63,7 +62,15 @@ func (f *Fleet) users() {
 
 // serve sends n requests to a host.
 func (h *Host) serve(n int) haproxytest.Served {
-	got := h.haproxy.Serve(haproxytest.Traffic{Service: Service, Requests: n})
+	api := 0
+	if h.fleet.opts.Logs {
+		api = n / 2
+	}
+	got := h.haproxy.Serve(haproxytest.Traffic{Service: Service, Requests: n - api})
+	if api > 0 {
+		more := h.haproxy.Serve(haproxytest.Traffic{Service: Service, Requests: api, Path: APIPath})
+		got.Stable, got.Canary, got.Failed = got.Stable+more.Stable, got.Canary+more.Canary, got.Failed+more.Failed
+	}
 	answered := got.Stable + got.Canary
 	h.mu.Lock()
 	defer h.mu.Unlock()
