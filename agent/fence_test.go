@@ -1,0 +1,101 @@
+package agent
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rs/zerolog"
+	"pgregory.net/rapid"
+
+	"github.com/serin-rollouts/serin/internal/rollout"
+)
+
+// TestFence is I2: whatever order assignments and broadcasts come in, however
+// often the agent is killed, also while it writes, nothing is accepted of an
+// epoch older than one that was accepted before.
+func TestFence(t *testing.T) {
+	scratch := t.TempDir()
+	rapid.Check(t, func(t *rapid.T) {
+		dir, err := os.MkdirTemp(scratch, "agent")
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := &fence{dir: dir, highest: map[string]uint64{}}
+		f.start(t)
+		t.Repeat(map[string]func(*rapid.T){
+			"assign":  f.assign,
+			"wave":    f.wave,
+			"restart": f.start,
+			"kill":    f.kill,
+		})
+	})
+}
+
+// fence is an agent as far as accepting goes, and what it has accepted.
+type fence struct {
+	dir     string
+	agent   *agent
+	highest map[string]uint64 // epochs accepted, by service
+}
+
+func (f *fence) start(t *rapid.T) {
+	l, err := openLedger(f.dir, host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.agent = &agent{ledger: l, log: zerolog.Nop(), services: map[string]*service{}}
+}
+
+// kill ends the agent in the middle of writing: an unfinished file is left.
+func (f *fence) kill(t *rapid.T) {
+	entries, err := os.ReadDir(f.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		half, err := os.ReadFile(filepath.Join(f.dir, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(f.dir, e.Name()+".tmp-1"), half[:len(half)/2], 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.start(t)
+}
+
+func (f *fence) message(t *rapid.T) (string, uint64) {
+	return rapid.SampledFrom([]string{shop, "other"}).Draw(t, "service"), rapid.Uint64Range(1, 20).Draw(t, "epoch")
+}
+
+func (f *fence) assign(t *rapid.T) {
+	name, epoch := f.message(t)
+	accepted := f.agent.current([]rollout.Assignment{{Service: name, Epoch: epoch}})
+	if err := f.agent.persist(accepted); err != nil {
+		t.Fatal(err)
+	}
+	for _, as := range accepted {
+		if as.Epoch < f.highest[name] {
+			t.Fatalf("I2: epoch %d of %s is accepted after %d", as.Epoch, name, f.highest[name])
+		}
+		f.highest[name] = as.Epoch
+	}
+	if len(accepted) == 0 && epoch >= f.highest[name] {
+		t.Fatalf("epoch %d of %s is refused after %d", epoch, name, f.highest[name])
+	}
+}
+
+// wave raises the fence as onWave does, for a service that the agent knows.
+func (f *fence) wave(t *rapid.T) {
+	name, epoch := f.message(t)
+	page := f.agent.ledger.page.Accepted[name]
+	if epoch <= page.Epoch {
+		return
+	}
+	page.Epoch = epoch
+	if err := f.agent.ledger.record(map[string]acceptedPage{name: page}); err != nil {
+		t.Fatal(err)
+	}
+	f.highest[name] = epoch
+}
