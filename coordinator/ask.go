@@ -88,12 +88,13 @@ func (w *watch) asking() bool {
 
 // tell lets the panel know what a condition came to; want of data is silence.
 func (w *watch) tell(gate string, c *condition.Condition, when string, values condition.Values, text string, now time.Duration) {
+	w.stale = true
 	held, err := c.Holds(values)
 	if err != nil {
+		w.panel.Unanswered(gate, err.Error())
 		return
 	}
 	w.panel.Tell(gate, analysis.Told{At: now, Held: held, Text: text + "; asked was " + when})
-	w.stale = true
 }
 
 // askOutside begins to ask Prometheus and pages for a rollout's gates, each at

@@ -104,6 +104,14 @@ func TestConditionOnContainers(t *testing.T) {
 	if w.nextQuestion() != rollout.Never {
 		t.Error("asks before the canary serves")
 	}
+	settle(w, 0, func(_ string, h *wire.ServiceHealth) { // of a stable version that does not tell it yet
+		h.Readings = []wire.Reading{{Gate: "queue", Variable: "queue", Canary: wire.Spread{Containers: 1, Sum: 7, Min: 7, Max: 7}}}
+	})
+	w.askContainers(0)
+	if v := w.evidence(0).Verdict; v.Outcome != analysis.Wait || !strings.Contains(v.Reason, "no data for stable.queue") {
+		t.Errorf("%s: %s", v.Outcome, v.Reason)
+	}
+	w.asker.due["queue"] = 0
 	say(time.Second, 7)
 	if v := w.evidence(time.Second).Verdict; v.Outcome != analysis.Pass || !strings.Contains(v.Reason, "canary.queue 7, stable.queue 5") {
 		t.Errorf("%s: %s", v.Outcome, v.Reason)

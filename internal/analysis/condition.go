@@ -45,6 +45,15 @@ func (p *Panel) Unasked(now time.Duration) {
 	}
 }
 
+// Unanswered notes why the named gate's condition has no answer. That is silence, told in words.
+func (p *Panel) Unanswered(gate, why string) {
+	for _, s := range p.seats {
+		if j, ok := s.judge.(*conditionJudge); ok && s.Name == gate {
+			j.missing = why
+		}
+	}
+}
+
 // conditionJudge counts. Nothing is claimed about chance: the condition is the user's own.
 type conditionJudge struct {
 	name    string // of the gate: what was read and asked does not tell which one it is
@@ -53,7 +62,8 @@ type conditionJudge struct {
 	held    bool
 	heard   bool // in this step
 	last    Told
-	latched bool // failed for good
+	latched bool   // failed for good
+	missing string // why it had no answer when it was last asked; "" if it had one
 }
 
 func newConditionJudge(g ConditionGate) *conditionJudge {
@@ -68,7 +78,7 @@ func (j *conditionJudge) tell(t Told) {
 	if t.At < j.last.At {
 		return
 	}
-	j.last, j.heard, j.held = t, true, t.Held
+	j.last, j.heard, j.held, j.missing = t, true, t.Held, ""
 	if t.Held {
 		j.failed = 0
 		return
@@ -88,6 +98,8 @@ func (j *conditionJudge) finding(now time.Duration) Finding {
 	case j.latched:
 		f.Outcome = Fail
 		f.Reason = fmt.Sprintf("%s was false %d times running: %s", j.name, j.most, j.last.Text)
+	case !j.heard && j.missing != "":
+		f.Reason = j.name + " has no answer: " + j.missing
 	case !j.heard:
 	case j.held:
 		f.Outcome = Pass

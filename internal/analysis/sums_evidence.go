@@ -168,7 +168,7 @@ func (s *Sums) size() int {
 	case s.Usage != nil:
 		n += 400 + s.Usage.Throttled.size()
 	case s.Condition != nil:
-		n += len(s.Condition.Text)
+		n += len(s.Condition.Text) + len(s.Condition.Missing)
 	case s.Latency != nil:
 		for _, b := range s.Latency.Bands {
 			n += 250 + evidenceSize(b.Worse, b.Safer, b.Odds)

@@ -63,6 +63,7 @@ type ConditionSums struct {
 	Heard   bool   `json:"heard,omitempty"`
 	Latched bool   `json:"latched,omitempty"`
 	Text    string `json:"text,omitempty"`
+	Missing string `json:"missing,omitempty"` // why it had no answer
 }
 
 // Private
@@ -159,6 +160,6 @@ func (s *surveyed) sums(now time.Duration, into *Sums) {
 
 func (j *conditionJudge) sums(_ time.Duration, into *Sums) {
 	into.Condition = &ConditionSums{
-		Most: j.most, Failed: j.failed, Held: j.held, Heard: j.heard, Latched: j.latched, Text: j.last.Text,
+		Most: j.most, Failed: j.failed, Held: j.held, Heard: j.heard, Latched: j.latched, Text: j.last.Text, Missing: j.missing,
 	}
 }
