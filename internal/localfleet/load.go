@@ -6,9 +6,11 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/http/httptrace"
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -60,7 +62,7 @@ func (l *Load) Start(ctx context.Context) (stop func()) {
 	for range workers {
 		wg.Go(func() {
 			for q := range ticks {
-				l.ask(q)
+				l.ask(context.WithoutCancel(ctx), q) // what was begun counts, also when the load is being stopped
 			}
 		})
 	}
@@ -120,16 +122,23 @@ func (l *Load) tick(ctx context.Context, ticks chan<- question) {
 	}
 }
 
-// ask sends one request to its end, also when the load is being stopped: what
-// was begun counts.
-func (l *Load) ask(q question) {
-	request, err := http.NewRequest(http.MethodGet, q.url, nil) //nolint:noctx // the client's timeout bounds it; a cancelled request would count as failed
+// ask sends one request to its end; the client's timeout bounds it.
+func (l *Load) ask(ctx context.Context, q question) {
+	// Go's client silently asks again when a kept connection ends without an
+	// answer. Another client would not, so that is a failure.
+	var tries atomic.Int32
+	trace := httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { tries.Add(1) }}
+	request, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, &trace), http.MethodGet, q.url, http.NoBody)
 	if err != nil {
 		l.count(0, "", err.Error())
 		return
 	}
 	request.Header.Set(numberHeader, strconv.FormatUint(q.number, 10))
 	answer, err := l.client.Do(request)
+	if n := tries.Load(); err == nil && n > 1 {
+		_ = answer.Body.Close()
+		err = fmt.Errorf("%s: answered at the %d. try only: a connection was closed without an answer", q.url, n)
+	}
 	if err != nil {
 		l.count(0, "", err.Error())
 		return
