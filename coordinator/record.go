@@ -185,6 +185,9 @@ type taped struct {
 	tape *tape
 	step int // from 1
 	at   time.Duration
+
+	unasked bool              // since the last entry
+	missing map[string]string // by gate, as written down
 }
 
 // record begins to write down, from the step that has just begun.
@@ -223,8 +226,30 @@ func (p *taped) ObserveApart(r analysis.Report) {
 // Tell takes in what a condition came to.
 func (p *taped) Tell(gate string, told analysis.Told) {
 	p.Panel.Tell(gate, told)
+	p.asked()
+	delete(p.missing, gate)
 	p.at = max(p.at, told.At)
 	p.tape.put(entries.Entry{At: p.at, Told: &entries.Told{Gate: gate, Held: told.Held, Text: told.Text}})
+}
+
+// Unasked takes in that no condition has been asked yet. It is said again and
+// again, and matters once there is a verdict.
+func (p *taped) Unasked(now time.Duration) {
+	p.Panel.Unasked(now)
+	p.at, p.unasked = max(p.at, now), true
+}
+
+// Unanswered takes in why a condition has no answer.
+func (p *taped) Unanswered(gate, why string) {
+	p.Panel.Unanswered(gate, why)
+	if p.tape == nil || p.missing[gate] == why {
+		return
+	}
+	if p.missing == nil {
+		p.missing = map[string]string{}
+	}
+	p.missing[gate] = why
+	p.tape.put(entries.Entry{At: p.at, Missing: &entries.Missing{Gate: gate, Why: why}})
 }
 
 // Exclude forgets a host.
@@ -248,8 +273,17 @@ func (p *taped) Verdict(now time.Duration) analysis.Verdict {
 	}
 	said := cmp.Or(v.Outlier, "-") + " " + v.Outcome.String() + " " + v.Gate
 	if said != p.tape.said && now >= p.at {
+		p.asked()
 		p.tape.said, p.at = said, now
 		p.tape.put(entries.Entry{At: now, Verdict: &v})
 	}
 	return v
+}
+
+// asked writes down that nothing was asked until now.
+func (p *taped) asked() {
+	if p.unasked {
+		p.unasked = false
+		p.tape.put(entries.Entry{At: p.at, Unasked: true})
+	}
 }

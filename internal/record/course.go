@@ -99,6 +99,10 @@ func (c *Course) Take(e Entry) {
 		c.panel.Observe(*e.Report)
 	case e.Told != nil:
 		c.panel.Tell(e.Told.Gate, analysis.Told{At: e.At, Held: e.Told.Held, Text: e.Told.Text})
+	case e.Missing != nil:
+		c.panel.Unanswered(e.Missing.Gate, e.Missing.Why)
+	case e.Unasked:
+		c.panel.Unasked(e.At)
 	case e.Exclude != "":
 		c.panel.Exclude(e.Exclude)
 	case e.Anew:

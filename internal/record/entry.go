@@ -24,6 +24,8 @@ type Entry struct {
 	Step    *Step
 	Report  *analysis.Report
 	Told    *Told
+	Missing *Missing
+	Unasked bool // no condition has been asked in the step until now
 	Exclude string
 	Anew    bool
 	Full    bool
@@ -55,6 +57,9 @@ type Told struct {
 	Held bool
 	Text string
 }
+
+// Missing is why a condition had no answer.
+type Missing struct{ Gate, Why string }
 
 // LineError is a mistake in the input.
 type LineError struct {
@@ -134,6 +139,8 @@ type line struct {
 	Step     int               `json:"step,omitempty"`
 	Baseline *analysis.Counts  `json:"baseline,omitempty"`
 	Told     string            `json:"told,omitempty"`
+	Missing  string            `json:"missing,omitempty"`
+	Unasked  bool              `json:"unasked,omitempty"`
 	Held     *bool             `json:"held,omitempty"`
 	Text     string            `json:"text,omitempty"`
 	Exclude  string            `json:"exclude,omitempty"`
@@ -148,7 +155,7 @@ func lineOf(e Entry) line {
 	at := millis(e.At)
 	l := line{
 		At: &at, Head: e.Head, Exclude: e.Exclude, Anew: e.Anew, Full: e.Full, Verdict: e.Verdict,
-		Report: e.Report, Apart: e.Apart,
+		Report: e.Report, Apart: e.Apart, Unasked: e.Unasked,
 	}
 	if s := e.Step; s != nil {
 		l.Step = s.Number
@@ -159,6 +166,9 @@ func lineOf(e Entry) line {
 	if t := e.Told; t != nil {
 		l.Told, l.Held, l.Text = t.Gate, &t.Held, t.Text
 	}
+	if m := e.Missing; m != nil {
+		l.Missing, l.Text = m.Gate, m.Why
+	}
 	return l
 }
 
@@ -166,9 +176,9 @@ func (l line) entry() (Entry, error) {
 	if l.At == nil {
 		return Entry{}, errors.New("at: is needed, in milliseconds")
 	}
-	e := Entry{At: time.Duration(*l.At), Head: l.Head, Exclude: l.Exclude, Anew: l.Anew, Full: l.Full, Verdict: l.Verdict, Apart: l.Apart}
+	e := Entry{At: time.Duration(*l.At), Head: l.Head, Exclude: l.Exclude, Anew: l.Anew, Full: l.Full, Verdict: l.Verdict, Apart: l.Apart, Unasked: l.Unasked}
 	kinds := 0
-	for _, is := range []bool{l.Head != nil, l.Exclude != "", l.Anew, l.Full, l.Verdict != nil} {
+	for _, is := range []bool{l.Head != nil, l.Exclude != "", l.Anew, l.Full, l.Verdict != nil, l.Unasked} {
 		if is {
 			kinds++
 		}
@@ -186,6 +196,10 @@ func (l line) entry() (Entry, error) {
 			return e, errors.New("held: is needed beside told, true or false")
 		}
 		e.Told = &Told{Gate: l.Told, Held: *l.Held, Text: l.Text}
+	}
+	if l.Missing != "" {
+		kinds++
+		e.Missing = &Missing{Gate: l.Missing, Why: l.Text}
 	}
 	if l.Report != nil {
 		kinds++
