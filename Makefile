@@ -59,6 +59,10 @@ test: setup ## all tests, with the race detector, real Docker and real HAProxy (
 bench: ## all benchmarks (PKGS=./internal/analysis)
 	go test -run '^$$' -bench . -benchmem $(TESTFLAGS) $(PKGS)
 
+.PHONY: statistics
+statistics: ## the numbers of docs/statistics.md, anew: an hour or so (ARGS='-only cost', '-cores 2')
+	go run ./internal/analysis/tables -write docs/statistics.md $(ARGS)
+
 .PHONY: check
 check: ## format, vet, lint, generated code, go.mod: changes nothing
 	$(LINT) fmt $(LINTFLAGS) --diff

@@ -53,7 +53,9 @@
 // The level of worse is exact, for finite samples and any way of looking, if in each host-window
 // the failing requests are exchangeable between canary and stable, and phi can only lower it then.
 // If errors cluster inside instances it rests on phi, the clip and the rule of breadth. In
-// simulation it holds for bursts shorter than a window. It does not for bursts of one container
+// simulation (docs/statistics.md) it holds for bursts shorter than a window while canary has up to
+// a tenth of the traffic. At a half, up to three times alpha of the good versions are failed if no
+// increase is allowed; with half a point allowed it holds. It does not for bursts of one container
 // that outlast the window and are rarer than the rollout is long: a canary container that fails
 // for half a minute while no stable one ever did looks like a regression, because it is all that
 // can be known. Choose a longer [Config.Window] if a service is like that.

@@ -53,10 +53,11 @@ func (c counted) shares(watcher int) string {
 	return fmt.Sprintf("%.1f / %.1f", one, five)
 }
 
-// over tells whether more runs fired than either level allows.
+// over tells whether more runs fired than the levels shown allow.
 func (c counted) over(watcher int) bool {
-	for level, alpha := range levels() {
-		if fired(c.results[watcher], level) > most(c.n, alpha) {
+	alphas := levels()
+	for _, level := range []int{onePercent, fivePercent} {
+		if fired(c.results[watcher], level) > most(c.n, alphas[level]) {
 			return true
 		}
 	}

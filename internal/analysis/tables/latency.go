@@ -15,7 +15,7 @@ import (
 const (
 	// slowAlarmRuns and slowRuns are how often healthy and slower canaries are
 	// played: each request of a run is drawn.
-	slowAlarmRuns = 400
+	slowAlarmRuns = 200
 	slowRuns      = 100
 	// cold is when a canary's requests begin to count: it is warm, and a round
 	// of reports has told so.

@@ -49,10 +49,18 @@ func safeTable(s *studio) string {
 		bad := s.runs(t.name()+" at the margin", n, t.pass(float64(t.margin)/1e4, span))[0]
 		// A canary instance has five requests in a window of five seconds.
 		plan := analysis.Plan(analysis.Config{MaxIncrease: t.margin, MinRequests: 100}, stableSoFar(t.rate), 5)
-		fmt.Fprintf(&b, "| +%g points | %s | %s | %s | %d | %.1f |\n", float64(t.margin)/100, percent(t.rate), percent(t.share),
-			took(good, onePercent), plan, 100*float64(fired(bad, onePercent))/float64(n))
+		fmt.Fprintf(&b, "| +%g points | %s | %s | %s | %s | %.1f |\n", float64(t.margin)/100, percent(t.rate), percent(t.share),
+			took(good, onePercent), planned(plan), 100*float64(fired(bad, onePercent))/float64(n))
 	}
 	return b.String()
+}
+
+// planned writes a plan.
+func planned(n int64) string {
+	if n == 0 {
+		return "no telling"
+	}
+	return requests(n)
 }
 
 // stableSoFar is what a plan would know of stable: a hundred thousand requests.

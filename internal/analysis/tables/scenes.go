@@ -69,7 +69,7 @@ func bursty() []healthy {
 		spread("windows differ (icc 0.1), 1 %, share 10 %", .1),
 		spread("windows differ (icc 0.1), 1 %, share 50 %", .5),
 		clustered("2 s of 80 % each 5 min, share 10 %", true, .1, 5*time.Minute, 2*time.Second, .8),
-		clustered("2 s of 80 % each 5 min, share 50 %", true, .5, 5*time.Minute, 2*time.Second, .8),
+		clustered("2 s of 80 % each 5 min, share 50 %", false, .5, 5*time.Minute, 2*time.Second, .8),
 		clustered("5 s of 50 % each 10 min, share 1 %", true, .01, 10*time.Minute, short, .5),
 		clustered("5 s of 50 % each 10 min, share 10 %", true, .1, 10*time.Minute, short, .5),
 		clustered("5 s of 50 % each 10 min, share 50 %", false, .5, 10*time.Minute, short, .5),
