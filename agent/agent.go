@@ -22,7 +22,17 @@ import (
 
 // Run is the agent's life: it returns when ctx ends (with nil), or when it
 // cannot start. Containers and HAProxy are left as they are.
-func Run(ctx context.Context, cfg Config) (err error) {
+func Run(ctx context.Context, cfg Config) error {
+	err := serve(ctx, cfg)
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return nil // it was told to end before it had started
+	}
+	return err
+}
+
+// Private
+
+func serve(ctx context.Context, cfg Config) (err error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.Validate(); err != nil {
 		return err
@@ -61,8 +71,6 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	})
 	return a.run(ctx, conn)
 }
-
-// Private
 
 // hangUp ends the connection; a bus that has gone before us is no failure.
 func hangUp(conn *bus.Conn) error {

@@ -128,10 +128,10 @@ func (v *live) start() {
 	ctx, cancel := context.WithCancel(v.t.Context())
 	done := make(chan error, 1)
 	go func() { done <- Run(ctx, v.config()) }()
-	v.stop = func() error {
+	v.stop = sync.OnceValue(func() error { // also the cleanup stops it
 		cancel()
 		return <-done
-	}
+	})
 }
 
 // restartMidway ends the agent after a while and starts another one.
