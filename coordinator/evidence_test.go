@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -98,6 +99,40 @@ func TestResumeAfterAFailedGateJudgesAnew(t *testing.T) {
 	}), now)
 	if v := w.evidence(now).Verdict; v.Outcome != analysis.Wait {
 		t.Errorf("just resumed: %s: %s", v.Outcome, v.Reason)
+	}
+}
+
+// What was served before counts neither against the canary nor for it: to a leader that takes over
+// in the second step, where equal versions look unequal over both, and after a failure that a person
+// has overruled.
+func TestOnlyWhatIsServedFromNowOnIsJudged(t *testing.T) {
+	all := rollout.Step{Hosts: rollout.HostCount{Share: rollout.Full}, Weight: 100}
+	svc := atFirstStep(all, all)
+	svc.Active.Hosts = nil
+	for k := range 40 {
+		svc.Active.Hosts = append(svc.Active.Hosts, strconv.Itoa(k))
+	}
+	takenOver := func() *watch {
+		return newWatch(then(svc, 6, func(r *rollout.Rollout) { r.Step = 1 }), 0, time.Second)
+	}
+	resumed := func() *watch {
+		w := newWatch(then(svc, 6, func(r *rollout.Rollout) { r.Phase, r.Parked = rollout.Paused, true }), 0, time.Second)
+		w.sync(then(svc, 7, func(r *rollout.Rollout) { r.StepAt = time.Minute }), time.Minute)
+		return w
+	}
+	for name, watching := range map[string]func() *watch{"taken over": takenOver, "resumed": resumed} {
+		for _, canary := range []analysis.Counts{{Requests: 1000, Errors: 1}, {Requests: 11_000, Errors: 301}} {
+			w := watching()
+			for _, host := range w.rollout.Hosts {
+				w.hear(host, wire.ServiceHealth{
+					Epoch: w.epoch, Incarnation: "1", CanaryInstances: 1, CanaryCounts: canary,
+					StableCounts: map[string]analysis.Counts{"s": {Requests: 98_000 + canary.Requests, Errors: 98 + canary.Errors}},
+				}, 2*time.Minute)
+			}
+			if v := w.evidence(2 * time.Minute).Verdict; v.Outcome != analysis.Wait || v.Canary.Requests != 0 {
+				t.Errorf("%s: %s by %d requests: %s", name, v.Outcome, v.Canary.Requests, v.Reason)
+			}
+		}
 	}
 }
 

@@ -183,7 +183,8 @@ type taped struct {
 	*analysis.Panel
 
 	tape *tape
-	step int // from 1
+	step int  // from 1
+	anew bool // evidence was forgotten in this rollout
 	at   time.Duration
 
 	unasked bool              // since the last entry
@@ -205,7 +206,7 @@ func (p *taped) record(t *tape, r *rollout.Rollout, now time.Duration) {
 // renew forgets all evidence.
 func (p *taped) renew(gates analysis.Gates, now time.Duration) {
 	p.Panel = analysis.NewPanel(gates)
-	p.at = now
+	p.at, p.anew, p.missing = now, true, nil
 	p.tape.put(entries.Entry{At: now, Anew: true})
 }
 
@@ -260,6 +261,7 @@ func (p *taped) Exclude(host string) {
 
 // Restart begins a step.
 func (p *taped) Restart(now time.Duration, s analysis.Step) {
+	s.Later = p.step > 1 || p.anew
 	p.Panel.Restart(now, s)
 	p.at = max(p.at, now)
 	p.tape.put(entries.Entry{At: p.at, Step: &entries.Step{Number: p.step, Baseline: s.Baseline}})

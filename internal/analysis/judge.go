@@ -21,6 +21,7 @@ type Judge struct {
 	errors metric
 
 	began   bool
+	later   bool          // as in Step
 	restart time.Duration // when the next starting point is due
 	step    stepTotals
 	refused int64
@@ -86,6 +87,9 @@ func (j *Judge) Observe(r Report) {
 	h := j.hosts[r.Host]
 	if h == nil {
 		h = &host{cut: newCutter(r.counts())}
+		if j.later {
+			h.cut.rebase(r.counts())
+		}
 		j.hosts[r.Host] = h
 	} else if !h.cut.hear(r.counts()) {
 		j.refused++

@@ -33,6 +33,10 @@ type Verdict struct {
 type Step struct {
 	// Baseline holds frozen counts of stable, for a step that leaves it no traffic.
 	Baseline Counts
+	// Later: hosts have counted before what is judged now, in other steps or in a try that failed.
+	// From one that is heard of for the first time counting begins at what it says: shares were
+	// other ones then, and what was, proves nothing of now.
+	Later bool
 }
 
 // Panel judges one rollout of one service by all of its gates. Like a Judge it is a value machine,
@@ -254,6 +258,7 @@ func (j *rateJudge) restart(now time.Duration, s Step) {
 	if j.signal == "" {
 		c.Baseline = s.Baseline
 	}
+	j.later = s.Later
 	j.Restart(now, c)
 }
 

@@ -202,10 +202,11 @@ func (j *usageJudge) compareThrottling(r Report, h *usageHost) {
 	}
 }
 
-func (j *usageJudge) restart(now time.Duration, _ Step) {
+func (j *usageJudge) restart(now time.Duration, s Step) {
 	for _, h := range j.hosts {
 		h.served = false
 	}
+	j.throttled.later = s.Later
 	j.throttled.Restart(now, j.throttled.config)
 }
 

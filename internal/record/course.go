@@ -36,6 +36,7 @@ type Course struct {
 	gates analysis.Gates
 	panel *analysis.Panel
 	began bool
+	anew  bool          // the evidence has begun anew
 	at    time.Duration // of the last entry
 	from  time.Duration // of the first
 	next  time.Duration // when to look again
@@ -108,7 +109,7 @@ func (c *Course) Take(e Entry) {
 	case e.Anew:
 		c.look(e.At)
 		c.panel = analysis.NewPanel(c.gates)
-		c.failed = nil
+		c.failed, c.anew = nil, true
 		c.forget()
 	case e.Verdict != nil:
 		c.check(e)
@@ -171,7 +172,7 @@ func (c *Course) restart(s Step) {
 	c.look(c.at)
 	c.before += c.last.Canary.Requests
 	c.step = s.Number
-	c.panel.Restart(c.at, analysis.Step{Baseline: s.Baseline})
+	c.panel.Restart(c.at, analysis.Step{Baseline: s.Baseline, Later: s.Number > 1 || c.anew})
 	c.last = analysis.Verdict{}
 	c.forget()
 	c.next = c.at
