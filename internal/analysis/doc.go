@@ -76,8 +76,9 @@
 // All sums are exact, and phi of a window is learned from windows at least two window lengths
 // older, so the order in which hosts report within a round changes nothing. Late and repeated
 // reports are not counted, a new incarnation starts from zero, a lost report costs nothing since
-// the next one holds its counts. A judge that hears counters only in mid-epoch, after a change of
-// leaders, takes each host's as one long window: valid, but less sharp. It holds O(hosts) memory.
+// the next one holds its counts. A judge that hears counters only in mid-step, after a change of
+// leaders, takes each host's as one long window in the first step: less sharp. In a later one, where
+// they are of several shares, it counts from there on, see [Step]. It holds O(hosts) memory.
 //
 // # Latency
 //
