@@ -193,6 +193,8 @@ func (s Spec) validatePace() *Problem {
 		return problem("pace", "is auto, which goes by the errors gate; leave that gate on, required and not observed")
 	case a == nil || a.Regression < 1 || a.Regression > Full:
 		return problem("pace.regression", "is out of range; use 0.01%% to 100%% points of errors")
+	case a.Regression < s.Gates.Errors.MaxIncrease:
+		return problem("pace.regression", "is %s, less than the %s that gates.errors allows: it would never be found; raise it, or lower max_increase", Percent(a.Regression), Percent(s.Gates.Errors.MaxIncrease))
 	case a.Exposure < 1 || a.Exposure > maxExposure:
 		return problem("pace.exposure", "is %d; use 1 to %d requests that may fail", a.Exposure, maxExposure)
 	}
