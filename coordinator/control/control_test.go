@@ -97,6 +97,11 @@ func TestPromoteApprovesOrAdvances(t *testing.T) {
 	check("approval", view(7), api.Command{By: "ann"}, rollout.Approve{Target: target, Reason: "by ann"})
 	svc.Active.Approved = true
 	check("next step", view(7), api.Command{By: "ann"}, rollout.Advance{Target: target, Why: why})
+	svc.Active.From, svc.Active.Spec.Pace, svc.Active.Spec.Auto = &rollout.Revision{}, rollout.AutoPace, &rollout.Auto{Regression: 100, Exposure: 50}
+	check("a step of an automatic pace, not everything", view(7), api.Command{By: "ann"}, rollout.Advance{
+		Target: target, Why: why, Next: &rollout.Step{Hosts: step.Hosts, Weight: 2500},
+	})
+	svc.Active.Spec.Pace = rollout.FixedPace
 	check("not settled", view(6), api.Command{By: "ann"}, nil)
 	check("all the way", view(6), api.Command{By: "ann", Full: true}, rollout.Promote{Target: target, Why: why})
 	svc.Active.Phase = rollout.Preparing

@@ -107,7 +107,7 @@ func (s *server) promote(svc *rollout.Service, view View, c api.Command) (rollou
 			return nil, refusal(rollout.CodePhase, r.ID, "%s has not taken step %d yet; promote again when it has, or use --full", name, r.Step+1)
 		}
 	}
-	return rollout.Advance{Target: target, Why: why, Baseline: e.Baseline}, nil
+	return rollout.Advance{Target: target, Why: why, Baseline: e.Baseline, Next: r.Ahead(e.Verdict, view.Now)}, nil
 }
 
 // rollback takes a running rollout back, or else returns to an earlier
@@ -215,7 +215,7 @@ func earlier(svc *rollout.Service, to string) (rollout.Rollout, *rollout.Refusal
 		}
 	}
 	if to == "" {
-		return rollout.Rollout{}, refusal(rollout.CodeUnknown, "", "no revision of %s before the stable one is remembered", svc.Name)
+		return rollout.Rollout{}, refusal(rollout.CodeUnknown, "", "no revision of %s before the stable one is remembered; name another one by --to, see `serin history %s`", svc.Name, svc.Name)
 	}
 	return rollout.Rollout{}, refusal(rollout.CodeUnknown, "", "no revision %q of %s was stable before the current one; see `serin history %s`", to, svc.Name, svc.Name)
 }

@@ -149,11 +149,7 @@ func (d *decision) goOn() Command {
 		return Promote{Target: d.target(), Why: why}
 	}
 	advance := Advance{Target: d.target(), Why: why, Baseline: d.e.Baseline}
-	if auto := d.r.Spec.Auto; d.r.Spec.Pace == AutoPace && auto != nil && !d.r.Install() {
-		if next := auto.next(d.r, d.e.Verdict, d.now); next.Weight < Full {
-			advance.Next = &next
-		}
-	}
+	advance.Next = d.r.Ahead(d.e.Verdict, d.now)
 	return advance
 }
 

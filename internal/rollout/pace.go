@@ -28,6 +28,18 @@ func AutoSteps() []Step {
 	return []Step{{Hosts: all, Weight: firstShare}, {Hosts: all, Weight: Full}}
 }
 
+// Ahead returns the step that an automatic pace puts before the last one now;
+// nil where the spec names the next step, or the last one follows.
+func (r *Rollout) Ahead(v analysis.Verdict, now time.Duration) *Step {
+	if r.Spec.Pace != AutoPace || r.Spec.Auto == nil || r.Install() || r.LastStep() {
+		return nil
+	}
+	if next := r.Spec.Auto.next(r, v, now); next.Weight < Full {
+		return &next
+	}
+	return nil
+}
+
 // Private
 
 // next chooses the weight that follows a step that has passed: the largest at
