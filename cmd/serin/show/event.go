@@ -66,7 +66,7 @@ func (o Options) eventText(e rollout.Event) string {
 	case rollout.KindStep:
 		head := fmt.Sprintf("step %d/%d", e.Step, e.Steps)
 		text := o.Palette.paint(cyan, head) + "  " + share(e.Weight, e.From == "") + fmt.Sprintf("on %d of %d hosts", e.Hosts, e.Fleet)
-		return text + eventRates(e.Verdict)
+		return text + eventRates(e.Verdict) + byPerson(e)
 	case rollout.KindSucceeded:
 		return o.Palette.paint(green, "promoted") + ": " + e.Text
 	case rollout.KindRolledBack, rollout.KindAborted, rollout.KindRollingBack, rollout.KindRefused:
@@ -82,6 +82,15 @@ func (o Options) eventText(e rollout.Event) string {
 	default: // of this release or a later one
 		return firstLine(e.Text)
 	}
+}
+
+// byPerson says who took a step past the evidence, and why: no verdict stands
+// in its place.
+func byPerson(e rollout.Event) string {
+	if _, who, found := strings.Cut(e.Text, " hosts: by "); found && e.Verdict == nil {
+		return "  by " + firstLine(who)
+	}
+	return ""
 }
 
 // took says how long it was from the verdict to weight 0 everywhere.
