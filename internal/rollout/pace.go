@@ -47,11 +47,13 @@ func (r *Rollout) Ahead(v analysis.Verdict, now time.Duration) *Step {
 // of the stated size is taken back.
 //
 // A regression that is there has passed the steps so far with probability
-// alphaSafe each at most. If it is there still, it meets the traffic for the
-// time of a reaction, or for as many requests as the test needs to see it. With
-// k steps passed, a fleet's traffic of L requests a second and a regression of
-// d, that makes alphaSafe^k * d * max(needs, L*weight*reaction) failures. Where no
-// larger weight is that safe yet, the same one is taken once more: k grows.
+// alphaSafe each at most, taking the steps for independent: the evidence of each
+// is its own. If it is there still, it meets the traffic for the time of a
+// reaction. With k steps passed, a fleet's traffic of L requests a second and a
+// regression of d, that makes alphaSafe^k * d * L*weight*reaction failures. The
+// requests that the test itself needs to find it are the same at every weight,
+// and not counted. Where no larger weight is that safe yet, the same one is
+// taken once more: k grows.
 func (a Auto) next(r *Rollout, v analysis.Verdict, now time.Duration) Step {
 	step := r.Spec.Steps[r.Step]
 	seconds := max(1, (now - r.StepAt).Seconds())

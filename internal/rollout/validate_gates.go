@@ -18,6 +18,7 @@ const (
 	maxRoute     = 128       // bytes
 	maxQuery     = 4 << 10   // bytes
 	maxFactor    = 10 * Full // of stable's latency or memory: ten times more
+	minAlpha     = 100       // shares are whole parts per million
 	maxAlpha     = 500_000
 	minEvery     = time.Second
 	maxEvery     = 30 * time.Second // less than what counts as silence
@@ -66,8 +67,8 @@ func (g Gates) places() []place {
 
 // validate checks the gates but for their conditions, whose language is not known here.
 func (g Gates) validate() *Problem {
-	if g.Alpha < 1 || g.Alpha > maxAlpha {
-		return problem("gates.alpha", "is %s%%; use 0.0001%% to 50%%", strconv.FormatFloat(float64(g.Alpha)/10_000, 'f', -1, 64))
+	if g.Alpha < minAlpha || g.Alpha > maxAlpha {
+		return problem("gates.alpha", "is %s%%; use 0.01%% to 50%%", strconv.FormatFloat(float64(g.Alpha)/10_000, 'f', -1, 64))
 	}
 	if o := g.OneHost; o != ExcludeHost && o != PauseForHost && o != FailForHost {
 		return problem("gates.one_host", "is %q; use exclude, pause or fail", o)
