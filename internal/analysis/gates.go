@@ -23,13 +23,13 @@ type Gates struct {
 
 // Conduct is what every gate has: its name, and what follows from it.
 type Conduct struct {
-	Name string
+	Name string `json:"name"`
 	// Observe: reported, never acted on.
-	Observe bool
+	Observe bool `json:"observe,omitempty"`
 	// Optional: without data the gate is passed over. Otherwise no data is never a pass.
-	Optional bool
+	Optional bool `json:"optional,omitempty"`
 	// OnSilence is what follows when the gate's source has said nothing for Silence.
-	OnSilence OnSilence
+	OnSilence OnSilence `json:"on_silence,omitempty"`
 }
 
 // OnSilence is what a gate comes to whose source fell silent.

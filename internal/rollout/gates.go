@@ -1,6 +1,10 @@
 package rollout
 
-import "time"
+import (
+	"time"
+
+	"github.com/serin-rollouts/serin/internal/analysis"
+)
 
 // Gates are the conditions on evidence. A rollout fails when any gate fails that is acted on; it
 // goes on when all of them pass.
@@ -33,27 +37,18 @@ const (
 	FailForHost  OneHost = "fail"
 )
 
-// Conduct is what all gates have in common.
-type Conduct struct {
-	// Name is the gate's own, unique among the rollout's, and usable as ValidName says. Errors and
-	// saturation are called so; a latency gate is "latency-p99", and with a route
-	// "latency-p99-api", if the user does not call it otherwise.
-	Name string `json:"name"`
-	// Observe: reported, never acted on.
-	Observe bool `json:"observe,omitempty"`
-	// Optional: passed over while there are no data. Otherwise no data is never a pass.
-	Optional bool `json:"optional,omitempty"`
-	// OnSilence is what follows when the source has been silent for a minute.
-	OnSilence OnSilence `json:"on_silence,omitempty"`
-}
+// Conduct is what all gates have in common. Its Name is unique among the rollout's, and usable as
+// ValidName says. Errors and saturation are called so; a latency gate is "latency-p99", and with a
+// route "latency-p99-api", if the user does not call it otherwise.
+type Conduct = analysis.Conduct
 
 // OnSilence is what a silent source does to its gate.
-type OnSilence string
+type OnSilence = analysis.OnSilence
 
 // WaitOnSilence waits for it until the deadline; FailOnSilence fails the gate.
 const (
-	WaitOnSilence OnSilence = "wait"
-	FailOnSilence OnSilence = "fail"
+	WaitOnSilence = analysis.WaitOnSilence
+	FailOnSilence = analysis.FailOnSilence
 )
 
 // ErrorsGate compares the canary's rate of server errors with stable's.
@@ -160,7 +155,9 @@ const (
 type Auto struct {
 	// Regression is the increase of the error rate, in basis points, that the pace guards against.
 	Regression int `json:"regression"`
-	// Exposure is how many requests may fail because of such a regression before it is detected.
+	// Exposure is how many requests may be expected to fail because of such a regression by going
+	// to a larger weight, before the canary's weight is 0 again. What the test needs to find it
+	// comes on top.
 	Exposure int64 `json:"exposure"`
 }
 

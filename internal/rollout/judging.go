@@ -14,17 +14,17 @@ const errorsGate = "errors"
 func (g Gates) Judging() analysis.Gates {
 	j := analysis.Gates{Alpha: g.Alpha, Errors: analysis.RateGate{Conduct: analysis.Conduct{Name: errorsGate, Observe: true}}}
 	if e := g.Errors; e != nil {
-		j.Errors = analysis.RateGate{Conduct: e.judging(), MaxIncrease: increase(e.MaxIncrease), MinRequests: e.MinRequests}
+		j.Errors = analysis.RateGate{Conduct: e.Conduct, MaxIncrease: increase(e.MaxIncrease), MinRequests: e.MinRequests}
 	}
 	for _, l := range g.Latency {
 		j.Latency = append(j.Latency, analysis.LatencyGate{
-			Conduct: l.judging(), Quantile: l.Quantile, MaxIncrease: increase(l.MaxIncrease),
+			Conduct: l.Conduct, Quantile: l.Quantile, MaxIncrease: increase(l.MaxIncrease),
 			MinRequests: l.MinRequests, Route: l.Route,
 		})
 	}
 	if s := g.Saturation; s != nil {
 		j.Usage = &analysis.UsageGate{
-			Conduct: s.judging(), MaxMemory: s.MaxMemory, MaxThrottled: increase(s.MaxThrottled), MaxRestarts: s.MaxRestarts,
+			Conduct: s.Conduct, MaxMemory: s.MaxMemory, MaxThrottled: increase(s.MaxThrottled), MaxRestarts: s.MaxRestarts,
 		}
 	}
 	j.Rates, j.Conditions = g.rates(), g.conditions()
@@ -56,7 +56,7 @@ func (g Gates) Acting() bool {
 func (g Gates) rates() []analysis.RateGate {
 	var rates []analysis.RateGate
 	add := func(c Conduct, most int, least int64, noun string) {
-		rates = append(rates, analysis.RateGate{Conduct: c.judging(), MaxIncrease: increase(most), MinRequests: least, Noun: noun})
+		rates = append(rates, analysis.RateGate{Conduct: c, MaxIncrease: increase(most), MinRequests: least, Noun: noun})
 	}
 	for _, m := range g.Metrics {
 		if m.Bad != "" {
@@ -78,7 +78,7 @@ func (g Gates) rates() []analysis.RateGate {
 func (g Gates) conditions() []analysis.ConditionGate {
 	var all []analysis.ConditionGate
 	add := func(c Conduct, when Condition) {
-		all = append(all, analysis.ConditionGate{Conduct: c.judging(), Failures: when.Failures})
+		all = append(all, analysis.ConditionGate{Conduct: c, Failures: when.Failures})
 	}
 	for _, m := range g.Metrics {
 		if m.Bad == "" {
@@ -94,10 +94,6 @@ func (g Gates) conditions() []analysis.ConditionGate {
 		}
 	}
 	return all
-}
-
-func (c Conduct) judging() analysis.Conduct {
-	return analysis.Conduct{Name: c.Name, Observe: c.Observe, Optional: c.Optional, OnSilence: analysis.OnSilence(c.OnSilence)}
 }
 
 // increase renders an allowance as the analysis takes it, for which 0 means the default.
