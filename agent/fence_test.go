@@ -10,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 	"pgregory.net/rapid"
 
+	"github.com/serin-rollouts/serin/internal/durable"
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
@@ -62,6 +63,9 @@ func (f *fence) kill(t *rapid.T) {
 		t.Fatal(err)
 	}
 	f.start(t)
+	if left, err := durable.Unfinished(page); err != nil || len(left) > 0 {
+		t.Fatalf("left behind: %v, %v", left, err)
+	}
 }
 
 func (f *fence) message(t *rapid.T) (string, uint64) {

@@ -53,7 +53,7 @@ func openLedger(dir, host string) (*ledger, error) {
 	}
 	data, err := os.ReadFile(l.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return l, nil
+		return l, durable.Tidy(l.path) // killed in its first write
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read accepted assignments: %w", err)
