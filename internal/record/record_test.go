@@ -106,7 +106,7 @@ func TestEntriesTravel(t *testing.T) {
 
 func drawEntry(t *rapid.T, at time.Duration) record.Entry {
 	e := record.Entry{At: at}
-	switch rapid.IntRange(0, 7).Draw(t, "kind") {
+	switch rapid.IntRange(0, 9).Draw(t, "kind") {
 	case 0:
 		g := gates()
 		e.Head = &record.Head{Rollout: "a-1", Service: "a", Wall: 5, Gates: &g}
@@ -122,6 +122,10 @@ func drawEntry(t *rapid.T, at time.Duration) record.Entry {
 		e.Full = true
 	case 6:
 		e.Verdict = &analysis.Verdict{Outcome: analysis.Pass, At: at, Reason: "it is"}
+	case 7:
+		e.Missing = &record.Missing{Gate: "queue", Why: "no data for stable.queue"}
+	case 8:
+		e.Unasked = true
 	default:
 		e.Report = &analysis.Report{
 			Host: "web-01", Incarnation: "x", At: at, Canary: analysis.Counts{Requests: 3, Errors: 1},
