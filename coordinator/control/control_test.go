@@ -11,6 +11,7 @@ import (
 	"github.com/serin-rollouts/serin/internal/analysis"
 	"github.com/serin-rollouts/serin/internal/api"
 	"github.com/serin-rollouts/serin/internal/rollout"
+	"github.com/serin-rollouts/serin/internal/wire"
 )
 
 func revisionOf(id string) rollout.Revision {
@@ -106,6 +107,29 @@ func TestPromoteApprovesOrAdvances(t *testing.T) {
 	check("all the way", view(6), api.Command{By: "ann", Full: true}, rollout.Promote{Target: target, Why: why})
 	svc.Active.Phase = rollout.Preparing
 	check("too early", view(7), api.Command{By: "ann"}, nil)
+}
+
+// TestHostMissesStable: a host that is as it should be, and whose containers
+// HAProxy finds down, says so.
+func TestHostMissesStable(t *testing.T) {
+	state := rollout.NewState()
+	state.Services["shop"] = &rollout.Service{Name: "shop", Stable: &rollout.Revision{ID: "r1", Replicas: 2}}
+	for _, c := range []struct {
+		health wire.ServiceHealth
+		want   string
+	}{
+		{wire.ServiceHealth{Settled: true, Stable: "r1", StableReady: 2}, ""},
+		{wire.ServiceHealth{Settled: true, Stable: "r1"}, "0 of 2 stable containers ready"},
+		{wire.ServiceHealth{Settled: true, Stable: "r1", StableReady: 1, Problem: "no disk"}, "no disk"},
+		{wire.ServiceHealth{Stable: "r1"}, ""},                // it is at work
+		{wire.ServiceHealth{Settled: true, Stable: "r0"}, ""}, // another revision's
+	} {
+		c.health.Service = "shop"
+		got := hostStatus(state, Host{Health: wire.Health{Host: "a", Services: []wire.ServiceHealth{c.health}}})
+		if p := got.Services[0].Problem; p != c.want {
+			t.Errorf("%+v: problem %q, want %q", c.health, p, c.want)
+		}
+	}
 }
 
 // TestExplainKeepsNames: a sentence begins with a capital, a name does not.

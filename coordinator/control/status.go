@@ -2,11 +2,13 @@ package control
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
 	"github.com/serin-rollouts/serin/internal/api"
 	"github.com/serin-rollouts/serin/internal/rollout"
+	"github.com/serin-rollouts/serin/internal/wire"
 )
 
 // ServiceStatus renders one service. With a zero View it holds what the state
@@ -172,6 +174,15 @@ func hostStatuses(s *rollout.State, v View) []api.HostStatus {
 	return all
 }
 
+// missing tells of stable containers that are not ready on a host that has
+// nothing to do: they run, and HAProxy finds them down.
+func missing(svc *rollout.Service, x wire.ServiceHealth) string {
+	if !x.Settled || svc.Stable == nil || x.Stable != svc.Stable.ID || x.StableReady >= svc.Stable.Replicas {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d stable containers ready", x.StableReady, svc.Stable.Replicas)
+}
+
 func hostStatus(s *rollout.State, h Host) api.HostStatus {
 	status := api.HostStatus{
 		Host: h.Health.Host, Labels: h.Health.Labels, Version: h.Health.Version,
@@ -187,6 +198,7 @@ func hostStatus(s *rollout.State, h Host) api.HostStatus {
 		if svc := s.Services[x.Service]; svc != nil {
 			service.Behind = x.Epoch < svc.Epoch
 			_, service.Held = svc.Held[h.Health.Host]
+			service.Problem = cmp.Or(service.Problem, missing(svc, x))
 		}
 		status.Services = append(status.Services, service)
 	}
