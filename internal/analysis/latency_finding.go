@@ -26,15 +26,11 @@ func (j *latencyJudge) finding(now time.Duration) Finding {
 	}
 	odds, low, high := j.grid.interval(&b.odds, .05)
 	v.Odds, v.OddsLow, v.OddsHigh = milli(odds), milli(low), milli(high)
-	waiting := 0
+	var who turnout
 	for _, h := range j.hosts {
-		switch {
-		case h.served:
-			v.Hosts++
-		case h.hasCanary && now-h.cut.heard <= longest:
-			waiting++
-		}
+		who.add(h.served, h.hasCanary && now-h.cut.heard <= longest)
 	}
+	v.Hosts = who.served
 	coverage, told := j.coverage(now)
 	if told {
 		v.CoveragePPM = coverage
@@ -43,7 +39,7 @@ func (j *latencyJudge) finding(now time.Duration) Finding {
 		v.Reason = fmt.Sprintf("HAProxy's log told of %d %% of the requests; %.0f %% are needed", coverage/10_000, leastCoverage*100)
 		return v
 	}
-	v.Outcome = s.outcome(j.bands[0].canary.Requests, j.config.MinRequests, v.Hosts, waiting)
+	v.Outcome = s.outcome(j.bands[0].canary.Requests, j.config.MinRequests, who)
 	if v.Outcome == Wait {
 		v.Needed = j.needed(s)
 	}

@@ -180,18 +180,7 @@ func TestRepeat(t *testing.T) {
 			}
 			decided[v.Outcome]++
 			p.attach(&v)
-			text, err := json.Marshal(v)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var back Verdict
-			if err := json.Unmarshal(text, &back); err != nil {
-				t.Fatal(err)
-			}
-			again, err := back.Repeat()
-			if err != nil {
-				t.Fatal(err)
-			}
+			again := repeated(t, v)
 			if !decides {
 				v = v.WithoutSums()
 			}
@@ -343,6 +332,14 @@ func TestRepeatOutlier(t *testing.T) {
 	if v.Outlier == "" || v.Findings[0].Sums == nil {
 		t.Fatalf("outlier %q, sums %v", v.Outlier, v.Findings[0].Sums)
 	}
+	if again := repeated(t, v); !reflect.DeepEqual(again, v) {
+		t.Errorf("judged (-) and repeated (+):\n%s", cmp.Diff(v, again))
+	}
+}
+
+// repeated judges a verdict again that has travelled as JSON.
+func repeated(t rapid.TB, v Verdict) Verdict {
+	t.Helper()
 	text, err := json.Marshal(v)
 	if err != nil {
 		t.Fatal(err)
@@ -355,7 +352,5 @@ func TestRepeatOutlier(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !reflect.DeepEqual(again, v) {
-		t.Errorf("judged (-) and repeated (+):\n%s", cmp.Diff(v, again))
-	}
+	return again
 }

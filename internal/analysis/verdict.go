@@ -137,16 +137,12 @@ func (j *Judge) Finding(now time.Duration) Finding {
 	}
 	odds, low, high := j.errors.grid.interval(&j.errors.odds, .05)
 	v.Odds, v.OddsLow, v.OddsHigh = milli(odds), milli(low), milli(high)
-	waiting := 0
+	var who turnout
 	for _, h := range j.hosts {
-		switch {
-		case h.served:
-			v.Hosts++
-		case h.hasCanary && now-h.cut.heard <= longest:
-			waiting++
-		}
+		who.add(h.served, h.hasCanary && now-h.cut.heard <= longest)
 	}
-	v.Outcome = s.outcome(v.Canary.Requests, j.config.MinRequests, v.Hosts, waiting)
+	v.Hosts = who.served
+	v.Outcome = s.outcome(v.Canary.Requests, j.config.MinRequests, who)
 	if v.Outcome == Wait {
 		v.Needed = j.needed(s)
 	}
@@ -186,14 +182,29 @@ func (j *Judge) scores() scores {
 	return s
 }
 
-// outcome decides: by n canary requests, of which least are needed for a pass, on so many hosts
-// that served, with so many that could and have not.
-func (s scores) outcome(n, least int64, served, waiting int) Outcome {
+// turnout counts the hosts on which canary has served in the step, and those on which it could and
+// has not.
+type turnout struct{ served, waiting int }
+
+func (t *turnout) add(served, could bool) {
+	switch {
+	case served:
+		t.served++
+	case could:
+		t.waiting++
+	}
+}
+
+// broad tells whether there has been enough of it for a pass: two hosts, or the only one.
+func (t turnout) broad() bool { return t.served >= 2 || t.served == 1 && t.waiting == 0 }
+
+// outcome decides: by n canary requests, of which least are needed for a pass, on the hosts that
+// turned out.
+func (s scores) outcome(n, least int64, who turnout) Outcome {
 	if s.fail() >= s.failLimit {
 		return Fail
 	}
-	broadEnough := served >= 2 || served == 1 && waiting == 0
-	if broadEnough && n >= max(1, least) && s.safe >= s.safeLimit && s.calm() {
+	if who.broad() && n >= max(1, least) && s.safe >= s.safeLimit && s.calm() {
 		return Pass
 	}
 	return Wait
