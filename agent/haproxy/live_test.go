@@ -137,8 +137,9 @@ func TestCrashOfTheCanaryFailsNoGet(t *testing.T) {
 	})
 	canary := startContainer(t, "127.0.0.3", "canary")
 	must(t, v.Attach(t.Context(), "web", "b1", canary.addr))
-	must(t, v.SetSplit(t.Context(), "web", haproxy.Split{Share: 1000, Salt: "r", Bank: "b", Replicas: 1}))
-	l.more(t, 200)
+	must(t, v.SetSplit(t.Context(), "web", haproxy.Split{Share: 5000, Salt: "r", Bank: "b", Replicas: 1}))
+	// Under a request: were it idle, a health check could find it dead before any request does.
+	eventually(t, "a slow request on the canary", func() bool { return canary.slow.Load() > 0 })
 	canary.kill()
 	eventually(t, "errors on the canary's slot", func() bool { return slot(t, v, "b1").Errors() > 0 })
 	l.more(t, 200)

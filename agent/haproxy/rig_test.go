@@ -189,7 +189,8 @@ type container struct {
 	addr     netip.AddrPort
 	server   *http.Server
 	requests atomic.Int64
-	broken   atomic.Bool // answers 500
+	slow     atomic.Int64 // slow requests that wait for their answer
+	broken   atomic.Bool  // answers 500
 }
 
 func startContainer(t *testing.T, ip, name string) *container {
@@ -202,6 +203,8 @@ func startContainer(t *testing.T, ip, name string) *container {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("/slow", func(w http.ResponseWriter, r *http.Request) {
+		c.slow.Add(1)
+		defer c.slow.Add(-1)
 		select {
 		case <-time.After(300 * time.Millisecond):
 		case <-r.Context().Done():
