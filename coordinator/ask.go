@@ -91,7 +91,7 @@ func (w *watch) tell(gate string, c *condition.Condition, when string, values co
 	w.stale = true
 	held, err := c.Holds(values)
 	if err != nil {
-		w.panel.Unanswered(gate, err.Error())
+		w.panel.Unanswered(gate, err.Error(), now)
 		return
 	}
 	w.panel.Tell(gate, analysis.Told{At: now, Held: held, Text: text + "; asked was " + when})
@@ -126,18 +126,24 @@ func (l *leader) inquire(ctx context.Context, w *watch, q outside) {
 				said = err.Error()
 				l.log.Warn().Err(err).Str("rollout", w.rollout.ID).Str("gate", q.gate).Msg("gate's source does not answer")
 			}
-			continue
+		} else {
+			said = ""
 		}
-		said = ""
-		if err := l.do(ctx, func() { w.answer(q, values, text, l.clock.now()) }); err != nil {
+		if l.do(ctx, func() { w.answer(q, values, text, err, l.clock.now()) }) != nil {
 			return
 		}
 	}
 }
 
-// answer takes in what was asked for a moment ago; the canary may be gone by now.
-func (w *watch) answer(q outside, values condition.Values, text string, now time.Duration) {
-	if w.asking() {
+// answer takes in what was asked for a moment ago, or why there is no answer;
+// the canary may be gone by now.
+func (w *watch) answer(q outside, values condition.Values, text string, lack error, now time.Duration) {
+	switch {
+	case !w.asking():
+	case lack != nil:
+		w.stale = true
+		w.panel.Unanswered(q.gate, lack.Error(), now)
+	default:
 		w.tell(q.gate, q.holds, q.when, values, text, now)
 	}
 }

@@ -222,7 +222,7 @@ func TestQuestionsToOthers(t *testing.T) {
 		if err != nil || held != want[q.gate].held || !strings.Contains(text, want[q.gate].text) {
 			t.Errorf("%s: %v %q, %v", q.gate, held, text, err)
 		}
-		w.answer(q, values, text, 2*time.Second)
+		w.answer(q, values, text, nil, 2*time.Second)
 		if f, _ := w.evidence(2 * time.Second).Verdict.Finding(q.gate); (f.Outcome == analysis.Pass) != want[q.gate].held {
 			t.Errorf("%s: %s: %s", q.gate, f.Outcome, f.Reason)
 		}
@@ -234,6 +234,46 @@ func TestQuestionsToOthers(t *testing.T) {
 			t.Errorf("%s: asked in vain, and says nothing", q.gate)
 		}
 	}
+}
+
+// A source that does not answer is no secret of the log: the gate's finding says
+// who does not, why, and for how long, also where the gate held before.
+func TestSourceIsAway(t *testing.T) {
+	var away atomic.Bool
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if away.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		if _, err := io.WriteString(w, `{"status":"success","data":{"resultType":"scalar","result":[1,"4"]}}`); err != nil {
+			t.Log(err)
+		}
+	}))
+	defer server.Close()
+	w := newWatch(withGates(func(g *rollout.Gates) {
+		g.Prometheus = []rollout.PrometheusGate{{
+			Conduct: conduct("lag"), Address: server.URL, Queries: map[string]string{"x": "x"},
+			Condition: rollout.Condition{When: "canary.x < 5", Every: time.Second},
+		}}
+	}), 0, 0)
+	settle(w, 0, nil)
+	ask := func(now time.Duration, outcome analysis.Outcome, want string) {
+		t.Helper()
+		q := w.asker.outside(w.rollout)[0]
+		values, text, err := q.inquire(t.Context())
+		w.answer(q, values, text, err, now)
+		f, _ := w.evidence(now).Verdict.Finding("lag")
+		if f.Outcome != outcome || !strings.HasPrefix(f.Reason, want) {
+			t.Errorf("after %v: %s: %s", now, f.Outcome, f.Reason)
+		}
+	}
+	away.Store(true)
+	ask(2*time.Second, analysis.Wait, "lag has no answer: "+server.URL+" does not answer: ")
+	ask(42*time.Second, analysis.Wait, "lag has no answer for 40s: "+server.URL+" does not answer: ")
+	away.Store(false)
+	ask(43*time.Second, analysis.Pass, "lag holds: canary.x 4, stable.x 4; asked was canary.x < 5")
+	away.Store(true)
+	ask(44*time.Second, analysis.Pass, "lag holds: canary.x 4, stable.x 4; asked was canary.x < 5; since then no answer: ")
+	ask(54*time.Second, analysis.Pass, "lag holds: canary.x 4, stable.x 4; asked was canary.x < 5; since then no answer for 10s: ")
 }
 
 // A server that is asked every second need not be connected to every second.

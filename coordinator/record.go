@@ -241,8 +241,8 @@ func (p *taped) Unasked(now time.Duration) {
 }
 
 // Unanswered takes in why a condition has no answer.
-func (p *taped) Unanswered(gate, why string) {
-	p.Panel.Unanswered(gate, why)
+func (p *taped) Unanswered(gate, why string, now time.Duration) {
+	p.Panel.Unanswered(gate, why, now)
 	if p.tape == nil || p.missing[gate] == why {
 		return
 	}
@@ -250,6 +250,8 @@ func (p *taped) Unanswered(gate, why string) {
 		p.missing = map[string]string{}
 	}
 	p.missing[gate] = why
+	p.asked()
+	p.at = max(p.at, now)
 	p.tape.put(entries.Entry{At: p.at, Missing: &entries.Missing{Gate: gate, Why: why}})
 }
 

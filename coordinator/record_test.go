@@ -72,7 +72,7 @@ func TestRecordOfSilence(t *testing.T) {
 			if at <= unasked {
 				p.Unasked(at)
 			} else {
-				p.Unanswered("queue", "no data for stable.queue")
+				p.Unanswered("queue", "no data for stable.queue", at)
 			}
 			if v := p.Verdict(at); v.Outcome != analysis.Wait {
 				t.Fatalf("after %v: %s: %s", at, v.Outcome, v.Reason)

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -34,7 +35,7 @@ func Get(ctx context.Context, url string, limit time.Duration) (Page, error) {
 	began := time.Now()
 	answer, err := client.Do(request)
 	if err != nil {
-		return Page{}, err // it names the page
+		return Page{}, cmp.Or(unreached(url, err), err)
 	}
 	body, err := io.ReadAll(io.LimitReader(answer.Body, maxBody))
 	if cerr := answer.Body.Close(); err == nil {

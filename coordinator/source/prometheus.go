@@ -21,7 +21,10 @@ const queryTimeout = 10 * time.Second
 var ErrNoValue = errors.New("no value")
 
 // Prometheus is a server that is asked instant queries.
-type Prometheus struct{ api v1.API }
+type Prometheus struct {
+	api     v1.API
+	address string
+}
 
 // NewPrometheus returns the server at an address such as http://host:9090.
 func NewPrometheus(address string) (*Prometheus, error) {
@@ -31,7 +34,7 @@ func NewPrometheus(address string) (*Prometheus, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prometheus at %s: %w", address, err)
 	}
-	return &Prometheus{api: v1.NewAPI(client)}, nil
+	return &Prometheus{v1.NewAPI(client), address}, nil
 }
 
 // Ask returns the one number that a query answers: a scalar, or the value of a
@@ -41,6 +44,9 @@ func (p *Prometheus) Ask(ctx context.Context, query string) (float64, error) {
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	value, _, _, err := p.api.Query(ctx, query, time.Time{}, v1.WithTimeout(queryTimeout))
+	if gone := unreached(p.address, err); gone != nil {
+		return 0, gone
+	}
 	if err != nil {
 		return 0, fmt.Errorf("query %q: %w", query, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -74,6 +75,28 @@ func TestPrometheus(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// What a person reads of a server that is away is its address and the cause, not
+// the layers of the client.
+func TestNobodyAnswers(t *testing.T) {
+	const address = "http://127.0.0.1:1"
+	p, err := source.NewPrometheus(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, asked := p.Ask(t.Context(), "up")
+	_, got := source.Get(t.Context(), address, time.Minute)
+	for name, err := range map[string]error{"prometheus": asked, "page": got} {
+		if err == nil || err.Error() != address+" does not answer: connection refused" || !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	late, cancel := context.WithTimeout(t.Context(), 0)
+	defer cancel()
+	if _, err := source.Get(late, address, time.Minute); err == nil || err.Error() != address+" does not answer: it takes too long" {
+		t.Errorf("too slow: %v", err)
 	}
 }
 

@@ -45,11 +45,12 @@ func (p *Panel) Unasked(now time.Duration) {
 	}
 }
 
-// Unanswered notes why the named gate's condition has no answer. That is silence, told in words.
-func (p *Panel) Unanswered(gate, why string) {
+// Unanswered notes why the named gate's condition had no answer when it was asked at the leader's
+// time now. That is silence, told in words.
+func (p *Panel) Unanswered(gate, why string, now time.Duration) {
 	for _, s := range p.seats {
 		if j, ok := s.judge.(*conditionJudge); ok && s.Name == gate {
-			j.missing = why
+			j.miss(why, now)
 		}
 	}
 }
@@ -62,8 +63,9 @@ type conditionJudge struct {
 	held    bool
 	heard   bool // in this step
 	last    Told
-	latched bool   // failed for good
-	missing string // why it had no answer when it was last asked; "" if it had one
+	latched bool          // failed for good
+	missing string        // why it had no answer when it was last asked; "" if it had one
+	since   time.Duration // when it first had none; of use with missing
 }
 
 func newConditionJudge(g ConditionGate) *conditionJudge {
@@ -87,6 +89,13 @@ func (j *conditionJudge) tell(t Told) {
 	j.latched = j.latched || j.failed >= j.most
 }
 
+func (j *conditionJudge) miss(why string, now time.Duration) {
+	if j.missing == "" {
+		j.since = now
+	}
+	j.missing = why
+}
+
 // observe takes nothing from reports: what they hold reaches the condition through its readings.
 func (*conditionJudge) observe(Report) bool { return false }
 
@@ -99,7 +108,7 @@ func (j *conditionJudge) finding(now time.Duration) Finding {
 		f.Outcome = Fail
 		f.Reason = fmt.Sprintf("%s was false %d times running: %s", j.name, j.most, j.last.Text)
 	case !j.heard && j.missing != "":
-		f.Reason = j.name + " has no answer: " + j.missing
+		f.Reason = j.name + " has " + j.lack(now)
 	case !j.heard:
 	case j.held:
 		f.Outcome = Pass
@@ -107,5 +116,16 @@ func (j *conditionJudge) finding(now time.Duration) Finding {
 	default:
 		f.Reason = fmt.Sprintf("%s is false, %d of %d times running: %s", j.name, j.failed, j.most, j.last.Text)
 	}
+	if j.heard && !j.latched && j.missing != "" {
+		f.Reason += "; since then " + j.lack(now)
+	}
 	return f
+}
+
+// lack says why there is no answer, and for how long there has been none.
+func (j *conditionJudge) lack(now time.Duration) string {
+	if long := (now - j.since).Round(time.Second); long > 0 {
+		return "no answer for " + long.String() + ": " + j.missing
+	}
+	return "no answer: " + j.missing
 }

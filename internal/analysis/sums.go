@@ -141,7 +141,8 @@ func (s *Sums) judge(name string, at time.Duration) (judge, error) {
 	case s.Condition != nil:
 		c := s.Condition
 		return &conditionJudge{
-			name: name, most: c.Most, failed: c.Failed, held: c.Held, heard: c.Heard, latched: c.Latched, last: Told{Text: c.Text}, missing: c.Missing,
+			name: name, most: c.Most, failed: c.Failed, held: c.Held, heard: c.Heard, latched: c.Latched, last: Told{Text: c.Text},
+			missing: c.Missing, since: c.Since,
 		}, nil
 	}
 	return nil, errors.New("its sums are of no known kind; a newer release may know it")

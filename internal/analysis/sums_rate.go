@@ -64,6 +64,8 @@ type ConditionSums struct {
 	Latched bool   `json:"latched,omitempty"`
 	Text    string `json:"text,omitempty"`
 	Missing string `json:"missing,omitempty"` // why it had no answer
+	// Since is when it first had none.
+	Since time.Duration `json:"since_ns,omitempty"`
 }
 
 // Private
@@ -160,6 +162,7 @@ func (s *surveyed) sums(now time.Duration, into *Sums) {
 
 func (j *conditionJudge) sums(_ time.Duration, into *Sums) {
 	into.Condition = &ConditionSums{
-		Most: j.most, Failed: j.failed, Held: j.held, Heard: j.heard, Latched: j.latched, Text: j.last.Text, Missing: j.missing,
+		Most: j.most, Failed: j.failed, Held: j.held, Heard: j.heard, Latched: j.latched, Text: j.last.Text,
+		Missing: j.missing, Since: j.since,
 	}
 }

@@ -92,7 +92,7 @@ func (s story) tell(p *Panel, order func([]Report) []Report, after func(now time
 			p.Observe(r)
 		}
 		if k%3 == 0 {
-			p.Unanswered("queue", "no data for stable.queue")
+			p.Unanswered("queue", "no data for stable.queue", s.at(k))
 		} else {
 			p.Tell("queue", s.told[k])
 		}

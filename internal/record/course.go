@@ -101,7 +101,7 @@ func (c *Course) Take(e Entry) {
 	case e.Told != nil:
 		c.panel.Tell(e.Told.Gate, analysis.Told{At: e.At, Held: e.Told.Held, Text: e.Told.Text})
 	case e.Missing != nil:
-		c.panel.Unanswered(e.Missing.Gate, e.Missing.Why)
+		c.panel.Unanswered(e.Missing.Gate, e.Missing.Why, e.At)
 	case e.Unasked:
 		c.panel.Unasked(e.At)
 	case e.Exclude != "":
