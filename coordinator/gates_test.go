@@ -314,7 +314,7 @@ func TestFeedbackIsCompared(t *testing.T) {
 		g.Feedback = []rollout.FeedbackGate{{Conduct: conduct("complaints"), Kinds: []string{"complaint"}, MaxIncrease: 100}}
 	})
 	svc.Active.To.Name = "shop/checkout:2.0"
-	l := &leader{term: 7, feedback: newFeedback()}
+	l := &leader{term: 7, feedback: newFeedback(), ledger: still{state: &rollout.State{Services: map[string]*rollout.Service{checkout: svc}}}}
 	w := newWatch(svc, 0, 0)
 	say := func(f api.Feedback) {
 		data, err := json.Marshal(f)
@@ -341,6 +341,55 @@ func TestFeedbackIsCompared(t *testing.T) {
 	}
 }
 
+// still is a ledger in which nothing happens.
+type still struct {
+	ledger
+
+	state *rollout.State
+}
+
+func (s still) State() *rollout.State { return s.state }
+
+// Whoever sends feedback hears what became of it, and what is published in vain
+// is told of with the gates.
+func TestFeedbackIsAnswered(t *testing.T) {
+	old := rollout.Revision{ID: "r1", Image: "shop/checkout@sha256:1", Name: "shop/checkout:1.4.0"}
+	fresh := rollout.Revision{ID: "r2", Image: "shop/checkout@sha256:2", Name: "shop/checkout:1.5.0"}
+	svc := &rollout.Service{Name: checkout, Stable: &old, Active: &rollout.Rollout{ID: "checkout-7", Service: checkout, From: &old, To: fresh}}
+	svc.Active.Spec.Gates.Feedback = []rollout.FeedbackGate{{Conduct: conduct("complaints"), Kinds: []string{"complaint", "slow"}}}
+	l := &leader{feedback: newFeedback(), ledger: still{state: &rollout.State{Services: map[string]*rollout.Service{checkout: svc}}}}
+	for _, c := range []struct{ subject, text, want string }{
+		{"checkout", `{"revision":"1.5.0","kind":"complaint"}`, `{"ok":true,"rollout":"checkout-7"}`},
+		{"checkout", `{"revision":"1.5.0","kind":"complain"}`, `{"ok":true,"message":"no gate counts the kind \"complain\"; they count complaint, slow","rollout":"checkout-7"}`},
+		{"checkout", `{"revision":"1.6.0"}`, `{"ok":false,"code":"unknown","field":"revision","message":"\"1.6.0\" has no users; of checkout these have: 1.4.0 (r1), 1.5.0 (r2)"}`},
+		{"checkout", `{"revision":"r1","count":"many"}`, `{"ok":false,"code":"invalid","field":"count","message":"is a string; want a int64"}`},
+		{"shop", `{"revision":"1.5.0"}`, `{"ok":false,"code":"unknown","field":"subject","message":"no service \"shop\""}`},
+	} {
+		m := bus.Msg{Subject: bus.FeedbackSubject(c.subject), Data: []byte(c.text)}
+		reply, refusal := l.takeFeedback(m)
+		if refusal != nil {
+			reply = api.Refused(refusal)
+		}
+		if got, err := json.Marshal(reply); err != nil || string(got) != c.want {
+			t.Errorf("%s: %s, %v, want %s", c.text, got, err, c.want)
+		}
+	}
+	if got := l.feedback.notes(); len(got) != 1 || got[checkout] != "2 messages were not counted; the last: count: is a string; want a int64" {
+		t.Errorf("notes: %v", got)
+	}
+	svc.Active.To.Name = old.Name
+	if refusal := whose(svc, "1.4.0"); refusal == nil || refusal.Message != `"1.4.0" may be any of 1.4.0 (r1), 1.4.0 (r2); name an id` {
+		t.Errorf("a name of both: %v", refusal)
+	}
+	if said := l.feedback.of(checkout, fresh, old, svc.Active.Spec.Gates.Feedback[0]); said != 1 {
+		t.Errorf("%d messages count", said)
+	}
+	l.feedback.begin(checkout)
+	if said := l.feedback.of(checkout, fresh, old, svc.Active.Spec.Gates.Feedback[0]); said != 0 || len(l.feedback.notes()) != 0 {
+		t.Errorf("of the rollout before: %d messages, %v", said, l.feedback.notes())
+	}
+}
+
 // Of two revisions of one name it cannot be told which one is meant: what is said
 // of that name would count against the canary, which has fewer requests.
 func TestFeedbackOnANameOfBoth(t *testing.T) {
@@ -351,7 +400,7 @@ func TestFeedbackOnANameOfBoth(t *testing.T) {
 	} {
 		f := newFeedback()
 		f.add(opinion{checkout, name, "complaint"}, 1)
-		if got := [2]int64{f.of(checkout, fresh, old, nil), f.of(checkout, old, fresh, nil)}; got != want {
+		if got := [2]int64{f.of(checkout, fresh, old, rollout.FeedbackGate{}), f.of(checkout, old, fresh, rollout.FeedbackGate{})}; got != want {
 			t.Errorf("%s counts for canary and stable %v times, want %v", name, got, want)
 		}
 	}

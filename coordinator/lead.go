@@ -172,6 +172,7 @@ func (l *leader) sync(ctx context.Context, s *rollout.State) {
 
 // newWatch begins with what the hosts said before there was anything to watch.
 func (l *leader) newWatch(svc *rollout.Service, now time.Duration) *watch {
+	l.feedback.begin(svc.Name)
 	w := newWatch(svc, l.clock.base, now)
 	w.panel.record(l.recorder.tape(svc.Active.ID, l.term), svc.Active, now)
 	l.replay(w, svc.Name, now)

@@ -49,7 +49,10 @@ func (d desk) Plan(ctx context.Context, service string, t api.Trigger) (control.
 // view copies what the loop knows.
 func (l *leader) view() control.View {
 	now := l.clock.now()
-	v := control.View{Now: now, Evidence: l.evidence(now), Dropped: l.inbox.dropped.Load(), Published: l.confirmed.Load()}
+	v := control.View{
+		Now: now, Evidence: l.evidence(now), Dropped: l.inbox.dropped.Load(), Published: l.confirmed.Load(),
+		Feedback: l.feedback.notes(),
+	}
 	for name, w := range l.watches {
 		e := v.Evidence[name]
 		e.Hosts = maps.Clone(w.hosts)

@@ -60,6 +60,8 @@ type View struct {
 	// Published is the number of the last event that the stream is known to
 	// hold. The state hears of it with the next entry only.
 	Published uint64
+	// Feedback says, by service, what of users' feedback was not counted.
+	Feedback map[string]string
 }
 
 // Host is one host as the leader has heard it.

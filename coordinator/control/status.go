@@ -75,7 +75,7 @@ func rolloutStatus(s *rollout.State, r rollout.Rollout, v View) api.RolloutStatu
 	if e, ok := v.Evidence[r.Service]; ok {
 		status.Waiting = rollout.Waiting(s, r.Service, e, v.Now)
 		if moving && r.Spec.Gates.Acting() && !r.Install() {
-			status.Verdict = verdict(e.Verdict, r.Spec.Gates)
+			status.Verdict = verdict(e.Verdict, r.Spec.Gates, v.Feedback[r.Service])
 		}
 	}
 	return status

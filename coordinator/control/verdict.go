@@ -14,14 +14,17 @@ import (
 // Private
 
 // verdict renders what the gates of a running rollout say, with what only its
-// file tells of them.
-func verdict(v analysis.Verdict, gates rollout.Gates) *api.Verdict {
+// file tells of them. note is for those on feedback.
+func verdict(v analysis.Verdict, gates rollout.Gates, note string) *api.Verdict {
 	out := api.VerdictOf(v)
 	shares := gates.Judging().Shares()
 	for i := range out.Gates {
 		g := &out.Gates[i]
 		if !g.Observe && g.Kind != api.KindCondition {
 			g.Alpha = shares[g.Name]
+		}
+		if slices.ContainsFunc(gates.Feedback, func(f rollout.FeedbackGate) bool { return f.Name == g.Name }) {
+			g.Note = note
 		}
 		if s := gates.Saturation; s != nil && g.Kind == api.KindSaturation {
 			allowed := s.MaxMemory

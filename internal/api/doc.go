@@ -3,11 +3,11 @@
 //
 // # Subjects
 //
-// All below bus.Prefix, all but feedback request/reply; bus.CommandSubject(verb,
-// object) and bus.GetSubject(what, id) make them.
+// All below bus.Prefix, all request/reply, triggers and feedback published as
+// well; bus.CommandSubject(verb, object) and bus.GetSubject(what, id) make them.
 //
 //	trigger.<service>        Trigger, a rollout file, or a CloudEvent   -> Reply
-//	feedback.<service>       Feedback, which is published               -> nothing
+//	feedback.<service>       Feedback                                   -> Reply
 //	cmd.promote.<service>    Command (Full)                             -> Reply
 //	cmd.pause.<service>      Command                                    -> Reply
 //	cmd.resume.<service>     Command                                    -> Reply

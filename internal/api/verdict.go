@@ -82,6 +82,9 @@ type Gate struct {
 	Host string `json:"host,omitempty"`
 	// Hosts is on how many hosts canary has served in the step.
 	Hosts int `json:"hosts,omitempty"`
+	// Note is what a person should know of the gate's source besides: of feedback,
+	// how many messages were not counted since the rollout began, and why not.
+	Note string `json:"note,omitempty"`
 }
 
 // Odds is a ratio of odds in thousandths: the likeliest value and an interval.

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"slices"
 	"time"
 
 	"github.com/serin-rollouts/serin/internal/analysis"
@@ -140,6 +141,11 @@ type FeedbackGate struct {
 	Kinds       []string `json:"kinds,omitempty"` // that are bad; all if empty
 	MaxIncrease int      `json:"max_increase"`    // basis points of requests
 	MinRequests int64    `json:"min_requests"`
+}
+
+// Counts reports whether a message of that kind is bad to the gate.
+func (g FeedbackGate) Counts(kind string) bool {
+	return len(g.Kinds) == 0 || slices.Contains(g.Kinds, kind)
 }
 
 // Pace says how steps are chosen.
