@@ -9,6 +9,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
+// errBehind means that the copy of the stream that a consumer reads does not
+// hold yet what the stream's leader has.
+var errBehind = errors.New("this copy of the stream lags behind")
+
 // reader is one run of Events. It remembers its position itself, so that any
 // interruption ends in a new consumer that continues there.
 type reader struct {
@@ -17,7 +21,7 @@ type reader struct {
 	deliver func(EventMsg) error
 
 	next uint64 // stream sequence to read next
-	last uint64 // the last one that was stored at the start; 0: none
+	last uint64 // the last one wanted of those that were stored at the start; 0: none
 }
 
 // locate finds where to begin, by bisection: numbers and times only rise.
@@ -28,10 +32,9 @@ func (r *reader) locate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	state := stream.CachedInfo().State
-	r.next = max(state.FirstSeq, 1)
-	if state.Msgs > 0 {
-		r.last = state.LastSeq
+	r.next = max(stream.CachedInfo().State.FirstSeq, 1)
+	if r.last, err = r.end(ctx, stream); err != nil {
+		return err
 	}
 	if r.filter.FromSeq == 0 && r.filter.Since.IsZero() {
 		return nil
@@ -49,6 +52,42 @@ func (r *reader) locate(ctx context.Context) error {
 	})
 	r.next += uint64(offset)
 	return failed
+}
+
+// end asks the stream's leader for the last message that matches; 0: there is
+// none. Consumers cannot tell: theirs is any copy of the stream, and after a
+// change of its leader, or under load, one that lacks the newest messages.
+func (r *reader) end(ctx context.Context, stream jetstream.Stream) (uint64, error) {
+	ask, asked := context.WithTimeout(ctx, attemptTimeout)
+	defer asked()
+	msg, err := stream.GetLastMsgForSubject(ask, r.pattern())
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return msg.Sequence, nil
+}
+
+// behind tells what it means that a consumer has no more, and the end is not
+// reached: a copy that lags, or the last messages have expired meanwhile.
+func (r *reader) behind(ctx context.Context) (done bool, err error) {
+	ask, asked := context.WithTimeout(ctx, attemptTimeout)
+	defer asked()
+	stream, err := r.conn.js.Stream(ask, EventsStream)
+	if err != nil {
+		return false, err
+	}
+	end, err := r.end(ctx, stream)
+	if err != nil {
+		return false, err
+	}
+	r.last = min(r.last, end)
+	if r.drained() {
+		return true, nil
+	}
+	return false, errBehind
 }
 
 // drained reports whether everything that was stored at the start is read and
@@ -97,7 +136,7 @@ func (r *reader) read(ctx context.Context, progress func()) (done bool, err erro
 		return false, err
 	}
 	if !r.filter.Follow && consumer.CachedInfo().NumPending == 0 {
-		return true, nil
+		return r.behind(ctx)
 	}
 	messages, err := consumer.Messages(jetstream.PullExpiry(pullExpiry), jetstream.PullHeartbeat(pullHeartbeat))
 	if err != nil {
@@ -112,21 +151,26 @@ func (r *reader) read(ctx context.Context, progress func()) (done bool, err erro
 			return false, err
 		}
 		progress()
-		if done, err := r.handle(msg); done || err != nil {
+		more, done, err := r.handle(msg)
+		if done || err != nil {
 			return done, err
+		}
+		if !more && !r.filter.Follow {
+			return r.behind(ctx)
 		}
 	}
 }
 
-// handle delivers one message and moves on.
-func (r *reader) handle(msg jetstream.Msg) (done bool, err error) {
+// handle delivers one message and moves on. more says that the consumer has
+// further ones.
+func (r *reader) handle(msg jetstream.Msg) (more, done bool, err error) {
 	meta, err := msg.Metadata()
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	at := meta.Sequence.Stream
 	if !r.filter.Follow && at > r.last {
-		return true, nil
+		return false, true, nil
 	}
 	ev := EventMsg{
 		Seq:       eventSeq(msg.Headers()),
@@ -140,11 +184,11 @@ func (r *reader) handle(msg jetstream.Msg) (done bool, err error) {
 	early := ev.At.Before(r.filter.Since) || ev.Seq != 0 && ev.Seq < r.filter.FromSeq
 	if !malformed && !early {
 		if err := r.deliver(ev); err != nil {
-			return true, err
+			return false, true, err
 		}
 	}
 	r.next = at + 1
-	return r.drained() || !r.filter.Follow && meta.NumPending == 0, nil
+	return meta.NumPending > 0, r.drained(), nil
 }
 
 func (r *reader) pattern() string {
