@@ -79,6 +79,11 @@ func newDemoApp() *cobra.Command {
 	f.IntVar(&v.Queue, "queue", 0, "how many of its orders wait more than in others")
 	f.IntVar(&v.Lag, "lag", 0, "by how many seconds its payments are late")
 	f.BoolVar(&v.Unwell, "unwell", false, "whether its self-check fails")
+	f.IntVar(&v.DiesAt, "dies-at", 0, "the request at which it exits")
+	f.BoolVar(&v.Hangs, "hangs", false, "whether it answers no request")
+	f.DurationVar(&v.Late, "late", 0, "by how much all of its answers are late")
+	f.BoolVar(&v.Abrupt, "abrupt", false, "whether it exits at SIGTERM at once")
+	f.BoolVar(&v.Deaf, "deaf", false, "whether it does not hear SIGTERM")
 	return cmd
 }
 

@@ -34,7 +34,8 @@ func App(ctx context.Context, v Version) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	leaking.Go(func() { leak.run(ctx) })
-	server := &http.Server{Handler: v.handler(leak.begin), ReadHeaderTimeout: 10 * time.Second}
+	manners := &conduct{Manners: v.Manners}
+	server := &http.Server{Handler: v.handler(leak.begin, manners), ReadHeaderTimeout: 10 * time.Second}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", fmt.Sprintf(":%d", AppPort))
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
@@ -44,7 +45,7 @@ func App(ctx context.Context, v Version) error {
 	select {
 	case err := <-served:
 		return err
-	case <-ctx.Done():
+	case <-manners.told(ctx):
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
@@ -58,7 +59,7 @@ func App(ctx context.Context, v Version) error {
 
 // handler answers as the version does; served is called with each request but
 // those for readiness.
-func (v Version) handler(served func()) http.Handler {
+func (v Version) handler(served func(), manners *conduct) http.Handler {
 	mux, orders := http.NewServeMux(), new(orders)
 	v.tell(mux, orders)
 	mux.HandleFunc("GET "+HealthPath, func(w http.ResponseWriter, _ *http.Request) {
@@ -68,9 +69,14 @@ func (v Version) handler(served func()) http.Handler {
 		served()
 		number := numberOf(r)
 		v.order(number, orders)
+		late, answered := manners.begin()
+		if !answered {
+			<-r.Context().Done()
+			return
+		}
 		reply := v.Reply(number)
 		select {
-		case <-time.After(reply.Took):
+		case <-time.After(reply.Took + late):
 		case <-r.Context().Done():
 			return
 		}

@@ -17,7 +17,7 @@ func TestIlls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tell := func(i Ills) (pages []string) {
 			v := Version{Tag: "v1", Ills: i}
-			h := v.handler(func() {})
+			h := v.handler(func() {}, new(conduct))
 			ask := func(path string, number int) string {
 				r := httptest.NewRequest(http.MethodGet, path, nil)
 				r.Header.Set(numberHeader, strconv.Itoa(number))

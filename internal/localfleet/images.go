@@ -21,7 +21,7 @@ func (f *Fleet) Image(tag string) string { return f.images() + ":" + tag }
 func (f *Fleet) Push(ctx context.Context, v Version) error {
 	_, err := demoimage.Push(ctx, f.Registry, demoimage.App{
 		Name: imageName, Tag: v.Tag, Binary: filepath.Join(f.Bin, "serin"), Port: AppPort,
-		Args: v.args(),
+		Args: v.Args(),
 	})
 	return err
 }

@@ -19,6 +19,7 @@ type Version struct {
 	LeakMiB      int     // of memory that it loses each second, from its first request on
 
 	Ills
+	Manners
 }
 
 // Versions are those that every fleet has: v1 and v2 are alike and good, v3
@@ -67,18 +68,20 @@ func (v Version) Reply(number uint64) Reply {
 	}
 }
 
-// Private
-
-// args are the arguments by which the serin program is this version.
-func (v Version) args() []string {
+// Args are the arguments by which the serin program is this version.
+func (v Version) Args() []string {
 	number := func(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
 	return []string{
 		"demo", "app", "--version", v.Tag, "--error-percent", number(v.ErrorPercent),
 		"--slow-percent", number(v.SlowPercent), "--leak-mib", strconv.Itoa(v.LeakMiB),
 		"--failed-percent", number(v.FailedPercent), "--queue", strconv.Itoa(v.Queue), "--lag", strconv.Itoa(v.Lag),
 		"--unwell=" + strconv.FormatBool(v.Unwell),
+		"--dies-at", strconv.Itoa(v.DiesAt), "--hangs=" + strconv.FormatBool(v.Hangs), "--late", v.Late.String(),
+		"--abrupt=" + strconv.FormatBool(v.Abrupt), "--deaf=" + strconv.FormatBool(v.Deaf),
 	}
 }
+
+// Private
 
 // leak loses memory at a steady rate once it has begun.
 type leak struct {

@@ -49,7 +49,7 @@ func TestAnswers(t *testing.T) {
 	v := Version{Tag: "v3", ErrorPercent: 5}
 	synctest.Test(t, func(t *testing.T) {
 		served, statuses := 0, map[int]int{}
-		h := v.handler(func() { served++ })
+		h := v.handler(func() { served++ }, new(conduct))
 		ask := func(path, number string) (status int, took time.Duration) {
 			r := httptest.NewRequest(http.MethodGet, path, nil)
 			r.Header.Set(numberHeader, number)
