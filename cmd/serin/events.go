@@ -117,7 +117,7 @@ func (s *selection) filter(name string) (bus.Filter, error) {
 
 // wanted is what the bus could not leave out.
 func (s *selection) wanted(e rollout.Event, name string) bool {
-	if name != "" && e.Service != name && !event.Of(e, name) {
+	if name != "" && e.Service != name && !event.Concerns(e, name) {
 		return false
 	}
 	return len(s.types) == 0 || slices.Contains(s.kinds(), string(e.Kind))

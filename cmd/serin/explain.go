@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -23,12 +24,31 @@ func newExplain(a *app) *cobra.Command {
 			}
 			ctx := cmd.Context()
 			return a.with(ctx, func(c *client.Client) error {
-				d, err := client.Get[api.RolloutDetail](ctx, c, api.GetExplain, args[0])
+				d, err := a.explanation(ctx, c, args[0])
 				if err != nil {
 					return err
 				}
 				return a.print(d, func(out io.Writer, o show.Options) error { return o.Explain(out, d) }, []string{d.ID})
 			})
 		},
+	}
+}
+
+// Private
+
+// explainTries is how often an explanation is asked for that lacks events: after
+// a change of leader their stream needs some seconds.
+const explainTries = 3
+
+func (a *app) explanation(ctx context.Context, c *client.Client, name string) (api.RolloutDetail, error) {
+	for try := 1; ; try++ {
+		d, err := client.Explain(ctx, c, name)
+		if err != nil || d.Incomplete == "" {
+			return d, err
+		}
+		if try == explainTries {
+			a.complain("events may be missing: %s", d.Incomplete)
+			return d, nil
+		}
 	}
 }

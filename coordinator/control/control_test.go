@@ -2,14 +2,17 @@ package control
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/rs/zerolog"
 
 	"github.com/serin-rollouts/serin/internal/analysis"
 	"github.com/serin-rollouts/serin/internal/api"
+	"github.com/serin-rollouts/serin/internal/bus/bustest"
 	"github.com/serin-rollouts/serin/internal/rollout"
 	"github.com/serin-rollouts/serin/internal/wire"
 )
@@ -236,5 +239,36 @@ func TestUnpublishedEventsAreThoseTheStreamLacks(t *testing.T) {
 		if err != nil || got.Outbox != want || got.Events != 7 {
 			t.Errorf("%d published: %+v, %v; want %d to come", published, got, err, want)
 		}
+	}
+}
+
+// An explanation has all events that concern the rollout, or says that it may
+// lack some. Of the triggers that it was in the way of the last are enough.
+func TestExplanationIsWholeOrSaysSo(t *testing.T) {
+	run := rollout.Rollout{ID: "checkout-7", Service: "checkout"}
+	state := &rollout.State{}
+	for seq := uint64(1); seq <= 30; seq++ {
+		e := rollout.Event{Seq: seq, Kind: rollout.KindRefused, Service: "checkout", Rollout: run.ID}
+		if seq%15 == 1 {
+			e.Kind, e.Phase = rollout.KindStep, rollout.Progressing
+		}
+		state.Outbox = append(state.Outbox, e)
+	}
+	state.Outbox = append(state.Outbox, rollout.Event{Seq: 31, Kind: rollout.KindStep, Rollout: "checkout-6", Phase: rollout.Progressing})
+	empty := bustest.Connect(t, bustest.StartEmpty(t))
+	got, incomplete := (&server{Config{Bus: empty, Log: zerolog.Nop()}}).decisions(t.Context(), state, run)
+	if !strings.Contains(incomplete, "stream of events could not be read") {
+		t.Errorf("without a stream: %q", incomplete)
+	}
+	var seqs []uint64
+	for _, e := range got {
+		seqs = append(seqs, e.Seq)
+	}
+	if want := []uint64{1, 16, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30}; !slices.Equal(seqs, want) {
+		t.Errorf("events %v, want %v", seqs, want)
+	}
+	full := bustest.Connect(t, bustest.Start(t))
+	if _, incomplete := (&server{Config{Bus: full, Log: zerolog.Nop()}}).decisions(t.Context(), state, run); incomplete != "" {
+		t.Errorf("with a stream: %q", incomplete)
 	}
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // journalTimeout bounds how long an explanation waits for the event stream.
-const journalTimeout = 5 * time.Second
+const journalTimeout = 3 * time.Second
 
 // read answers get.<what>[.<id>] from a verified state.
 func (s *server) read(ctx context.Context, what, id string, v View) ([]byte, error) {
@@ -92,22 +92,21 @@ func (s *server) readRollout(ctx context.Context, state *rollout.State, what, id
 	}
 	d := detail(state, r, v)
 	if what == api.GetExplain {
-		d.Decisions = s.decisions(ctx, state, r)
+		d.Decisions, d.Incomplete = s.decisions(ctx, state, r)
 		d.Explanation = explain(d)
 	}
 	return answer(d)
 }
 
-// decisions reads the rollout's events: those that the stream holds, and
-// behind them those that it has not confirmed yet. A stream that does not
-// answer costs the first, not the answer.
-func (s *server) decisions(ctx context.Context, state *rollout.State, r rollout.Rollout) []rollout.Event {
+// decisions reads the events that concern the rollout: those that the stream
+// holds, and behind them those that it has not confirmed yet. A stream that does
+// not answer costs the first, not the answer, which says so.
+func (s *server) decisions(ctx context.Context, state *rollout.State, r rollout.Rollout) (all []rollout.Event, incomplete string) {
 	ctx, stop := context.WithTimeout(ctx, journalTimeout)
 	defer stop()
-	var all []rollout.Event
 	last := uint64(0)
 	err := s.Bus.Events(ctx, bus.Filter{Service: r.Service, Rollout: r.ID}, func(m bus.EventMsg) error {
-		if e, err := event.Decode(m.Data); err == nil && event.Of(e, r.ID) {
+		if e, err := event.Decode(m.Data); err == nil && event.Concerns(e, r.ID) {
 			all = append(all, e)
 			last = e.Seq
 		}
@@ -115,9 +114,10 @@ func (s *server) decisions(ctx context.Context, state *rollout.State, r rollout.
 	})
 	if err != nil {
 		s.Log.Info().Err(err).Str("rollout", r.ID).Msg("events not read for an explanation")
+		incomplete = "the stream of events could not be read: " + err.Error()
 	}
 	for _, e := range state.Outbox {
-		if event.Of(e, r.ID) && e.Seq > last {
+		if event.Concerns(e, r.ID) && e.Seq > last {
 			all = append(all, e)
 		}
 	}
@@ -125,6 +125,22 @@ func (s *server) decisions(ctx context.Context, state *rollout.State, r rollout.
 		if v := all[k].Verdict; v != nil { // the events have the sums; an answer has its limit
 			brief := v.WithoutSums()
 			all[k].Verdict = &brief
+		}
+	}
+	return latestRefusals(all, r.ID), incomplete
+}
+
+// latestRefusals leaves out all but the last few triggers that the rollout was
+// in the way of: somebody who does not give up must not fill the answer.
+func latestRefusals(all []rollout.Event, id string) []rollout.Event {
+	const most = 10
+	left := most
+	for k, e := range slices.Backward(all) {
+		if event.Of(e, id) {
+			continue
+		}
+		if left--; left < 0 {
+			all = slices.Delete(all, k, k+1)
 		}
 	}
 	return all

@@ -111,7 +111,8 @@ type StepStatus struct {
 }
 
 // RolloutDetail is everything about one rollout. Decisions is filled by
-// get.explain only: what was decided and why, the oldest first, as events.
+// get.explain only: what was decided and why, the oldest first, as events; among
+// them the last ten triggers that the rollout was in the way of.
 type RolloutDetail struct {
 	RolloutStatus
 	Path      []StepStatus    `json:"path"`
@@ -119,6 +120,8 @@ type RolloutDetail struct {
 	Decisions []rollout.Event `json:"decisions,omitempty"`
 	// Explanation says in a few sentences why it waits, went on or went back.
 	Explanation string `json:"explanation,omitempty"`
+	// Incomplete says why Decisions may lack events; empty if it has them all.
+	Incomplete string `json:"incomplete,omitempty"`
 }
 
 // RolloutHost is one host's part in a running rollout.

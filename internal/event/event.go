@@ -54,7 +54,11 @@ func Source(cluster string) string {
 
 // Of reports whether an event tells of that rollout. A trigger that a rollout
 // was in the way of names it, too, but is a matter of the service's.
-func Of(e rollout.Event, id string) bool { return e.Rollout == id && e.Phase != "" }
+func Of(e rollout.Event, id string) bool { return Concerns(e, id) && e.Phase != "" }
+
+// Concerns reports whether an event is Of that rollout, or tells of a trigger
+// that it was in the way of.
+func Concerns(e rollout.Event, id string) bool { return e.Rollout == id }
 
 // Encode renders an event. The same event and source give the same bytes on
 // every replica, so that whoever leads publishes the same.

@@ -28,6 +28,8 @@ const (
 	// triggerAttempt is longer: a trigger is answered only after the image has
 	// been looked up on hosts. A repetition joins the first.
 	triggerAttempt = 10 * time.Second
+	// explainAttempt is longer than a coordinator waits for the stream of events.
+	explainAttempt = 4 * time.Second
 
 	// msgID names a message for the stream that stores it.
 	msgID = "Nats-Msg-Id"
@@ -84,6 +86,17 @@ func Get[T any](ctx context.Context, c *Client, what, id string) (T, error) {
 		return zero, err
 	}
 	return api.DecodeAnswer[T](m.Data)
+}
+
+// Explain reads get.explain.<id>, patiently; errors as Get's.
+func Explain(ctx context.Context, c *Client, id string) (api.RolloutDetail, error) {
+	m, err := c.ask(ctx, question{
+		subject: bus.GetSubject(api.GetExplain, id), attempt: explainAttempt, wait: max(c.wait, explainAttempt), again: true,
+	})
+	if err != nil {
+		return api.RolloutDetail{}, err
+	}
+	return api.DecodeAnswer[api.RolloutDetail](m.Data)
 }
 
 // Command carries out a verb on a service; errors as Get's. It is not repeated
