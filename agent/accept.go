@@ -70,7 +70,9 @@ func (a *agent) onBeat(data []byte) {
 		a.log.Warn().Err(err).Msg("beat refused")
 		return
 	}
-	a.leash.hear(time.Now(), b.Lease)
+	now := time.Now()
+	a.leash.hear(now, b.Lease)
+	a.fleet.Hear(now, b.Clock, b.Lease, b.Term)
 }
 
 // Private

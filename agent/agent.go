@@ -18,6 +18,7 @@ import (
 	"github.com/serin-rollouts/serin/agent/haproxy"
 	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/durable"
+	"github.com/serin-rollouts/serin/internal/fleetclock"
 )
 
 // Run is the agent's life: it returns when ctx ends (with nil), or when it
@@ -112,6 +113,7 @@ type agent struct {
 	out     outside
 
 	leash     *leash
+	fleet     fleetclock.Clock
 	frontends *frontends
 
 	accepting sync.Mutex // guards ledger; one message at a time

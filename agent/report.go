@@ -122,7 +122,12 @@ func (a *agent) publishHealth() {
 		a.log.Error().Err(err).Msg("report not encoded")
 		return
 	}
-	if err := a.out.bus.Publish(bus.HealthSubject(a.token), data); err != nil && !errors.Is(err, bus.ErrNotConnected) {
+	err = a.out.bus.Publish(bus.HealthSubject(a.token), data)
+	if errors.Is(err, bus.ErrNotConnected) {
+		a.sequence-- // nobody misses it
+		return
+	}
+	if err != nil {
 		a.log.Warn().Err(err).Msg("report not published")
 	}
 }
@@ -133,7 +138,7 @@ func (a *agent) health() wire.Health {
 	h := wire.Health{
 		Host: a.cfg.Host, Version: a.cfg.Version, Nonce: a.leash.issue(now), Sequence: a.sequence,
 		Started: a.started, Labels: a.cfg.Labels, Docker: a.out.dockerVersion, HAProxy: a.proxyVersion(),
-		Wall: now.UnixMilli(),
+		Wall: now.UnixMilli(), Mark: a.fleet.At(now),
 	}
 	room := tellRoom
 	for _, s := range slices.SortedFunc(slices.Values(a.all()), byTold) {

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/serin-rollouts/serin/internal/rollout"
 	serinv1 "github.com/serin-rollouts/serin/proto/serin/v1"
@@ -39,7 +40,9 @@ func EncodeBeat(b Beat) ([]byte, error) {
 	if err := checkBeat(b); err != nil {
 		return nil, fmt.Errorf("encode beat: %w", err)
 	}
-	return marshal("beat", maxBroadcast, &serinv1.Beat{Leader: b.Leader, Term: b.Term, LeaseMs: millis(b.Lease)})
+	return marshal("beat", maxBroadcast, &serinv1.Beat{
+		Leader: b.Leader, Term: b.Term, LeaseMs: millis(b.Lease), ClockNs: int64(b.Clock),
+	})
 }
 
 // DecodeBeat reads a leader's sign of life and refuses one without a leader or
@@ -49,7 +52,7 @@ func DecodeBeat(data []byte) (Beat, error) {
 	if err := unmarshal("beat", maxBroadcast, data, &m); err != nil {
 		return Beat{}, err
 	}
-	b := Beat{Leader: m.GetLeader(), Term: m.GetTerm(), Lease: duration(m.GetLeaseMs())}
+	b := Beat{Leader: m.GetLeader(), Term: m.GetTerm(), Lease: duration(m.GetLeaseMs()), Clock: time.Duration(m.GetClockNs())}
 	if err := checkBeat(b); err != nil {
 		return Beat{}, fmt.Errorf("decode beat: %w", err)
 	}
@@ -119,6 +122,7 @@ func checkBeat(b Beat) error {
 	c.token("leader", b.Leader)
 	c.span("lease", b.Lease)
 	c.that(b.Lease > 0, "lease is missing")
+	c.that(b.Clock >= 0, "clock is negative")
 	return c.err
 }
 

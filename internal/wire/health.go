@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/serin-rollouts/serin/internal/analysis"
 	"github.com/serin-rollouts/serin/internal/rollout"
@@ -16,7 +17,7 @@ func EncodeHealth(h Health) ([]byte, error) {
 	}
 	m := &serinv1.Health{
 		Host: h.Host, Version: h.Version, Nonce: h.Nonce, Sequence: h.Sequence, Started: h.Started,
-		Labels: h.Labels, Docker: h.Docker, Haproxy: h.HAProxy, WallMs: h.Wall,
+		Labels: h.Labels, Docker: h.Docker, Haproxy: h.HAProxy, WallMs: h.Wall, MarkNs: int64(h.Mark),
 	}
 	for _, s := range h.Services {
 		m.Services = append(m.Services, encodeServiceHealth(s))
@@ -36,6 +37,7 @@ func DecodeHealth(data []byte) (Health, error) {
 	h := Health{
 		Host: m.GetHost(), Version: m.GetVersion(), Nonce: m.GetNonce(), Sequence: m.GetSequence(), Started: m.GetStarted(),
 		Labels: m.GetLabels(), Docker: m.GetDocker(), HAProxy: m.GetHaproxy(), Wall: m.GetWallMs(),
+		Mark: time.Duration(m.GetMarkNs()),
 	}
 	for _, s := range m.GetServices() {
 		h.Services = append(h.Services, decodeServiceHealth(s))
@@ -103,6 +105,7 @@ func checkHealth(h Health) error {
 	c.token("docker", h.Docker)
 	c.token("haproxy", h.HAProxy)
 	c.table("labels", h.Labels, maxValue)
+	c.that(h.Mark >= 0, "mark is negative")
 	c.that(len(h.Services) <= maxServices, "there are %d services, at most %d are allowed", len(h.Services), maxServices)
 	seen := make(map[string]bool, len(h.Services))
 	for _, s := range h.Services {

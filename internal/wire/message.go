@@ -20,6 +20,9 @@ type Health struct {
 	Docker   string // Engine version
 	HAProxy  string // version
 	Wall     int64  // Unix milliseconds, for display
+	// Mark is the fleet's clock when the report was made, as the agent has it from
+	// beats; it does not fall while the leaders' clock does not. 0: not known.
+	Mark     time.Duration
 	Services []ServiceHealth
 }
 
@@ -91,6 +94,7 @@ type Beat struct {
 	Leader string
 	Term   uint64
 	Lease  time.Duration
+	Clock  time.Duration // the fleet's; 0: not told
 }
 
 // Resolve asks an agent's Docker what a reference stands for.

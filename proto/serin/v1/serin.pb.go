@@ -38,6 +38,7 @@ type Health struct {
 	Haproxy       string                 `protobuf:"bytes,8,opt,name=haproxy,proto3" json:"haproxy,omitempty"`              // version
 	WallMs        int64                  `protobuf:"varint,9,opt,name=wall_ms,json=wallMs,proto3" json:"wall_ms,omitempty"` // Unix milliseconds, for display
 	Services      []*ServiceHealth       `protobuf:"bytes,10,rep,name=services,proto3" json:"services,omitempty"`
+	MarkNs        int64                  `protobuf:"varint,11,opt,name=mark_ns,json=markNs,proto3" json:"mark_ns,omitempty"` // the fleet's clock when this was read, as beats tell it; 0: not known
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -140,6 +141,13 @@ func (x *Health) GetServices() []*ServiceHealth {
 		return x.Services
 	}
 	return nil
+}
+
+func (x *Health) GetMarkNs() int64 {
+	if x != nil {
+		return x.MarkNs
+	}
+	return 0
 }
 
 type ServiceHealth struct {
@@ -1644,6 +1652,7 @@ type Beat struct {
 	Leader        string                 `protobuf:"bytes,1,opt,name=leader,proto3" json:"leader,omitempty"`
 	Term          uint64                 `protobuf:"varint,2,opt,name=term,proto3" json:"term,omitempty"`
 	LeaseMs       int64                  `protobuf:"varint,3,opt,name=lease_ms,json=leaseMs,proto3" json:"lease_ms,omitempty"`
+	ClockNs       int64                  `protobuf:"varint,4,opt,name=clock_ns,json=clockNs,proto3" json:"clock_ns,omitempty"` // the fleet's clock; 0: from a release that does not tell it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1695,6 +1704,13 @@ func (x *Beat) GetTerm() uint64 {
 func (x *Beat) GetLeaseMs() int64 {
 	if x != nil {
 		return x.LeaseMs
+	}
+	return 0
+}
+
+func (x *Beat) GetClockNs() int64 {
+	if x != nil {
+		return x.ClockNs
 	}
 	return 0
 }
@@ -1808,7 +1824,7 @@ var File_proto_serin_v1_serin_proto protoreflect.FileDescriptor
 
 const file_proto_serin_v1_serin_proto_rawDesc = "" +
 	"\n" +
-	"\x1aproto/serin/v1/serin.proto\x12\bserin.v1\"\xf3\x02\n" +
+	"\x1aproto/serin/v1/serin.proto\x12\bserin.v1\"\x8c\x03\n" +
 	"\x06Health\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x14\n" +
@@ -1820,7 +1836,8 @@ const file_proto_serin_v1_serin_proto_rawDesc = "" +
 	"\ahaproxy\x18\b \x01(\tR\ahaproxy\x12\x17\n" +
 	"\awall_ms\x18\t \x01(\x03R\x06wallMs\x123\n" +
 	"\bservices\x18\n" +
-	" \x03(\v2\x17.serin.v1.ServiceHealthR\bservices\x1a9\n" +
+	" \x03(\v2\x17.serin.v1.ServiceHealthR\bservices\x12\x17\n" +
+	"\amark_ns\x18\v \x01(\x03R\x06markNs\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xfc\a\n" +
@@ -1974,11 +1991,12 @@ const file_proto_serin_v1_serin_proto_rawDesc = "" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x18\n" +
 	"\arollout\x18\x03 \x01(\tR\arollout\x12\x16\n" +
 	"\x06canary\x18\x04 \x01(\tR\x06canary\x12\x16\n" +
-	"\x06weight\x18\x05 \x01(\rR\x06weight\"M\n" +
+	"\x06weight\x18\x05 \x01(\rR\x06weight\"h\n" +
 	"\x04Beat\x12\x16\n" +
 	"\x06leader\x18\x01 \x01(\tR\x06leader\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12\x19\n" +
-	"\blease_ms\x18\x03 \x01(\x03R\aleaseMs\"\x1f\n" +
+	"\blease_ms\x18\x03 \x01(\x03R\aleaseMs\x12\x19\n" +
+	"\bclock_ns\x18\x04 \x01(\x03R\aclockNs\"\x1f\n" +
 	"\aResolve\x12\x14\n" +
 	"\x05image\x18\x01 \x01(\tR\x05image\"L\n" +
 	"\bResolved\x12\x14\n" +
