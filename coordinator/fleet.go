@@ -96,6 +96,16 @@ func (f *fleet) live(selector rollout.Selector, now time.Duration) []string {
 	return names
 }
 
+// silent reports whether no host at all is live.
+func (f *fleet) silent(now time.Duration) bool {
+	for _, h := range f.hosts {
+		if now-h.seen < liveFor {
+			return false
+		}
+	}
+	return true
+}
+
 // complained reports whether the host's last report had that problem already.
 func (f *fleet) complained(name, service, problem string) bool {
 	h := f.hosts[name]

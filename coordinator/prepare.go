@@ -25,6 +25,7 @@ type prepared struct {
 	spec    rollout.Spec
 	to      rollout.Revision
 	hosts   []string
+	level   int // of the log, which spec keeps to
 }
 
 // prepare makes a spec, hosts and a revision out of a trigger. The refusal says
@@ -37,6 +38,8 @@ func (l *leader) prepare(ctx context.Context, service string, t api.Trigger) (pr
 	if p.spec, refusal = specOf(svc, service, t); refusal != nil {
 		return p, refusal, nil
 	}
+	p.level = l.ledger.State().AtLevel()
+	p.spec = p.spec.At(p.level)
 	if refusal := staleRevision(svc, t); refusal != nil {
 		return p, refusal, nil
 	}
@@ -65,12 +68,12 @@ func (p prepared) unchanged() *rollout.Refusal {
 	}
 	if r := svc.Active; r != nil {
 		moving := r.Phase != rollout.RollingBack && svc.Next == nil
-		if moving && r.To.ID == p.to.ID && sameSpec(r.Spec, p.spec) {
+		if moving && r.To.ID == p.to.ID && sameSpec(r.Spec.At(p.level), p.spec) {
 			return &rollout.Refusal{Code: rollout.CodeUnchanged, Rollout: r.ID, Message: r.ID + " rolls it out already"}
 		}
 		return nil
 	}
-	if svc.Stable == nil || svc.Stable.ID != p.to.ID || !sameSpec(svc.Spec, p.spec) {
+	if svc.Stable == nil || svc.Stable.ID != p.to.ID || !sameSpec(svc.Spec.At(p.level), p.spec) {
 		return nil
 	}
 	refusal := &rollout.Refusal{Code: rollout.CodeUnchanged, Message: svc.Stable.Version() + " is stable already"}
@@ -168,7 +171,9 @@ func staleRevision(svc *rollout.Service, t api.Trigger) *rollout.Refusal {
 }
 
 // choose returns the live hosts that match, once the fleet has had time to
-// report to this leader, and again after the bus was away.
+// report to this leader, and again after the bus was away. The error is a
+// *silence if no host is live at all: then it is the bus, or this leader is
+// young, and it is not known that none matches.
 func (l *leader) choose(ctx context.Context, selector rollout.Selector) ([]string, error) {
 	select {
 	case <-l.gathered:
@@ -178,14 +183,21 @@ func (l *leader) choose(ctx context.Context, selector rollout.Selector) ([]strin
 	for looks := 1; ; looks++ {
 		var hosts []string
 		var wait time.Duration
+		silent := false
 		err := l.do(ctx, func() {
 			now := l.clock.now()
-			hosts, wait = l.fleet.live(selector, now), l.fleet.returning(now)
+			hosts, wait, silent = l.fleet.live(selector, now), l.fleet.returning(now), l.fleet.silent(now)
 		})
-		if err != nil || wait <= 0 || looks > mostLooks {
-			return hosts, err
+		switch {
+		case err != nil:
+			return nil, err
+		case wait > 0 && looks <= mostLooks:
+			pause(ctx, wait)
+		case silent:
+			return nil, unheard()
+		default:
+			return hosts, nil
 		}
-		pause(ctx, wait)
 	}
 }
 

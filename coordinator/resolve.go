@@ -28,20 +28,29 @@ const (
 // and count as live still.
 var errNoAnswer = errors.New("the agent does not answer")
 
-// silence means that no agent has answered, so that nothing is known about an
-// image: neither that it is good nor that it is bad.
+// silence means that no agent has said what a trigger depends on, so that nothing
+// is known: neither that it is good nor that it is bad.
 type silence struct {
-	image string
-	hosts []string // that were asked
+	code  rollout.Code // of the refusal that it becomes if it lasts
+	field string
+	what  string
 }
 
-// Error names the image and hosts that were asked.
-func (s *silence) Error() string {
-	named := slices.Sorted(slices.Values(s.hosts))
+// Error says who is silent.
+func (s *silence) Error() string { return s.what }
+
+// unanswered is the silence of hosts that were asked for an image.
+func unanswered(image string, hosts []string) *silence {
+	named := slices.Sorted(slices.Values(hosts))
 	if more := len(named) - mostNamed; more > 0 {
 		named = append(named[:mostNamed:mostNamed], fmt.Sprintf("%d more", more))
 	}
-	return fmt.Sprintf("no agent answers what %s stands for, of %s", s.image, strings.Join(named, ", "))
+	return &silence{rollout.CodeImage, "image", fmt.Sprintf("no agent answers what %s stands for, of %s", image, strings.Join(named, ", "))}
+}
+
+// unheard is the silence of the whole fleet.
+func unheard() *silence {
+	return &silence{rollout.CodeInvalid, "hosts", "no host reports to the coordinator"}
 }
 
 // finding is what one host says of an image.
@@ -73,7 +82,7 @@ func (l *leader) resolve(ctx context.Context, image string, hosts []string) (str
 	case ctx.Err() != nil:
 		return "", nil, ctx.Err()
 	case best.host == "":
-		return "", nil, &silence{image, asked}
+		return "", nil, unanswered(image, asked)
 	case best.err != nil:
 		return "", &rollout.Refusal{Code: rollout.CodeImage, Field: "image", Message: best.host + ": " + best.err.Error()}, nil
 	case !best.found.Local:
@@ -160,7 +169,7 @@ func (l *leader) everywhere(ctx context.Context, image string, first finding, re
 				"push it to a registry, or `docker load` it there", first.host, first.found.Image, strings.Join(wrong, ", ")),
 		}, nil
 	case len(silent) > 0:
-		return nil, &silence{image, silent}
+		return nil, unanswered(image, silent)
 	}
 	return nil, nil
 }

@@ -308,7 +308,7 @@ func (in *intake) outwait(key string, err error) *rollout.Refusal {
 	case now-since >= silentFor:
 		delete(in.silent, key)
 		return &rollout.Refusal{
-			Code: rollout.CodeImage, Field: "image",
+			Code: quiet.code, Field: quiet.field,
 			Message: fmt.Sprintf("%v, for %s; trigger again when one does", quiet, silentFor),
 		}
 	}
@@ -317,7 +317,7 @@ func (in *intake) outwait(key string, err error) *rollout.Refusal {
 
 // notYet tells a requester that it is not decided what becomes of a trigger.
 func notYet(quiet *silence) api.Reply {
-	return api.Reply{Code: rollout.CodeBusy, Field: "image", Message: fmt.Sprintf(
+	return api.Reply{Code: rollout.CodeBusy, Field: quiet.field, Message: fmt.Sprintf(
 		"%v; nothing has been started so far: repeat the trigger with an id. Its copy in the stream is tried again for %s", quiet, silentFor)}
 }
 

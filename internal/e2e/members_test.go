@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -58,9 +59,17 @@ func (w *world) roll(id, file string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if reply := w.request(bus.TriggerSubject(service), trigger); !reply.OK {
-		w.t.Fatalf("trigger %s: %+v", id, reply)
-	}
+	eventually(w.t, patience, "a decision on "+id, func() error {
+		switch reply := w.request(bus.TriggerSubject(service), trigger); {
+		case reply.OK:
+			return nil
+		case reply.Code == rollout.CodeBusy: // it may be repeated
+			return errors.New(reply.Message)
+		default:
+			w.t.Fatalf("trigger %s: %+v", id, reply)
+			return nil
+		}
+	})
 	eventually(w.t, patience, "the events can be read", func() error {
 		ctx, stop := context.WithTimeout(w.t.Context(), 5*time.Second)
 		defer stop()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -19,9 +20,12 @@ const (
 	askAgain       = 500 * time.Millisecond
 )
 
+// errUndecided is an answer after which one with an id is sent again.
+var errUndecided = errors.New("nothing is decided yet")
+
 // Trigger asks for a rollout of Service and returns the answer. It asks again
-// while nobody answers, which a trigger without an id bears only where none was
-// delivered.
+// while nobody answers, or nothing is decided, which a trigger without an id
+// bears only where none was delivered.
 func (f *Fleet) Trigger(t api.Trigger) api.Reply {
 	f.t.Helper()
 	data, err := json.Marshal(t)
@@ -31,6 +35,9 @@ func (f *Fleet) Trigger(t api.Trigger) api.Reply {
 	var reply api.Reply
 	f.ask(bus.TriggerSubject(Service), data, t.ID != "", func(answer []byte) error {
 		reply, err = api.DecodeReply(answer)
+		if err == nil && reply.Code == rollout.CodeBusy && t.ID != "" {
+			return fmt.Errorf("%w: %s", errUndecided, reply.Message)
+		}
 		return err
 	})
 	return reply
@@ -186,8 +193,11 @@ func (f *Fleet) ask(subject string, data []byte, repeat bool, take func([]byte) 
 			}
 			f.t.Fatalf("request %s: %v", subject, err)
 		}
-		if err := take(m.Data); err != nil {
-			f.t.Fatalf("request %s: %v", subject, err)
+		if last = take(m.Data); errors.Is(last, errUndecided) {
+			continue
+		}
+		if last != nil {
+			f.t.Fatalf("request %s: %v", subject, last)
 		}
 		return
 	}
