@@ -14,6 +14,7 @@ import (
 	"github.com/serin-rollouts/serin/coordinator/replica"
 	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/identity"
+	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
 // DefaultLease is how long an agent keeps a canary without hearing a leader.
@@ -81,6 +82,9 @@ type Seams struct {
 	InProcess interface{ InProcessConn() (net.Conn, error) }
 	// OpenReplica stands for replica.Open: a group in memory.
 	OpenReplica func(context.Context, replica.Config) (*replica.Replica, error)
+	// Level makes the replica understand no more of the log, as an earlier
+	// release does; 0: what this release understands.
+	Level int
 }
 
 // Validate names the field that is missing or wrong.
@@ -115,6 +119,14 @@ func (c Config) Validate() error {
 }
 
 // Private
+
+// level is what this replica understands of the log.
+func (c Config) level() int {
+	if c.Seams.Level > 0 {
+		return c.Seams.Level
+	}
+	return rollout.LevelNewest
+}
 
 // addresses checks those that are given.
 func addresses(named map[string]string) error {

@@ -83,7 +83,7 @@ func (p parts) run(ctx context.Context, open *teardown) error {
 		ID: p.cfg.ID, Dir: dir,
 		Listen: p.cfg.Raft.Listen, Advertise: p.cfg.Raft.Advertise, Peers: peers, Join: p.cfg.Raft.Join,
 		Heartbeat: p.cfg.Raft.Heartbeat, Election: p.cfg.Raft.Election, Lease: p.cfg.Raft.Lease,
-		TLS: p.cfg.TLS, Log: p.cfg.Log,
+		TLS: p.cfg.TLS, Log: p.cfg.Log, Level: p.cfg.level(),
 	})
 	if err != nil {
 		return err
@@ -91,6 +91,9 @@ func (p parts) run(ctx context.Context, open *teardown) error {
 	p.ledger, p.bus, p.copies = r, conn, p.cfg.NATS.replicas()
 	if server != nil && server.Alone() && len(p.cfg.NATS.Routes) > 0 {
 		p.copies = 1 // what is left of a cluster
+	}
+	if err := p.answerLevel(open); err != nil {
+		return err
 	}
 	p.cluster = members{Replica: r, server: server, bus: conn, copies: p.copies, log: p.log}
 	return p.follow(ctx, r, open)

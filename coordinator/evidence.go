@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"slices"
 	"time"
 
 	"github.com/serin-rollouts/serin/internal/analysis"
@@ -60,8 +61,8 @@ func (w *watch) sync(svc *rollout.Service, now time.Duration) {
 	before := w.rollout
 	w.rollout = svc.Active
 	moved := before.Step != svc.Active.Step || before.StepAt != svc.Active.StepAt
-	if len(before.Excluded) != len(svc.Active.Excluded) {
-		w.exclude(svc.Active)
+	if len(before.Hosts) != len(svc.Active.Hosts) {
+		w.leave(svc.Active)
 	}
 	if svc.Epoch != w.epoch {
 		w.epoch = svc.Epoch
@@ -90,6 +91,16 @@ func (w *watch) hear(name string, h wire.ServiceHealth, now time.Duration) {
 	w.noteZero(name, k, h, now)
 	w.readings.note(name, h.Readings, now)
 	w.observe(name, k, h, now)
+}
+
+// saw notes when a host last reported, whatever it had to say of the service.
+func (w *watch) saw(name string, at time.Duration) {
+	if _, ours := w.index[name]; !ours {
+		return
+	}
+	h := w.hosts[name]
+	h.SeenAt = at
+	w.hosts[name] = h
 }
 
 // evidence returns the pooled view. Its map of hosts is the watch's own.
@@ -128,16 +139,20 @@ func (w *watch) place(r *rollout.Rollout) {
 	}
 }
 
-// exclude forgets the hosts that the rollout goes on without, and what they
-// have shown.
-func (w *watch) exclude(r *rollout.Rollout) {
+// leave forgets the hosts that the rollout goes on without, and what they have
+// shown.
+func (w *watch) leave(r *rollout.Rollout) {
 	w.place(r)
+	gone := slices.Clone(r.Lost)
 	for _, x := range r.Excluded {
-		delete(w.hosts, x.Host)
-		delete(w.instances, x.Host)
-		delete(w.readings, x.Host)
+		gone = append(gone, x.Host)
+	}
+	for _, host := range gone {
+		delete(w.hosts, host)
+		delete(w.instances, host)
+		delete(w.readings, host)
 		if w.panel != nil {
-			w.panel.Exclude(x.Host)
+			w.panel.Exclude(host)
 		}
 	}
 }

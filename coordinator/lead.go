@@ -38,6 +38,7 @@ type leader struct {
 	term    uint64
 	source  string // of events
 	lease   time.Duration
+	level   int // of the log, that this replica understands
 	version string
 	log     zerolog.Logger
 	ledger  ledger
@@ -63,7 +64,7 @@ type leader struct {
 
 func newLeader(c parts, term uint64) *leader {
 	l := &leader{
-		id: c.cfg.ID, term: term, source: c.source(), lease: c.cfg.Lease, version: c.cfg.Version,
+		id: c.cfg.ID, term: term, source: c.source(), lease: c.cfg.Lease, level: c.cfg.level(), version: c.cfg.Version,
 		log:       c.log.With().Uint64("term", term).Logger(),
 		ledger:    c.ledger,
 		bus:       c.bus,
@@ -104,7 +105,7 @@ func (l *leader) lead(ctx context.Context) error {
 	l.work.group = group
 	intake := newIntake(l)
 	for _, part := range []func(context.Context) error{
-		l.work.seal, l.loop, l.publish, l.answers.run, l.beat, newJournal(l).run, l.recorder.run, l.streams,
+		l.work.seal, l.loop, l.publish, l.answers.run, l.beat, newJournal(l).run, l.recorder.run, l.streams, l.raise,
 		l.keep("triggers", intake.run), l.keep("operators' API", l.serve),
 	} {
 		group.Go(func() error { return part(ctx) })
@@ -192,6 +193,7 @@ func (l *leader) replay(w *watch, service string, now time.Duration) {
 				w.hear(name, x, now)
 			}
 		}
+		w.saw(name, h.seen)
 	}
 }
 
@@ -209,6 +211,9 @@ func (l *leader) hear(s *rollout.State, health wire.Health) {
 		if w := l.watches[x.Service]; w != nil {
 			w.hear(health.Host, x, now)
 		}
+	}
+	for _, w := range l.watches {
+		w.saw(health.Host, now)
 	}
 	if health.Nonce != 0 && l.fleet.needsAnswer(h, s, now) {
 		h.answered = now
@@ -250,7 +255,9 @@ func (l *leader) question(now time.Duration) time.Duration {
 func (l *leader) evidence(now time.Duration) rollout.Evidence {
 	e := make(rollout.Evidence, len(l.watches))
 	for name, w := range l.watches {
-		e[name] = w.evidence(now)
+		x := w.evidence(now)
+		x.HeardAt, x.Since = l.fleet.heard, max(l.clock.base, l.fleet.resumed)
+		e[name] = x
 	}
 	return e
 }

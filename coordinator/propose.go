@@ -86,7 +86,9 @@ func targetOf(c rollout.Command) (rollout.Target, bool) {
 		return c.Target, true
 	case rollout.Exclude:
 		return c.Target, true
-	case rollout.Submit, rollout.Refuse, rollout.Release:
+	case rollout.Lose:
+		return c.Target, true
+	case rollout.Submit, rollout.Refuse, rollout.Release, rollout.Raise:
 	}
 	return rollout.Target{}, false
 }

@@ -52,7 +52,7 @@ func newEvents(a *app) *cobra.Command {
 	kinds := []string{
 		string(rollout.KindRefused), string(rollout.KindUnchanged), string(rollout.KindSubmitted), string(rollout.KindStep), string(rollout.KindApproved),
 		string(rollout.KindPaused), string(rollout.KindResumed),
-		string(rollout.KindExcluded), string(rollout.KindReleased), string(rollout.KindPromoting), string(rollout.KindRollingBack),
+		string(rollout.KindExcluded), string(rollout.KindReleased), string(rollout.KindLost), string(rollout.KindPromoting), string(rollout.KindRollingBack),
 		string(rollout.KindSucceeded), string(rollout.KindRolledBack), string(rollout.KindAborted),
 	}
 	_ = cmd.RegisterFlagCompletionFunc("type", cobra.FixedCompletions(kinds, cobra.ShellCompDirectiveNoFileComp)) // the flag exists

@@ -59,7 +59,7 @@ func rolloutStatus(s *rollout.State, r rollout.Rollout, v View) api.RolloutStatu
 		ID: r.ID, Service: r.Service, Phase: r.Phase, To: r.To.Version(), Image: r.To.Image,
 		Step: r.Step + 1, Steps: len(r.Spec.Steps), Fleet: len(r.Hosts),
 		Cause: r.Cause, Text: r.Text, By: r.By, Reason: r.Reason, Started: r.Started, Ended: r.Ended,
-		Excluded: excluded(r),
+		Excluded: excluded(r), Lost: r.Lost,
 	}
 	if r.From != nil {
 		status.From = r.From.Version()

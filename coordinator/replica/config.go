@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/serin-rollouts/serin/internal/identity"
+	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
 // Defaults of the timeouts: a dead leader is replaced in about half a second,
@@ -50,6 +51,10 @@ type Config struct {
 	// from a majority (Lease <= Heartbeat <= Election).
 	Heartbeat, Election, Lease time.Duration
 
+	// Level is what this replica understands of the log; rollout.LevelNewest if
+	// zero. Less stands for an earlier release, in tests.
+	Level int
+
 	// Seams for tests in memory. The stores go together; without them Dir is
 	// used.
 	Transport raft.Transport
@@ -71,6 +76,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Lease == 0 {
 		c.Lease = min(DefaultLease, c.Heartbeat)
+	}
+	if c.Level == 0 {
+		c.Level = rollout.LevelNewest
 	}
 	return c
 }

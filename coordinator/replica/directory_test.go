@@ -73,7 +73,7 @@ func TestOneProcessPerDirectory(t *testing.T) {
 	g := newGroup(t, 1)
 	g.startAll()
 	twin := g.configs["c1"]
-	twin.Listen = freeAddress(t)
+	twin.Listen = porttest.Address(t)
 	if _, err := Open(t.Context(), twin); !errors.Is(err, ErrDirectory) {
 		t.Errorf("error = %v, want ErrDirectory", err)
 	}

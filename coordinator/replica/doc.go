@@ -17,8 +17,12 @@
 // no snapshot of a state that lacks the entry, leaves the group's work to the
 // others, closes Done, and Err says why. The directory is as it was; a release
 // that understands the entry continues there. The same holds for a panic in
-// Apply. So a release that introduces a command only reads it; the release after
-// it writes it. Then any two neighbouring releases work together.
+// Apply.
+//
+// So that a rolling upgrade never gets there, each entry has a level (package
+// rollout), and Propose refuses with ErrLevel what exceeds the state's. A leader
+// raises the state's level when every member has said that it understands it:
+// from then on a replica of an earlier release does not take part any more.
 //
 // # What is damaged refuses to open
 //

@@ -39,6 +39,8 @@ const (
 	typeApprove  = "approve"
 	typePause    = "pause"
 	typeExclude  = "exclude"
+	typeLose     = "lose"
+	typeRaise    = "raise"
 	typeRelease  = "release"
 	typeResume   = "resume"
 	typePromote  = "promote"
@@ -104,6 +106,10 @@ func typeName(c rollout.Command) string {
 		return typePause
 	case rollout.Exclude:
 		return typeExclude
+	case rollout.Lose:
+		return typeLose
+	case rollout.Raise:
+		return typeRaise
 	case rollout.Release:
 		return typeRelease
 	case rollout.Resume:
@@ -134,6 +140,10 @@ func decodeCommand(name string, data []byte) (rollout.Command, error) {
 		return commandOf[rollout.Pause](data)
 	case typeExclude:
 		return commandOf[rollout.Exclude](data)
+	case typeLose:
+		return commandOf[rollout.Lose](data)
+	case typeRaise:
+		return commandOf[rollout.Raise](data)
 	case typeRelease:
 		return commandOf[rollout.Release](data)
 	case typeResume:

@@ -34,6 +34,8 @@ func every() []rollout.Command {
 		rollout.RollBack{},
 		rollout.Abort{},
 		rollout.Finish{},
+		rollout.Lose{},
+		rollout.Raise{},
 	}
 }
 
@@ -163,6 +165,8 @@ func TestGoldenEntries(t *testing.T) {
 		rollout.RollBack{Target: target, Why: why},
 		rollout.Abort{Target: target, Reason: "wrong version"},
 		rollout.Finish{Target: target, Lost: []string{"web-2"}, ZeroMillis: -1},
+		rollout.Lose{Target: target, Hosts: []string{"web-2"}, Why: why},
+		rollout.Raise{Level: 2},
 	}
 	var lines []string
 	for _, c := range commands {

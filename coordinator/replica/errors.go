@@ -16,6 +16,9 @@ var (
 	// ErrNotUnderstood means that the log holds an entry that this release
 	// cannot carry out; the replica has stopped.
 	ErrNotUnderstood = errors.New("the log holds what this release does not understand; upgrade this replica")
+	// ErrLevel means that an entry has to wait until every replica runs a release
+	// that understands it; nothing was proposed.
+	ErrLevel = errors.New("not before all replicas are upgraded")
 	// ErrDamaged means that the directory is not as this replica has left it.
 	ErrDamaged = errors.New("damaged")
 	// ErrRemoved means that the group has removed this replica; it has stopped.

@@ -19,6 +19,7 @@ type machine struct {
 	stop func(error)
 	// broken is why nothing more is applied; only Raft's goroutine touches it.
 	broken error
+	level  int // of entries that it understands
 }
 
 // view is a published state and the channel that tells of the next one.
@@ -27,8 +28,8 @@ type view struct {
 	changed chan struct{}
 }
 
-func newMachine(stop func(error)) *machine {
-	m := &machine{stop: stop}
+func newMachine(level int, stop func(error)) *machine {
+	m := &machine{stop: stop, level: level}
 	m.current.Store(&view{state: rollout.NewState(), changed: make(chan struct{})})
 	return m
 }
@@ -40,7 +41,7 @@ func (m *machine) Apply(l *raft.Log) any {
 		return m.broken
 	}
 	next := m.current.Load().state.Clone()
-	result, err := apply(next, l)
+	result, err := m.apply(next, l)
 	if err != nil {
 		m.broken = err
 		m.stop(err)
@@ -61,6 +62,9 @@ func (m *machine) Snapshot() (raft.FSMSnapshot, error) {
 // Restore replaces the state by a snapshot.
 func (m *machine) Restore(r io.ReadCloser) error {
 	s, err := decodeState(r)
+	if err == nil && s.AtLevel() > m.level {
+		err = fmt.Errorf("%w: it is at level %d, this release knows %d", ErrNotUnderstood, s.AtLevel(), m.level)
+	}
 	if err != nil {
 		err = fmt.Errorf("restore snapshot: %w", err)
 		m.broken = err
@@ -80,7 +84,7 @@ func (m *machine) publish(s *rollout.State) {
 }
 
 // apply works on a copy that nobody sees if it fails half-way.
-func apply(s *rollout.State, l *raft.Log) (result rollout.Result, err error) {
+func (m *machine) apply(s *rollout.State, l *raft.Log) (result rollout.Result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("apply entry %d: panic: %v\n%s", l.Index, p, debug.Stack())
@@ -89,6 +93,9 @@ func apply(s *rollout.State, l *raft.Log) (result rollout.Result, err error) {
 	e, err := decodeEntry(l.Data)
 	if err != nil {
 		return result, fmt.Errorf("%w: entry %d: %w", ErrNotUnderstood, l.Index, err)
+	}
+	if need := rollout.Needs(e.Command); need > m.level {
+		return result, fmt.Errorf("%w: entry %d: it has level %d, this release knows %d", ErrNotUnderstood, l.Index, need, m.level)
 	}
 	return s.Apply(l.Index, e), nil
 }

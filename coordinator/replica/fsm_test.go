@@ -33,7 +33,7 @@ func never(t *testing.T) func(error) {
 
 func loaded(t *testing.T, n uint64) *machine {
 	t.Helper()
-	m := newMachine(never(t))
+	m := newMachine(rollout.LevelNewest, never(t))
 	for i := range n {
 		feed(t, m, i+2, submit(fmt.Sprintf("s%d", i%7), fmt.Sprintf("k%d", i)))
 	}
@@ -44,7 +44,7 @@ func TestSnapshotRestoresTheStateByteForByte(t *testing.T) {
 	m := loaded(t, 50)
 	feed(t, m, 60, advance(m.current.Load().state))
 	before := stateBytes(t, m.current.Load().state)
-	restored := newMachine(never(t))
+	restored := newMachine(rollout.LevelNewest, never(t))
 	if err := restored.Restore(io.NopCloser(strings.NewReader(before))); err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func TestUnknownEntryStopsTheReplica(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stopped []error
-			m := newMachine(func(err error) { stopped = append(stopped, err) })
+			m := newMachine(rollout.LevelNewest, func(err error) { stopped = append(stopped, err) })
 			feed(t, m, 2, submit("s0", "k0"))
 			err, _ := apply(m).(error)
 			if err == nil || !strings.Contains(err.Error(), "entry 9") || len(stopped) != 1 {
@@ -167,7 +167,7 @@ func TestUnknownEntryStopsTheReplica(t *testing.T) {
 
 func TestRestoreFailsLoudly(t *testing.T) {
 	var stopped error
-	m := newMachine(func(err error) { stopped = err })
+	m := newMachine(rollout.LevelNewest, func(err error) { stopped = err })
 	if err := m.Restore(io.NopCloser(strings.NewReader("{"))); err == nil || !errors.Is(stopped, err) {
 		t.Errorf("error = %v, stopped by %v", err, stopped)
 	}

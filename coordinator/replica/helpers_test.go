@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -13,11 +12,12 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/serin-rollouts/serin/internal/porttest"
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
 // patience bounds every wait for real replicas on a busy machine.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 // group is a group of real replicas: bbolt on disk, TCP on the loopback.
 type group struct {
@@ -32,7 +32,7 @@ func newGroup(t *testing.T, n int) *group {
 	g := &group{t: t, configs: map[string]Config{}, running: map[string]*Replica{}}
 	var peers []Peer
 	for i := range n {
-		peers = append(peers, Peer{ID: fmt.Sprintf("c%d", i+1), Address: freeAddress(t)})
+		peers = append(peers, Peer{ID: fmt.Sprintf("c%d", i+1), Address: porttest.Address(t)})
 	}
 	for _, p := range peers {
 		g.configs[p.ID] = g.config(p, peers)
@@ -165,25 +165,12 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return address
-}
-
 func sampleSpec(service string) rollout.Spec {
 	spec := rollout.Spec{Service: service, Image: "registry.example.com/" + service + ":1.0.0"}
 	spec.Frontend.Listen = ":8080"
 	spec.Container.Port = 8080
 	spec.Gates.Errors = &rollout.ErrorsGate{MaxIncrease: 50}
-	return spec.WithDefaults()
+	return spec.WithDefaults().At(rollout.LevelFirst)
 }
 
 func submit(service, key string) rollout.Entry {

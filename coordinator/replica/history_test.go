@@ -17,7 +17,7 @@ import (
 func TestAnySnapshotAndTheRestAreTheWholeLog(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		fail := func(err error) { t.Errorf("stopped: %v", err) }
-		whole, restored := newMachine(fail), newMachine(fail)
+		whole, restored := newMachine(rollout.LevelNewest, fail), newMachine(rollout.LevelNewest, fail)
 		n := rapid.IntRange(1, 40).Draw(t, "entries")
 		cut := rapid.IntRange(0, n-1).Draw(t, "snapshot at")
 		for i := range n {

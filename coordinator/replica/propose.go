@@ -11,7 +11,7 @@ import (
 )
 
 // Propose puts an entry into the log and returns what applying it came to.
-// Errors: ErrNotLeader and ErrTooLarge if nothing was proposed; ErrUnknown if
+// Errors: ErrNotLeader, ErrTooLarge and ErrLevel if nothing was proposed; ErrUnknown if
 // leadership, ctx or the replica ended before the outcome was known; Err's if
 // the replica had stopped before.
 func (r *Replica) Propose(ctx context.Context, e rollout.Entry) (rollout.Result, error) {
@@ -20,6 +20,9 @@ func (r *Replica) Propose(ctx context.Context, e rollout.Entry) (rollout.Result,
 		return rollout.Result{}, fmt.Errorf("propose: %w", err)
 	}
 	if err := r.Err(); err != nil {
+		return rollout.Result{}, fmt.Errorf("propose: %w", err)
+	}
+	if err := r.allows(e.Command); err != nil {
 		return rollout.Result{}, fmt.Errorf("propose: %w", err)
 	}
 	if err := ctx.Err(); err != nil {
@@ -38,6 +41,19 @@ func (r *Replica) Propose(ctx context.Context, e rollout.Entry) (rollout.Result,
 }
 
 // Private
+
+// allows returns ErrLevel for what an earlier release among the replicas may
+// not understand: it would stop there. To raise the level is up to whoever has
+// asked them.
+func (r *Replica) allows(c rollout.Command) error {
+	if _, raises := c.(rollout.Raise); raises {
+		return nil
+	}
+	if need, at := rollout.Needs(c), r.State().AtLevel(); need > at {
+		return fmt.Errorf("%w: it needs level %d, the replicas are at %d", ErrLevel, need, at)
+	}
+	return nil
+}
 
 // applied is a future that also takes the answer of the state machine.
 type applied struct {

@@ -52,7 +52,7 @@ func Open(ctx context.Context, cfg Config) (*Replica, error) {
 		cfg: cfg, log: cfg.Log.With().Str("component", "replica").Str("replica", cfg.ID).Logger(),
 		leading: make(chan bool, 1), asked: newAsked(), done: make(chan struct{}), ended: make(chan struct{}),
 	}
-	r.machine = newMachine(r.stop)
+	r.machine = newMachine(cfg.Level, r.stop)
 	r.tenure.Store(newTenure(false))
 	if err := r.start(ctx); err != nil {
 		return nil, fmt.Errorf("open replica %s: %w", cfg.ID, err)

@@ -96,7 +96,7 @@ func TestLateJoinerCatchesUpFromASnapshot(t *testing.T) {
 		t.Fatalf("the log begins at %d (%v): it was not cut", first, err)
 	}
 	for _, id := range []string{"c2", "c3"} {
-		joiner := g.config(Peer{ID: id, Address: freeAddress(t)}, nil)
+		joiner := g.config(Peer{ID: id, Address: porttest.Address(t)}, nil)
 		joiner.Join = true
 		g.configs[id] = joiner
 		g.start(id)
@@ -123,7 +123,7 @@ func TestMemberThatDoesNotAnswerGetsNoVote(t *testing.T) {
 	leader := g.leader()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*catchUpPoll)
 	defer cancel()
-	if err := leader.Add(ctx, "c2", freeAddress(t)); err == nil {
+	if err := leader.Add(ctx, "c2", porttest.Address(t)); err == nil {
 		t.Fatal("a replica that is not there was added")
 	}
 	if c, err := leader.Cluster(); err != nil || len(c.Members) != 2 || c.Members[1].Voter {
@@ -149,9 +149,9 @@ func TestMemberIsMovedOnlyToWhereItAnswers(t *testing.T) {
 	follower := g.follower().cfg
 	before := leader.members()
 	for _, c := range []struct{ id, address, want string }{
-		{follower.ID, freeAddress(t), "start it there first"},
+		{follower.ID, porttest.Address(t), "start it there first"},
 		{follower.ID, leader.cfg.Listen, "runs there"},
-		{leader.cfg.ID, freeAddress(t), "transfer the leadership"},
+		{leader.cfg.ID, porttest.Address(t), "transfer the leadership"},
 	} {
 		if err := leader.Add(t.Context(), c.id, c.address); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s to %s: %v", c.id, c.address, err)
@@ -161,7 +161,7 @@ func TestMemberIsMovedOnlyToWhereItAnswers(t *testing.T) {
 		t.Errorf("members: %+v, were %+v", now, before)
 	}
 	moved := follower
-	moved.Listen = freeAddress(t)
+	moved.Listen = porttest.Address(t)
 	g.crash(moved.ID)
 	g.configs[moved.ID] = moved
 	g.start(moved.ID)

@@ -80,6 +80,8 @@ type RolloutStatus struct {
 	Verdict       *Verdict `json:"verdict,omitempty"`
 	// Excluded are hosts that the rollout went on without.
 	Excluded []Exclusion `json:"excluded,omitempty"`
+	// Lost are hosts that it went on without because they were silent.
+	Lost []string `json:"lost,omitempty"`
 	// Latency is nil if nothing is known: no traffic yet, or the end is reached.
 	Latency *Latency      `json:"latency,omitempty"`
 	Cause   rollout.Cause `json:"cause,omitempty"` // of a pause or of the way back

@@ -107,6 +107,10 @@ func LogsSubject(host string) string { return Prefix + "agent." + host + ".logs"
 // HealthSubject carries the reports of a host (its token).
 func HealthSubject(host string) string { return Prefix + "health." + host }
 
+// LevelSubject asks a replica of the coordinator which level of the log it
+// understands.
+func LevelSubject(replica string) string { return Prefix + "replica." + replica + ".level" }
+
 // FeedbackSubject carries the users' own signals on a service.
 func FeedbackSubject(service string) string { return Prefix + "feedback." + service }
 

@@ -15,7 +15,7 @@ type Result struct {
 
 // Apply carries out one entry of the log. It is deterministic: every replica
 // comes to the same state from the same entries. All transitions of a rollout
-// stand in this file.
+// stand in this file, but for that of lost hosts (lost.go).
 func (s *State) Apply(index uint64, e Entry) Result {
 	a := &applier{state: s, index: index, stamp: e.Stamp}
 	s.Index = index
@@ -48,8 +48,12 @@ func (a *applier) apply(c Command) {
 		a.onActive(c.Target, func(_ *Service, r *Rollout) *Refusal { return a.pause(r, c) })
 	case Exclude:
 		a.onActive(c.Target, func(svc *Service, r *Rollout) *Refusal { return a.exclude(svc, r, c) })
+	case Lose:
+		a.onActive(c.Target, func(_ *Service, r *Rollout) *Refusal { return a.lose(r, c) })
 	case Release:
 		a.release(c)
+	case Raise:
+		a.raise(c)
 	case Resume:
 		a.onActive(c.Target, func(_ *Service, r *Rollout) *Refusal { return a.resume(r, c.Reason) })
 	case Promote:
@@ -351,13 +355,14 @@ func (a *applier) finish(svc *Service, r *Rollout, c Finish) *Refusal {
 	}
 	a.enter(r, phase)
 	r.Ended = a.stamp.Wall
-	if n := len(c.Lost); n > 0 {
+	lost := slices.Concat(r.Lost, c.Lost)
+	if n := len(lost); n > 0 {
 		text += "; " + strconv.Itoa(n) + " hosts have not followed yet"
 	}
 	if n := len(r.Excluded); n > 0 && phase == Succeeded {
 		text += "; excluded, and left at what they had: " + strconv.Itoa(n) + " of " + strconv.Itoa(n+len(r.Hosts)) + " hosts"
 	}
-	a.emit(kind, r, Event{Cause: r.Cause, Text: text, Lost: c.Lost, ZeroMillis: c.ZeroMillis})
+	a.emit(kind, r, Event{Cause: r.Cause, Text: text, Lost: lost, ZeroMillis: c.ZeroMillis})
 	r.places = nil
 	svc.History = append(svc.History, *r)
 	if over := len(svc.History) - maxHistory; over > 0 {

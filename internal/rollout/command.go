@@ -22,8 +22,8 @@ type Stamp struct {
 	Confirmed uint64        `json:"confirmed,omitempty"` // last event that the stream holds
 }
 
-// Command is what an entry asks for. Every command but Submit, Refuse and
-// Release names the rollout and the epoch that it was decided against; another
+// Command is what an entry asks for. Every command but Submit, Refuse, Release
+// and Raise names the rollout and the epoch that it was decided against; another
 // epoch refuses it.
 //
 //sumtype:decl
@@ -151,6 +151,8 @@ func (Promote) command()  {}
 func (RollBack) command() {}
 func (Abort) command()    {}
 func (Finish) command()   {}
+func (Lose) command()     {}
+func (Raise) command()    {}
 
 // Code classifies refusals for programs.
 type Code string

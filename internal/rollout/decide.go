@@ -97,6 +97,9 @@ func (d *decision) preparing() Command {
 	if why, bad := d.firstFatal(wave); bad {
 		return RollBack{d.target(), why}
 	}
+	if c := d.lost(); c != nil {
+		return c
+	}
 	missing := d.hostsWhere(wave, func(h HostEvidence) bool { return !h.HasImage })
 	if len(missing) == 0 {
 		return Advance{Target: d.target()}
@@ -190,7 +193,7 @@ func (d *decision) takeBack() Command {
 		}
 		return d.fail(why)
 	}
-	return nil
+	return d.lost()
 }
 
 // fail does what the spec says about failures. What has failed while it was
@@ -236,12 +239,12 @@ func (d *decision) verdict() *analysis.Verdict {
 	return &d.e.Verdict
 }
 
-// ending waits until every host has followed a promotion or a return, or the
-// deadline ends the wait.
+// ending waits until every host that is not lost has followed a promotion or a
+// return, or the deadline ends the wait.
 func (d *decision) ending(limit time.Duration) Command {
 	behind := d.hostsWhere(d.r.Hosts, func(h HostEvidence) bool { return !h.Settled })
 	end := d.r.PhaseAt + limit
-	if len(behind) > 0 && d.now < end {
+	if len(behind) > len(d.silent(behind)) && d.now < end {
 		d.lookAt(end)
 		d.waiting = "waits for " + list(behind) + d.firstProblem(behind)
 		return nil

@@ -13,6 +13,8 @@ const (
 	DefaultDrainLimit    = 30 * time.Second
 	DefaultRegression    = 100 // 1 percentage point
 	DefaultExposure      = 50  // failed requests
+	DefaultLostAfter     = 2 * time.Minute
+	DefaultMaxLost       = 1000 // 10 % of the hosts; a share rounds up
 )
 
 // WithDefaults returns the spec with everything filled in that was left out.
@@ -52,7 +54,7 @@ func (s Spec) WithDefaults() Spec {
 		s.Auto = &auto
 	}
 	s.Gates = s.Gates.withDefaults()
-	return s
+	return s.withLostDefaults()
 }
 
 // Private

@@ -20,6 +20,7 @@ const (
 	KindResumed     Kind = "resumed"
 	KindExcluded    Kind = "excluded" // the rollout goes on without a host
 	KindReleased    Kind = "released" // a host that was excluded follows again
+	KindLost        Kind = "lost"     // the rollout goes on without silent hosts
 	KindPromoting   Kind = "promoting"
 	KindRollingBack Kind = "rollingback"
 	KindSucceeded   Kind = "succeeded"
@@ -53,8 +54,8 @@ type Event struct {
 	Verdict    *analysis.Verdict `json:"verdict,omitempty"`
 	Blame      []string          `json:"blame,omitempty"` // hosts that gave the reason
 	Refusal    *Refusal          `json:"refusal,omitempty"`
-	Key        string            `json:"key,omitempty"` // of the trigger
-	Lost       []string          `json:"lost,omitempty"`
+	Key        string            `json:"key,omitempty"`  // of the trigger
+	Lost       []string          `json:"lost,omitempty"` // hosts that have not followed, or are silent
 	ZeroMillis int64             `json:"zero_millis,omitempty"`
 }
 

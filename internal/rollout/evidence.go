@@ -23,6 +23,10 @@ type ServiceEvidence struct {
 	// ZeroMillis is the time from the decision to go back until the last host
 	// reported the canary's weight 0; -1 while some host has not.
 	ZeroMillis int64
+	// HeardAt is when any host of the fleet last reported, on the fleet's clock,
+	// and Since from when on the silence of a host is its own: when the leader
+	// began to listen, or the bus came back.
+	HeardAt, Since time.Duration
 }
 
 // HostEvidence is one host's own account of one service.
@@ -36,4 +40,6 @@ type HostEvidence struct {
 	Problem  string // why the host cannot go on, in words
 	Cause    Cause  // what kind of problem
 	Fatal    bool   // trying again will not help
+	// SeenAt is when it reported, on the fleet's clock.
+	SeenAt time.Duration
 }

@@ -37,7 +37,7 @@ func TestInvariants(t *testing.T) {
 			"decide":   func(t *rapid.T) { f.propose(t, f.decide(t)...) },
 			"hesitate": func(t *rapid.T) { f.late = append(f.late, f.decide(t)...) },
 			"late":     f.deliverLate,
-			"failover": func(*rapid.T) { f.evidence = rollout.Evidence{} },
+			"failover": f.failover,
 		})
 		f.heal(t)
 	})
@@ -116,6 +116,9 @@ func (f *modelFleet) checkTransitions(t *rapid.T) {
 		}
 		if over := len(now.Excluded) - max(1, len(f.names)/10); over > 0 {
 			t.Fatalf("%s left out %d hosts of %d", old.ID, len(now.Excluded), len(f.names))
+		}
+		if over := len(now.Lost) - max(1, now.Spec.MaxLost.Of(len(f.names))); over > 0 || len(now.Hosts) == 0 {
+			t.Fatalf("%s lost %d hosts of %d", old.ID, len(now.Lost), len(f.names))
 		}
 		for _, x := range now.Excluded {
 			if _, held := f.state.Services[name].Held[x.Host]; now.Phase == rollout.Promoting && old.Phase != rollout.Promoting && !held {
@@ -225,9 +228,16 @@ func (f *modelFleet) reportOf(name string) {
 	}
 	e.Hosts[name] = rollout.HostEvidence{
 		Epoch: h.accepted.Epoch, Settled: h.settled, HasImage: true, Weight: h.accepted.Weight, Deaths: h.deaths, Death: "exit code 1",
+		SeenAt: f.now,
 	}
+	e.HeardAt = f.now
 	e.SettledAt = f.settledAt(e)
 	f.evidence["web"] = e
+}
+
+// failover leaves nothing but the state: the new leader begins to listen.
+func (f *modelFleet) failover(*rapid.T) {
+	f.evidence = rollout.Evidence{"web": {Hosts: map[string]rollout.HostEvidence{}, ZeroMillis: -1, SettledAt: -1, Since: f.now}}
 }
 
 func (f *modelFleet) settledAt(e rollout.ServiceEvidence) time.Duration {
@@ -308,6 +318,9 @@ func (f *modelFleet) check(t *rapid.T) {
 		}
 		if slices.ContainsFunc(r.Excluded, func(x rollout.Exclusion) bool { return x.Host == name }) && a.Canary != nil {
 			t.Fatalf("%s is excluded, yet has a canary", name)
+		}
+		if slices.Contains(r.Lost, name) && (a.Canary != nil || slices.Contains(r.Hosts, name)) {
+			t.Fatalf("%s is lost, yet takes part", name)
 		}
 		if a.Canary != nil && a.Canary.ID == a.Stable.ID {
 			t.Fatalf("%s has one revision on both tracks", name)

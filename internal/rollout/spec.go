@@ -31,6 +31,10 @@ type Spec struct {
 	OnControlLoss OnControlLoss `json:"on_control_loss"`
 	// Deadline bounds the rollout from submission to its end.
 	Deadline time.Duration `json:"deadline"`
+	// LostAfter is how long a host may say nothing, while others do, before it
+	// counts as lost; MaxLost how many may be lost before that is a failure.
+	LostAfter time.Duration `json:"lost_after,omitempty"`
+	MaxLost   *HostCount    `json:"max_lost,omitempty"`
 }
 
 // Strategy names a preset of steps; all strategies run on the same engine.

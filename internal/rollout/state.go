@@ -17,6 +17,8 @@ const (
 // published State is never changed again (see Clone).
 type State struct {
 	Index uint64 `json:"index"` // of the last applied entry
+	// Level is what the log may hold (Raise); 0 is LevelFirst.
+	Level int `json:"level,omitempty"`
 	// Clock is the fleet's own time: it runs while a leader leads and never
 	// goes back. Wall clocks are for display only.
 	Clock    time.Duration       `json:"clock"`
@@ -78,6 +80,7 @@ const (
 	CauseReplaced Cause = "replaced" // another rollout was to take its place
 	CauseApproval Cause = "approval" // a step waits for a person's approval
 	CauseHost     Cause = "host"     // one host differs from all others
+	CauseLost     Cause = "lost"     // hosts say nothing any more
 )
 
 // Rollout is one attempt to move a service from one revision to another.
@@ -90,10 +93,13 @@ type Rollout struct {
 	Hosts   []string  `json:"hosts"` // in the order in which they take steps
 	// Excluded are hosts that the rollout went on without, and why.
 	Excluded []Exclusion `json:"excluded,omitempty"`
-	Phase    Phase       `json:"phase"`
-	Step     int         `json:"step"` // index into Spec.Steps
-	By       string      `json:"by,omitempty"`
-	Reason   string      `json:"reason,omitempty"`
+	// Lost are hosts that the rollout went on without because they were silent.
+	// They follow the stable revision when they are back.
+	Lost   []string `json:"lost,omitempty"`
+	Phase  Phase    `json:"phase"`
+	Step   int      `json:"step"` // index into Spec.Steps
+	By     string   `json:"by,omitempty"`
+	Reason string   `json:"reason,omitempty"`
 	// Parked takes the canary's traffic away while paused after a failed gate.
 	Parked   bool   `json:"parked,omitempty"`
 	Approved bool   `json:"approved,omitempty"` // a person approved the current step

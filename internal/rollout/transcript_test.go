@@ -119,7 +119,7 @@ func (w *world) report(t *testing.T, d *datadriven.TestData) {
 			h.Problem, h.Cause = strings.ReplaceAll(arg.Vals[0], "_", " "), rollout.CauseStart
 		}
 	}
-	h.Epoch = w.state.Services[service].Epoch
+	h.Epoch, h.SeenAt = w.state.Services[service].Epoch, w.now
 	e := w.evidence[service]
 	if e.Hosts == nil {
 		e = rollout.ServiceEvidence{Hosts: map[string]rollout.HostEvidence{}, SettledAt: -1}
@@ -128,6 +128,7 @@ func (w *world) report(t *testing.T, d *datadriven.TestData) {
 		e.Hosts[host] = h
 	}
 	e.SettledAt = w.settledAt(service, e)
+	e.HeardAt = w.now
 	w.evidence[service] = e
 }
 

@@ -6,21 +6,23 @@ import (
 
 // file is the rollout file as users write it.
 type file struct {
-	Service       string    `yaml:"service"`
-	Image         string    `yaml:"image"`
-	Hosts         hosts     `yaml:"hosts"`
-	Replicas      int       `yaml:"replicas"`
-	Listen        string    `yaml:"listen"`
-	Backend       string    `yaml:"backend"`
-	Routing       string    `yaml:"routing"`
-	Container     container `yaml:"container"`
-	Strategy      string    `yaml:"strategy"`
-	Pace          pace      `yaml:"pace"`
-	Steps         []step    `yaml:"steps"`
-	Gates         gates     `yaml:"gates"`
-	OnFailure     string    `yaml:"on_failure"`
-	OnControlLoss string    `yaml:"on_control_loss"`
-	Deadline      duration  `yaml:"deadline"`
+	Service       string     `yaml:"service"`
+	Image         string     `yaml:"image"`
+	Hosts         hosts      `yaml:"hosts"`
+	Replicas      int        `yaml:"replicas"`
+	Listen        string     `yaml:"listen"`
+	Backend       string     `yaml:"backend"`
+	Routing       string     `yaml:"routing"`
+	Container     container  `yaml:"container"`
+	Strategy      string     `yaml:"strategy"`
+	Pace          pace       `yaml:"pace"`
+	Steps         []step     `yaml:"steps"`
+	Gates         gates      `yaml:"gates"`
+	OnFailure     string     `yaml:"on_failure"`
+	OnControlLoss string     `yaml:"on_control_loss"`
+	Deadline      duration   `yaml:"deadline"`
+	LostAfter     duration   `yaml:"lost_after"`
+	MaxLost       *hostCount `yaml:"max_lost"`
 }
 
 type hosts struct {
@@ -73,7 +75,7 @@ func (f file) spec() rollout.Spec {
 		},
 		Strategy: rollout.Strategy(f.Strategy), Pace: pace, Auto: auto, Steps: f.steps(), Gates: f.Gates.domain(),
 		OnFailure: rollout.OnFailure(f.OnFailure), OnControlLoss: rollout.OnControlLoss(f.OnControlLoss),
-		Deadline: f.Deadline.value(),
+		Deadline: f.Deadline.value(), LostAfter: f.LostAfter.value(), MaxLost: (*rollout.HostCount)(f.MaxLost),
 	}
 }
 

@@ -77,7 +77,7 @@ func (o Options) eventText(e rollout.Event) string {
 		return o.Palette.paint(red, text) + took(e)
 	case rollout.KindUnchanged:
 		return "nothing to do: " + firstLine(e.Text)
-	case rollout.KindPaused, rollout.KindExcluded:
+	case rollout.KindPaused, rollout.KindExcluded, rollout.KindLost:
 		return o.Palette.paint(yellow, firstLine(e.Text)) + eventRates(e.Verdict)
 	default: // of this release or a later one
 		return firstLine(e.Text)

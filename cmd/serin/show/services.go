@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -194,12 +195,12 @@ func step(r api.RolloutStatus) string {
 // come in its way, what it was started for; and which hosts it has lost.
 func why(r api.RolloutStatus) string {
 	text := firstLine(cmp.Or(r.Text, string(r.Cause), r.Reason))
-	if len(r.Excluded) == 0 {
-		return text
-	}
-	hosts := make([]string, 0, len(r.Excluded))
+	hosts := slices.Clone(r.Lost)
 	for _, x := range r.Excluded {
 		hosts = append(hosts, x.Host)
+	}
+	if len(hosts) == 0 {
+		return text
 	}
 	without := "without " + listed(hosts)
 	if text == "" {

@@ -1,0 +1,63 @@
+package rollout
+
+// A level says what entries of the log may hold. Replicas of neighbouring
+// releases work together: what a release adds to commands, or to what they
+// carry, has a new level, and none of it is proposed before every replica has
+// said that it understands it (Raise). A later level only adds.
+const (
+	LevelFirst = 1
+	// LevelLost adds Raise and Lose, and in a Spec LostAfter and MaxLost.
+	LevelLost = 2
+	// LevelNewest is what this release understands.
+	LevelNewest = LevelLost
+)
+
+// Raise lets the log hold what belongs to a level from here on. Whoever
+// proposes it knows that every replica understands it.
+type Raise struct {
+	Level int `json:"level"`
+}
+
+// AtLevel returns what the log may hold.
+func (s *State) AtLevel() int { return max(LevelFirst, s.Level) }
+
+// Needs returns the level that a command belongs to.
+func Needs(c Command) int {
+	switch c := c.(type) {
+	case Raise:
+		return c.Level
+	case Lose:
+		return LevelLost
+	case Submit:
+		return c.Spec.needs()
+	case Refuse, Advance, Approve, Pause, Exclude, Release, Resume, Promote, RollBack, Abort, Finish:
+	}
+	return LevelFirst
+}
+
+// At returns the spec as the log may hold it at a level: without what is newer,
+// and with the default of what an earlier one could not hold.
+func (s Spec) At(level int) Spec {
+	if level < LevelLost {
+		s.LostAfter, s.MaxLost = 0, nil
+		return s
+	}
+	return s.withLostDefaults()
+}
+
+// Private
+
+func (s Spec) needs() int {
+	if s.LostAfter != 0 || s.MaxLost != nil {
+		return LevelLost
+	}
+	return LevelFirst
+}
+
+func (a *applier) raise(c Raise) {
+	if c.Level <= a.state.AtLevel() {
+		a.result.Refused = refusef(CodeStale, "", "the log is at level %d already", a.state.AtLevel())
+		return
+	}
+	a.state.Level = c.Level
+}
