@@ -34,6 +34,7 @@ type app struct {
 	streams
 	env     func(string) string
 	started bool // cobra found the command line in order
+	wrote   bool // a document, on standard output
 
 	settings settings
 	loader   *config.Loader
@@ -136,6 +137,7 @@ func (a *app) encode(v any) error {
 			return fmt.Errorf("encode output: %w", err)
 		}
 	}
+	a.wrote = true
 	if _, err := a.out.Write(text); err != nil {
 		return fmt.Errorf("write: %w", err)
 	}

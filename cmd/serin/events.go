@@ -146,6 +146,7 @@ func sinceOf(text string, now time.Time) (time.Time, error) {
 
 func (a *app) printEvent(e rollout.Event, raw []byte) error {
 	text := strings.TrimSpace(string(raw))
+	a.wrote = true
 	switch a.output {
 	case "json":
 	case "yaml":

@@ -18,7 +18,7 @@ import (
 const (
 	exitOK          = 0
 	exitUnexpected  = 1
-	exitUsage       = 2 // or an invalid file
+	exitUsage       = 2 // or an unknown name, or an invalid file
 	exitRolledBack  = 3 // by a gate or a failure
 	exitAborted     = 4 // by a person
 	exitTimeout     = 5 // --timeout reached, the rollout goes on
@@ -32,7 +32,7 @@ const (
 const exitHelp = `Exit codes:
   0  promoted, or the condition is met
   1  unexpected error
-  2  wrong usage, or an invalid file
+  2  wrong usage, an unknown name, or an invalid file
   3  rolled back by a gate or a failure
   4  aborted by a person
   5  --timeout reached, the rollout goes on
@@ -74,8 +74,8 @@ func (a *app) finish(command *cobra.Command, err error) int {
 	}
 	code := codeOf(err)
 	refusal, refused := errors.AsType[*rollout.Refusal](err)
-	if refused && a.structured() {
-		if err := a.print(api.Refused(refusal), nil, nil); err != nil {
+	if a.structured() && !a.wrote && err.Error() != "" {
+		if err := a.encode(replyOf(err)); err != nil {
 			a.complain("%v", err)
 		}
 	}
@@ -92,6 +92,25 @@ func (a *app) finish(command *cobra.Command, err error) int {
 		}
 	}
 	return code
+}
+
+// replyOf is an error for programs: what the coordinator refused, or what went
+// wrong before it could, in the same form.
+func replyOf(err error) api.Reply {
+	if r, ok := errors.AsType[*rollout.Refusal](err); ok {
+		return api.Refused(r)
+	}
+	if p := problemOf(err); p.Field != "" {
+		return api.Reply{Code: rollout.CodeInvalid, Field: p.Field, Message: p.Message}
+	}
+	r := api.Reply{Message: err.Error()}
+	switch codeOf(err) {
+	case exitUsage:
+		r.Code = rollout.CodeInvalid
+	case exitNoLeader:
+		r.Code = rollout.CodeBusy
+	}
+	return r
 }
 
 func codeOf(err error) int {
@@ -120,7 +139,7 @@ func codeOf(err error) int {
 
 func codeOfRefusal(code rollout.Code) int {
 	switch code {
-	case rollout.CodeInvalid:
+	case rollout.CodeInvalid, rollout.CodeUnknown:
 		return exitUsage
 	case rollout.CodeBusy:
 		return exitNoLeader

@@ -118,24 +118,22 @@ func (quietly) Status(api.RolloutDetail, time.Time) {}
 func (quietly) Note(string, time.Time) {}
 
 // cloudEvents shows events as they came, one a line, for programs.
-type cloudEvents struct {
-	out io.Writer
-	say func(string, ...any)
-}
+type cloudEvents struct{ app *app }
 
 // Event writes the CloudEvent.
 func (v cloudEvents) Event(_ rollout.Event, raw []byte) {
-	_, _ = fmt.Fprintln(v.out, strings.TrimSpace(string(raw)))
+	v.app.wrote = true
+	_, _ = fmt.Fprintln(v.app.out, strings.TrimSpace(string(raw)))
 }
 
 // Status shows nothing.
 func (cloudEvents) Status(api.RolloutDetail, time.Time) {}
 
 // Note talks.
-func (v cloudEvents) Note(text string, _ time.Time) { v.say("%s", text) }
+func (v cloudEvents) Note(text string, _ time.Time) { v.app.say("%s", text) }
 
 // Final talks: there is no event to write.
-func (v cloudEvents) Final(s api.RolloutStatus) { v.say("%s has ended: %s", s.ID, s.Phase) }
+func (v cloudEvents) Final(s api.RolloutStatus) { v.app.say("%s has ended: %s", s.ID, s.Phase) }
 
 // Close does nothing.
 func (cloudEvents) Close() {}

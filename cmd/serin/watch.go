@@ -51,7 +51,7 @@ func (a *app) watch(ctx context.Context, name string) error {
 func (a *app) watcher(live bool) view {
 	switch {
 	case a.structured():
-		return cloudEvents{a.out, a.say}
+		return cloudEvents{a}
 	case live && a.terminal(a.out) && !a.quiet && a.output != "name":
 		return show.NewScreen(a.out, a.show())
 	}
