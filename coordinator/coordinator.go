@@ -114,7 +114,7 @@ func (p parts) connect(ctx context.Context, open *teardown) (*bus.Conn, *embed.S
 			TLS: p.cfg.TLS, InProcessOnly: p.cfg.Seams.NoPorts, Log: p.cfg.Log,
 		})
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, p.cfg.NATS.keyed(err)
 		}
 		open.push("nats server", unbounded(server.Shutdown))
 		cfg.InProcess = server

@@ -42,6 +42,30 @@ func TestRunSaysWhatIsWrong(t *testing.T) {
 	}
 }
 
+// An address that another process has is named by its key.
+func TestAddressInUse(t *testing.T) {
+	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	address := taken.Addr().String()
+	for key, args := range map[string][]string{
+		"nats.listen":  {"--nats-listen", address},
+		"nats.cluster": {"--nats-listen", "127.0.0.1:0", "--nats-cluster", address, "--nats-routes", "127.0.0.1:1"},
+		"raft.listen":  {"--nats-listen", "127.0.0.1:0", "--raft-listen", address},
+	} {
+		if key != "raft.listen" {
+			args = append(args, "--raft-listen", "127.0.0.1:"+freePort(t))
+		}
+		var said bytes.Buffer
+		code := run(t.Context(), append(args, "--id", "c1", "--data", filepath.Join(t.TempDir(), "data")), &said, &said)
+		if !strings.Contains(said.String(), key+": ") || !strings.Contains(said.String(), "choose another address") || code != daemon.ExitFailed {
+			t.Errorf("%s: exit %d, said %s", key, code, said.String())
+		}
+	}
+}
+
 // A coordinator alone starts from nothing but an id, and ends when told to.
 func TestRunAlone(t *testing.T) {
 	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)

@@ -70,7 +70,7 @@ func listen(ctx context.Context, cfg Config) (*stream, error) {
 	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("listen for raft: %w", err)
+		return nil, fmt.Errorf("raft.listen: %w; choose another address, or end the process that has it", err)
 	}
 	s := &stream{Listener: l, tls: secure}
 	if s.advertise, err = advertised(cfg, l.Addr()); err != nil {
