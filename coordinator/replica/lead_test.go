@@ -1,9 +1,11 @@
 package replica
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -11,6 +13,8 @@ import (
 
 	"github.com/hashicorp/raft"
 	"github.com/rs/zerolog"
+
+	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
 // bubble is a group in memory, for virtual time.
@@ -305,4 +309,62 @@ func TestReplicaStopsAtANewerEntry(t *testing.T) {
 			t.Error("a stopped replica described the group")
 		}
 	})
+}
+
+// What is newer than the group's level is not proposed; once it has been raised,
+// a replica of an earlier release stops, and does not guess.
+func TestLevelGatesWhatIsNew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, 3)
+		defer b.close()
+		leader := b.all[b.leader()]
+		old := b.all[(b.leader()+1)%3]
+		old.machine.level = rollout.LevelFirst // an earlier release
+		first := submit("checkout", "k1")
+		if _, err := leader.Propose(t.Context(), first); err != nil {
+			t.Fatal(err)
+		}
+		newer := submit("shop", "k2")
+		c := newer.Command.(rollout.Submit)
+		c.Spec = c.Spec.At(rollout.LevelLost)
+		newer.Command = c
+		lose := rollout.Entry{Command: rollout.Lose{Hosts: []string{"web-2"}}}
+		for _, e := range []rollout.Entry{newer, lose} {
+			if _, err := leader.Propose(t.Context(), e); !errors.Is(err, ErrLevel) {
+				t.Errorf("%T below its level: %v, want ErrLevel", e.Command, err)
+			}
+		}
+		time.Sleep(time.Second) // a heartbeat tells it what is committed
+		if err := old.Err(); err != nil || old.State().Services["checkout"] == nil {
+			t.Fatalf("the earlier release stopped before the level was raised: %v", err)
+		}
+		if _, err := leader.Propose(t.Context(), rollout.Entry{Command: rollout.Raise{Level: rollout.LevelLost}}); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := leader.Propose(t.Context(), newer); err != nil || r.Refused != nil {
+			t.Errorf("at its level: %v, %v", err, r.Refused)
+		}
+		<-old.Done()
+		if err := old.Err(); !errors.Is(err, ErrNotUnderstood) || old.State().Services["shop"] != nil {
+			t.Errorf("the earlier release stopped with %v", err)
+		}
+	})
+}
+
+// A snapshot of a later level is not understood either.
+func TestSnapshotOfALaterLevel(t *testing.T) {
+	s := rollout.NewState()
+	s.Level = rollout.LevelLost
+	data, err := encodeState(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped := false
+	m := newMachine(rollout.LevelFirst, func(error) { stopped = true })
+	if err := m.Restore(io.NopCloser(bytes.NewReader(data))); !errors.Is(err, ErrNotUnderstood) || !stopped {
+		t.Errorf("restored with %v", err)
+	}
+	if err := newMachine(rollout.LevelLost, never(t)).Restore(io.NopCloser(bytes.NewReader(data))); err != nil {
+		t.Error(err)
+	}
 }

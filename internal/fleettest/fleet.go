@@ -33,6 +33,7 @@ type Options struct {
 	Rate     int           // requests per second to each host, on average; 40 if 0
 	Lease    time.Duration // of canaries; the coordinator's default if 0
 	Logs     bool          // HAProxy tells how long requests take
+	Level    int           // of the log, that all replicas understand at first; all of it if 0
 }
 
 // Fleet is what Run starts. Its methods fail the test themselves. They are for

@@ -110,7 +110,7 @@ func TestReturningHost(t *testing.T) {
 		f.Install("1", gated)
 		f.Push("2", fleettest.App{})
 		f.Push("3", fleettest.App{})
-		second := f.Start(api.Trigger{ID: "2", Image: fleettest.Image("2")})
+		second := f.Start(api.Trigger{ID: "2", Spec: fleettest.Spec("2", gated+`,"max_lost":0`)})
 		f.UntilStep(second, 2)
 		if got := f.Send(2, 100); got.Canary != 50 {
 			t.Errorf("before the cut: %+v", got)
@@ -120,7 +120,9 @@ func TestReturningHost(t *testing.T) {
 		if got := f.Send(2, 100); got.Canary > 0 || got.Unanswered > 0 {
 			t.Errorf("I5: after the lease: %+v", got)
 		}
-		takenBack(f, second)
+		if r := f.Until(second, rollout.RolledBack); r.Cause != rollout.CauseLost {
+			t.Errorf("taken back for %s: %s", r.Cause, r.Text)
+		}
 		f.Until(f.Start(api.Trigger{ID: "3", Image: fleettest.Image("3")}), rollout.Succeeded)
 		f.Sleep(anHour())
 		f.HealHost(2)
@@ -128,13 +130,24 @@ func TestReturningHost(t *testing.T) {
 	})
 }
 
-// takenBack waits until a rollout is given up that a host does not follow; where
-// there is no time for its deadline, a person does that.
-func takenBack(f *fleettest.Fleet, id string) {
-	if racing || testing.Short() {
-		f.Command(api.Abort, api.Command{Rollout: id, By: "ann"})
-	}
-	f.Until(id, rollout.RolledBack, rollout.Aborted)
+// TestLostHost loses one host of three in a rollout, with its leader; it goes
+// well without them, and the host follows when it is back.
+func TestLostHost(t *testing.T) {
+	fleettest.Run(t, fleettest.Options{}, func(f *fleettest.Fleet) {
+		f.Install("1", gated)
+		f.Push("2", fleettest.App{})
+		id := f.Start(api.Trigger{ID: "2", Image: fleettest.Image("2")})
+		f.UntilStep(id, 1)
+		f.CutHost(2)
+		dead := f.KillLeader()
+		r := f.Until(id, rollout.Succeeded)
+		if len(r.Lost) != 1 || len(r.Hosts) != 2 {
+			t.Errorf("lost %v, went on with %v", r.Lost, r.Hosts)
+		}
+		f.StartReplica(dead)
+		f.HealHost(2)
+		stable(t, f, "2")
+	})
 }
 
 func TestLateJoiner(t *testing.T) {

@@ -88,6 +88,13 @@ func (f *Fleet) RestartReplica(i int) {
 	f.StartReplica(i)
 }
 
+// UpgradeReplica stops a replica as SIGTERM does, and starts this release in its
+// place. See Options.Level.
+func (f *Fleet) UpgradeReplica(i int) {
+	f.replicas[i].level = 0
+	f.RestartReplica(i)
+}
+
 // CutReplica cuts a replica off from the others and from the bus, without
 // anybody being told.
 func (f *Fleet) CutReplica(i int) {
@@ -147,6 +154,7 @@ type replicaSlot struct {
 	trans       *raft.InmemTransport
 	cancel      context.CancelFunc
 	done        <-chan struct{} // nil: never started
+	level       int             // of the log, that it understands; 0: all
 
 	mu      sync.Mutex
 	replica *replica.Replica // nil while it does not run
@@ -182,7 +190,7 @@ func (f *Fleet) newReplicas() {
 	for i := range f.opts.Replicas {
 		s := &replicaSlot{
 			id: fmt.Sprintf("c%d", i+1), address: fmt.Sprintf("c%d:7311", i+1),
-			store: raft.NewInmemStore(), snapshots: raft.NewInmemSnapshotStore(),
+			store: raft.NewInmemStore(), snapshots: raft.NewInmemSnapshotStore(), level: f.opts.Level,
 		}
 		f.replicas = append(f.replicas, s)
 		peers = append(peers, s.id+"="+s.address)
@@ -199,7 +207,7 @@ func (f *Fleet) coordinator(s *replicaSlot) coordinator.Config {
 			Listen: s.address, Peers: s.peers, Heartbeat: heartbeat, Election: heartbeat, Lease: raftLease,
 		},
 		Seams: coordinator.Seams{
-			InProcess: s.link,
+			InProcess: s.link, Level: s.level,
 			OpenReplica: func(ctx context.Context, cfg replica.Config) (*replica.Replica, error) {
 				cfg.Transport, cfg.Logs, cfg.Stable, cfg.Snapshots = s.trans, s.store, s.store, s.snapshots
 				r, err := replica.Open(ctx, cfg)
