@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -18,6 +17,7 @@ import (
 	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/bus/embed"
 	"github.com/serin-rollouts/serin/internal/durable"
+	"github.com/serin-rollouts/serin/internal/porttest"
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
@@ -49,7 +49,7 @@ func TestRunHandsOverWithItsBus(t *testing.T) {
 	}
 	var listen, cluster, urls []string
 	for range 3 {
-		listen, cluster = append(listen, freeAddress(t)), append(cluster, freeAddress(t))
+		listen, cluster = append(listen, porttest.Address(t)), append(cluster, porttest.Address(t))
 		urls = append(urls, "nats://"+listen[len(listen)-1])
 	}
 	handOver(t, t.TempDir(), func(i int) NATS {
@@ -101,7 +101,7 @@ func startReplicas(t *testing.T, dir string, nats func(int) NATS) map[string]run
 	t.Helper()
 	var peers []string
 	for i := range 3 {
-		peers = append(peers, fmt.Sprintf("c%d=%s", i+1, freeAddress(t)))
+		peers = append(peers, fmt.Sprintf("c%d=%s", i+1, porttest.Address(t)))
 	}
 	replicas := map[string]running{}
 	for i, peer := range peers {
@@ -122,17 +122,6 @@ func startReplicas(t *testing.T, dir string, nats func(int) NATS) map[string]run
 		replicas[id] = r
 	}
 	return replicas
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	var lc net.ListenConfig
-	l, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 func dial(t *testing.T, urls []string) *bus.Conn {

@@ -12,6 +12,7 @@ import (
 	"github.com/serin-rollouts/serin/internal/api"
 	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/event"
+	"github.com/serin-rollouts/serin/internal/porttest"
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
@@ -35,7 +36,7 @@ func shrink(t *testing.T, choose func(leader string, others []string) string) {
 	t.Helper()
 	var listen, cluster, urls []string
 	for range 3 {
-		listen, cluster = append(listen, freeAddress(t)), append(cluster, freeAddress(t))
+		listen, cluster = append(listen, porttest.Address(t)), append(cluster, porttest.Address(t))
 		urls = append(urls, "nats://"+listen[len(listen)-1])
 	}
 	replicas := startReplicas(t, t.TempDir(), func(i int) NATS {

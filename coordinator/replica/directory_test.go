@@ -12,6 +12,8 @@ import (
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 	"pgregory.net/rapid"
+
+	"github.com/serin-rollouts/serin/internal/porttest"
 )
 
 // usedDirectory returns the configuration of a group of one that has worked.

@@ -98,14 +98,34 @@ func (g *group) leader() *Replica {
 
 func (g *group) follower() *Replica {
 	g.t.Helper()
-	leader := g.leader()
+	return g.other(g.leader())
+}
+
+// other returns a running replica that is not this one.
+func (g *group) other(r *Replica) *Replica {
+	g.t.Helper()
 	for _, id := range slices.Sorted(maps.Keys(g.running)) {
-		if g.running[id] != leader {
+		if g.running[id] != r {
 			return g.running[id]
 		}
 	}
-	g.t.Fatal("there is no follower")
+	g.t.Fatal("there is no other")
 	return nil
+}
+
+// lead has whoever leads do something, again if he did not lead all the while: on
+// a busy machine another one may be elected at any time.
+func (g *group) lead(what string, do func(leader *Replica) error) {
+	g.t.Helper()
+	eventually(g.t, what, func() bool {
+		leader := g.leader()
+		term, _ := leader.leads()
+		err := do(leader)
+		if now, leads := leader.leads(); err != nil && leads && now == term && !errors.Is(err, ErrNotLeader) {
+			g.t.Fatalf("%s: %v", what, err)
+		}
+		return err == nil
+	})
 }
 
 // propose retries through whoever leads until the entry is applied.

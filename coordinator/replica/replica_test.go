@@ -8,39 +8,53 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 
 	"github.com/serin-rollouts/serin/internal/identity"
 	"github.com/serin-rollouts/serin/internal/identity/identitytest"
+	"github.com/serin-rollouts/serin/internal/porttest"
 )
 
 func TestGroupSurvivesItsLeader(t *testing.T) {
 	g := newGroup(t, 3)
 	g.startAll()
-	first := g.leader()
-	first.settle(t.Context()) // a term begins with entries of its own
-	entries := first.Entries()
 	if result := g.propose(submit("checkout", "k1")); result.Rollout != "checkout-1" || result.Refused != nil {
 		t.Fatalf("result = %+v", result)
 	}
-	if got := first.Entries(); got != entries+1 {
-		t.Errorf("one command made %d entries", got-entries)
-	}
-	if result := g.propose(submit("checkout", "k1")); !result.Repeat {
-		t.Errorf("a repeated trigger was not recognised: %+v", result)
-	}
+	eventually(t, "one term for a command", func() bool {
+		leader := g.leader()
+		term, leads := leader.settle(t.Context()) // a term begins with entries of its own
+		entries := leader.Entries()
+		if result := g.propose(submit("checkout", "k1")); !result.Repeat {
+			t.Fatalf("a repeated trigger was not recognised: %+v", result)
+		}
+		got := leader.Entries()
+		if now, still := leader.leads(); !leads || !still || now != term {
+			return false // whoever led later has entries of its own
+		}
+		if got != entries+1 {
+			t.Errorf("one command made %d entries", got-entries)
+		}
+		return true
+	})
 	g.settled()
+	eventually(t, "a follower that names the leader", func() bool {
+		follower := g.follower()
+		_, err := follower.Propose(t.Context(), submit("checkout", "k1"))
+		verified := follower.Verify(t.Context())
+		if _, leads := follower.leads(); leads || g.leader() == follower {
+			return false
+		}
+		if !errors.Is(err, ErrNotLeader) || !errors.Is(verified, ErrNotLeader) {
+			t.Fatalf("a follower answers %v, and %v", err, verified)
+		}
+		refused, ok := errors.AsType[*NotLeaderError](err)
+		return ok && refused.ID == g.leader().cfg.ID
+	})
 
-	follower := g.follower()
-	var refused *NotLeaderError
-	if _, err := follower.Propose(t.Context(), submit("search", "k2")); !errors.As(err, &refused) || refused.ID != first.cfg.ID {
-		t.Errorf("a follower's answer = %v, want one that names %s", err, first.cfg.ID)
-	}
-	if err := follower.Verify(t.Context()); !errors.Is(err, ErrNotLeader) {
-		t.Errorf("a follower's verification = %v", err)
-	}
-
+	first := g.leader()
 	g.crash(first.cfg.ID)
 	if second := g.leader(); second == first {
 		t.Fatal("the crashed replica leads")
@@ -100,15 +114,19 @@ func TestLateJoinerCatchesUpFromASnapshot(t *testing.T) {
 		joiner.Join = true
 		g.configs[id] = joiner
 		g.start(id)
-		if err := leader.Add(t.Context(), id, joiner.Listen); err != nil {
-			t.Fatal(err)
-		}
+		g.lead("add "+id, func(leader *Replica) error { return leader.Add(t.Context(), id, joiner.Listen) })
 	}
 	g.settled()
-	c, err := leader.Cluster()
-	if err != nil || len(c.Members) != 3 || !c.Members[1].Voter || !c.Members[2].Voter || c.Role != "leader" || c.Leader != "c1" {
-		t.Errorf("cluster = %+v, %v", c, err)
-	}
+	g.lead("describe the group", func(leader *Replica) error {
+		c, err := leader.Cluster()
+		if _, leads := leader.leads(); !leads {
+			return ErrNotLeader
+		}
+		if err != nil || len(c.Members) != 3 || !c.Members[1].Voter || !c.Members[2].Voter || c.Role != "leader" || c.Leader != leader.cfg.ID {
+			t.Errorf("cluster = %+v, %v", c, err)
+		}
+		return nil
+	})
 	g.crash("c1") // two of three go on
 	g.propose(submit("after", "k-after"))
 	g.crash("c2") // a joiner opens its directory again by itself
@@ -121,9 +139,13 @@ func TestMemberThatDoesNotAnswerGetsNoVote(t *testing.T) {
 	g := newGroup(t, 1)
 	g.startAll()
 	leader := g.leader()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*catchUpPoll)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	if err := leader.Add(ctx, "c2", porttest.Address(t)); err == nil {
+	added := make(chan error, 1)
+	go func() { added <- leader.Add(ctx, "c2", porttest.Address(t)) }()
+	eventually(t, "a second member", func() bool { return len(leader.members()) == 2 })
+	time.AfterFunc(3*catchUpPoll, cancel)
+	if err := <-added; err == nil {
 		t.Fatal("a replica that is not there was added")
 	}
 	if c, err := leader.Cluster(); err != nil || len(c.Members) != 2 || c.Members[1].Voter {
@@ -145,22 +167,30 @@ func TestMemberThatDoesNotAnswerGetsNoVote(t *testing.T) {
 func TestMemberIsMovedOnlyToWhereItAnswers(t *testing.T) {
 	g := newGroup(t, 3)
 	g.startAll()
-	leader := g.leader()
-	follower := g.follower().cfg
-	before := leader.members()
-	for _, c := range []struct{ id, address, want string }{
-		{follower.ID, porttest.Address(t), "start it there first"},
-		{follower.ID, leader.cfg.Listen, "runs there"},
-		{leader.cfg.ID, porttest.Address(t), "transfer the leadership"},
-	} {
-		if err := leader.Add(t.Context(), c.id, c.address); err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s to %s: %v", c.id, c.address, err)
-		}
+	before := g.leader().members()
+	for _, want := range []string{"start it there first", "runs there", "transfer the leadership"} {
+		g.lead(want, func(leader *Replica) error {
+			id, address := g.other(leader).cfg.ID, porttest.Address(t)
+			switch want {
+			case "runs there":
+				address = leader.cfg.Listen
+			case "transfer the leadership":
+				id = leader.cfg.ID
+			}
+			err := leader.Add(t.Context(), id, address)
+			if errors.Is(err, ErrNotLeader) {
+				return err
+			}
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s to %s: %v", id, address, err)
+			}
+			return nil
+		})
 	}
-	if now := leader.members(); !slices.Equal(now, before) {
+	if now := g.leader().members(); !slices.Equal(now, before) {
 		t.Errorf("members: %+v, were %+v", now, before)
 	}
-	moved := follower
+	moved := g.follower().cfg
 	moved.Listen = porttest.Address(t)
 	g.crash(moved.ID)
 	g.configs[moved.ID] = moved
@@ -185,22 +215,31 @@ func TestTransferAndRemove(t *testing.T) {
 	g := newGroup(t, 3)
 	g.startAll()
 	target := g.follower()
-	if err := g.leader().Transfer(t.Context(), target.cfg.ID); err != nil {
-		t.Fatal(err)
+	takeOver := func() {
+		g.lead("hand over", func(leader *Replica) error {
+			if leader == target {
+				return nil
+			}
+			if err := leader.Transfer(t.Context(), target.cfg.ID); err != nil {
+				t.Log(err) // it may have to be tried again
+			}
+			return ErrNotLeader
+		})
 	}
-	if leader := g.leader(); leader != target {
-		t.Errorf("%s leads, want %s", leader.cfg.ID, target.cfg.ID)
-	}
+	takeOver()
 	if err := target.Transfer(t.Context(), "c9"); err == nil {
 		t.Error("leadership was handed to a stranger")
 	}
-	follower := g.follower()
-	if err := follower.Remove(t.Context(), target.cfg.ID); !errors.Is(err, ErrNotLeader) {
+	if err := g.other(target).Remove(t.Context(), target.cfg.ID); !errors.Is(err, ErrNotLeader) {
 		t.Errorf("a follower removed somebody: %v", err)
 	}
-	if err := target.Remove(t.Context(), target.cfg.ID); err != nil {
-		t.Fatal(err)
-	}
+	g.lead("remove the leader", func(leader *Replica) error {
+		if leader != target {
+			takeOver()
+			return ErrNotLeader
+		}
+		return leader.Remove(t.Context(), target.cfg.ID)
+	})
 	<-target.Done()
 	if err := target.Err(); !errors.Is(err, ErrRemoved) {
 		t.Errorf("the removed leader stopped with %v", err)

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/serin-rollouts/serin/internal/identity"
+	"github.com/serin-rollouts/serin/internal/porttest"
 )
 
 // lifetime of everything made here: a test, with room for a slow machine.
@@ -51,12 +52,12 @@ func New(tb testing.TB) *CA {
 }
 
 // Leaf makes an identity for both sides of a link. hosts are the names and
-// addresses it may serve as; localhost and 127.0.0.1 if none is given. A
-// second call with the same name replaces the files of the first.
+// addresses it may serve as; localhost, 127.0.0.1 and porttest.Host if none is
+// given. A second call with the same name replaces the files of the first.
 func (ca *CA) Leaf(tb testing.TB, name string, hosts ...string) identity.Files {
 	tb.Helper()
 	if len(hosts) == 0 {
-		hosts = []string{"localhost", "127.0.0.1"}
+		hosts = []string{"localhost", "127.0.0.1", porttest.Host()}
 	}
 	key := newKey(tb)
 	template := newTemplate(tb, name)
