@@ -5,6 +5,15 @@ import (
 	"testing"
 )
 
+// The words of a verdict and whoever reads its thousandths come to one number.
+func TestOddsGoByThousandths(t *testing.T) {
+	for logE, want := range map[float64]string{math.Log(380.05): "370", math.Log(380.2): "380", 0: "1", 99: "1000000", math.Inf(1): "1000000"} {
+		if got := odds(logE); got != want {
+			t.Errorf("e-value %.5g: 1 in %s, want %s", math.Exp(logE), got, want)
+		}
+	}
+}
+
 func near(t *testing.T, what string, got, want, tolerance float64) {
 	t.Helper()
 	if math.Abs(got-want) > tolerance*max(1, math.Abs(want)) {

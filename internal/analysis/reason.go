@@ -55,9 +55,9 @@ func (s scores) claim(v Finding, least int64, alone bool) string {
 	case Wait:
 	}
 	switch {
-	case v.Canary.Requests < least:
-		return fmt.Sprintf("needs %d canary requests", least)
-	case s.safe >= s.safeLimit && s.calm():
+	case v.Canary.Requests < least && v.Needed == 0:
+		return fmt.Sprintf("undecided; needs %d canary requests at least", least)
+	case v.Canary.Requests >= least && s.safe >= s.safeLimit && s.calm():
 		return "within that where canary serves; waiting for a second host"
 	case v.Needed > 0:
 		return "undecided; about " + strconv.FormatInt(roundUp(v.Needed), 10) + " more canary requests needed"
@@ -76,10 +76,14 @@ func share(c Counts) string {
 // points100 writes hundredths: 231 is "2.31".
 func points100(n int64) string { return fmt.Sprintf("%d.%02d", n/100, n%100) }
 
-// odds writes an e-value, given its logarithm, rounded down: "12000".
+// odds writes an e-value, given its logarithm, rounded down: "12000". It goes by the thousandths
+// that a finding holds, so that whoever reads these comes to the same number.
 func odds(logE float64) string {
-	const most = 1_000_000
-	return strconv.FormatInt(twoDigits(int64(math.Exp(min(logE, math.Log(most))))), 10)
+	n := int64(1_000_000) // more is not claimed
+	if e := math.Exp(float64(milli(logE)) / 1000); e < float64(n) {
+		n = int64(e)
+	}
+	return strconv.FormatInt(twoDigits(n), 10)
 }
 
 // twoDigits rounds down to two leading digits.

@@ -215,7 +215,8 @@ func (j *usageJudge) finding(now time.Duration) Finding { return j.conclude(now,
 // conclude is the finding that follows from a survey and from how often canary was throttled.
 func (j *usageJudge) conclude(now time.Duration, s survey) Finding {
 	f := j.throttled.Finding(now)
-	f.At = now
+	needed := f.Needed
+	f.At, f.Needed = now, 0 // more requests help where it is throttling alone that is open
 	f.Hosts, f.CanaryMemory, f.StableMemory, f.Restarts = s.served, s.canary.mean(), s.stable.mean(), s.restarts
 	memory := fmt.Sprintf("memory %s on canary, %s on stable, allowed +%s %%", mebibytes(f.CanaryMemory), mebibytes(f.StableMemory), points100(int64(max(0, j.gate.MaxMemory))))
 	throttled := ""
@@ -236,7 +237,7 @@ func (j *usageJudge) conclude(now time.Duration, s survey) Finding {
 	case s.over > 0 || s.growing > 0:
 		f.Outcome, f.Host, f.Reason = Wait, s.first, fmt.Sprintf("%s; over it on %d of %d hosts", memory, max(s.over, s.growing), s.served)
 	case j.periods:
-		f.Reason = memory + throttled
+		f.Reason, f.Needed = memory+throttled, needed
 	default:
 		f.Outcome, f.Reason = Pass, memory
 	}

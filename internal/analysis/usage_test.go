@@ -134,6 +134,34 @@ func TestSaturationNeedsReadingsOfTheStep(t *testing.T) {
 }
 
 // CPU periods count from zero again when a container starts again; nothing is counted twice.
+// How many more requests a decision takes is told where it depends on them: not of
+// a gate without throttling, nor of memory that is too high on one host.
+func TestSaturationForecastsThrottlingAlone(t *testing.T) {
+	flat := Usage{Memory: 100 * mebi}
+	for name, c := range map[string]struct {
+		of     func(host int, at time.Duration) (canary, stable Usage)
+		needed bool
+	}{
+		"no limits on CPU": {func(int, time.Duration) (Usage, Usage) { return flat, flat }, false},
+		"memory on one host": {func(k int, at time.Duration) (Usage, Usage) {
+			x := Usage{Memory: 100 * mebi, Periods: int64(at.Seconds())}
+			if k == 1 {
+				return Usage{Memory: 300 * mebi, Periods: x.Periods}, x
+			}
+			return x, x
+		}, false},
+		"few periods": {func(_ int, at time.Duration) (Usage, Usage) {
+			x := Usage{Memory: 100 * mebi, Periods: int64(at.Seconds()) / 10}
+			return x, x
+		}, true},
+	} {
+		v := play(saturated(0), 3, time.Minute, c.of)
+		if f, _ := v.Finding("saturation"); (f.Needed > 0) != c.needed {
+			t.Errorf("%s: %s: %d more needed: %s", name, f.Outcome, f.Needed, f.Reason)
+		}
+	}
+}
+
 func TestThrottlingOverARestart(t *testing.T) {
 	c := &container{}
 	for _, u := range []Usage{{Periods: 100, Throttled: 10}, {Periods: 150, Throttled: 10}, {Periods: 20, Throttled: 20}, {Periods: 20, Throttled: 20}} {
