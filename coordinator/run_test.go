@@ -24,6 +24,7 @@ import (
 // Three coordinators with Raft over TCP on a bus of the user's own: the leader
 // is told to stop in the middle of a rollout, and another takes it to its end.
 func TestRunHandsOver(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("runs in real time")
 	}
@@ -44,6 +45,7 @@ func TestRunHandsOver(t *testing.T) {
 
 // The same with the servers embedded: with the leader a third of the bus goes.
 func TestRunHandsOverWithItsBus(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("runs in real time")
 	}

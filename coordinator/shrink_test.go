@@ -19,6 +19,7 @@ import (
 // A group with a bus of its own shrinks to one replica, which goes on with
 // everything, also when it is restarted: triggers, decisions and events.
 func TestAGroupShrinksToOne(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("runs in real time")
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 // startTimeout is generous: test machines are slow and shared.
-const startTimeout = 30 * time.Second
+const startTimeout = 2 * time.Minute
 
 // Hold lets servers run inside the bubbles of testing/synctest, until the test
 // ends. Call it on the outer test, before synctest.Test: the server has one

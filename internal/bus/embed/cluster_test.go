@@ -5,9 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"slices"
@@ -23,6 +23,7 @@ import (
 	"github.com/serin-rollouts/serin/internal/bus/embed"
 	"github.com/serin-rollouts/serin/internal/identity"
 	"github.com/serin-rollouts/serin/internal/identity/identitytest"
+	"github.com/serin-rollouts/serin/internal/porttest"
 )
 
 // childConfig in the environment makes this test binary a server, so that a
@@ -32,6 +33,12 @@ const childConfig = "SERIN_TEST_EMBED"
 func TestMain(m *testing.M) {
 	if raw := os.Getenv(childConfig); raw != "" {
 		os.Exit(child(raw))
+	}
+	flag.Parse()
+	// The parallel tests wait for elections far more than they compute.
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
 	os.Exit(m.Run())
 }
@@ -168,7 +175,18 @@ func (c *cluster) leader(t *testing.T, name string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nc, err := nats.Connect(strings.Join(c.urls(), ","), nats.Secure(tlsConfig))
+	info := streamInfo(t, name, nats.Secure(tlsConfig), func(o *nats.Options) error { o.Servers = c.urls(); return nil })
+	if info.Config.Replicas != 3 || len(info.Cluster.Replicas) != 2 {
+		t.Fatalf("stream %s is not kept by three: %+v", name, info.Cluster)
+	}
+	return info.Cluster.Leader
+}
+
+// streamInfo asks about a stream until it has a leader, which on a busy machine
+// may just be elected.
+func streamInfo(t *testing.T, name string, opts ...nats.Option) *jetstream.StreamInfo {
+	t.Helper()
+	nc, err := nats.Connect("", append(opts, nats.Timeout(patience))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,27 +195,23 @@ func (c *cluster) leader(t *testing.T, name string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stream, err := js.Stream(timeout(t, patience), name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	info := stream.CachedInfo()
-	if info.Config.Replicas != 3 || len(info.Cluster.Replicas) != 2 {
-		t.Fatalf("stream %s is not kept by three: %+v", name, info.Cluster)
-	}
-	return info.Cluster.Leader
+	var info *jetstream.StreamInfo
+	eventually(t, "a leader of "+name, func() bool {
+		stream, err := js.Stream(timeout(t, 5*time.Second), name)
+		if err != nil {
+			return false
+		}
+		info = stream.CachedInfo()
+		return info.Cluster.Leader != ""
+	})
+	return info
 }
 
 func freePorts(t *testing.T, n int) []string {
 	t.Helper()
 	var addresses []string
 	for range n {
-		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = l.Close() }()
-		addresses = append(addresses, l.Addr().String())
+		addresses = append(addresses, porttest.Address(t))
 	}
 	return addresses
 }
@@ -229,11 +243,15 @@ func (p *publisher) publish(ctx context.Context, upTo uint64) error {
 		if ctx.Err() != nil {
 			return fmt.Errorf("at event %d: %w", p.next, err)
 		}
+		if err != nil {
+			time.Sleep(10 * time.Millisecond) // else it would keep the servers from mending it
+		}
 	}
 	return nil
 }
 
 func TestClusterLosesAndRepeatsNothingWhenItsLeaderDies(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t)
 	leader, zombie, observer := c.connect(t), c.connect(t), c.connect(t)
 	ctx := timeout(t, 3*patience)
@@ -275,10 +293,14 @@ func TestClusterLosesAndRepeatsNothingWhenItsLeaderDies(t *testing.T) {
 	if err := p.publish(ctx, 60); err != nil {
 		t.Fatal(err)
 	}
-	ev := bus.Event{Seq: 1000, Subject: bus.EventSubject("a", "a-1", "zombie")}
-	if err := zombie.PublishEvent(ctx, ev, 20); !errors.Is(err, bus.ErrChain) {
-		t.Errorf("zombie: %v", err)
-	}
+	eventually(t, "the zombie to be refused", func() bool { // its server may be the one that died
+		ev := bus.Event{Seq: 1000, Subject: bus.EventSubject("a", "a-1", "zombie")}
+		err := zombie.PublishEvent(timeout(t, 5*time.Second), ev, 20)
+		if err == nil {
+			t.Fatal("the zombie's event is taken")
+		}
+		return errors.Is(err, bus.ErrChain)
+	})
 
 	c.start(t, killed)
 	if err := p.publish(ctx, 80); err != nil {
@@ -313,65 +335,61 @@ func TestClusterLosesAndRepeatsNothingWhenItsLeaderDies(t *testing.T) {
 }
 
 func TestClusterTriggersSurviveItsLeader(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t)
 	conn := c.connect(t)
 	ctx := timeout(t, 3*patience)
 	if err := conn.EnsureStreams(ctx, 3); err != nil {
 		t.Fatal(err)
 	}
-	got := make(chan string, 100)
+	got := make(chan bus.Trigger, 1000)
 	consume, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() {
 		ended <- conn.ConsumeTriggers(consume, func(_ context.Context, tr bus.Trigger) error {
-			got <- tr.ID
+			got <- tr
 			return nil
 		})
 	}()
-	send := func(id string) {
-		t.Helper()
-		eventually(t, id+" is sent", func() bool {
-			return conn.PublishHeader(bus.TriggerSubject("a"), bus.Header{"Nats-Msg-Id": {id}}, nil) == nil
-		})
-	}
-	wait := func(id string) {
-		t.Helper()
-		for {
-			select {
-			case have := <-got:
-				if have == id {
-					return
-				}
-				t.Errorf("got %s while waiting for %s", have, id)
-			case <-ctx.Done():
-				t.Fatalf("trigger %s is lost", id)
-			}
-		}
-	}
-	send("before")
-	wait("before")
-	c.kill(t, c.leader(t, bus.TriggersStream))
+	places := map[string]map[uint64]bool{} // of each id in the stream
 	// Fire and forget needs somebody to take it: until a leader is elected,
 	// the stream hears nothing. A sender that wants certainty asks and repeats.
-	eventually(t, "a leader", func() bool {
-		send("after")
-		select {
-		case id := <-got:
-			return id == "after"
-		case <-time.After(500 * time.Millisecond):
-			return false
-		}
-	})
-	send("after") // the same id
+	send := func(id string) {
+		t.Helper()
+		eventually(t, id+" is taken", func() bool {
+			_ = conn.PublishHeader(bus.TriggerSubject("a"), bus.Header{"Nats-Msg-Id": {id}}, nil)
+			select {
+			case tr := <-got: // again, if the stream's leader died before it knew of its end
+				if places[tr.ID] == nil {
+					places[tr.ID] = map[uint64]bool{}
+				}
+				places[tr.ID][tr.StreamSeq] = true
+			case <-time.After(500 * time.Millisecond):
+			}
+			return places[id] != nil
+		})
+	}
+	send("before")
+	c.kill(t, c.leader(t, bus.TriggersStream))
+	send("after")
+	_ = conn.PublishHeader(bus.TriggerSubject("a"), bus.Header{"Nats-Msg-Id": {"after"}}, nil) // the same id
 	send("last")
-	wait("last")
 	stop()
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
+	for id, at := range places {
+		if len(at) != 1 {
+			t.Errorf("%s is stored at %v", id, at)
+		}
+	}
+	if len(places) != 3 {
+		t.Errorf("got %v", places)
+	}
 }
 
 func TestRouteOfAnotherAuthorityIsRefused(t *testing.T) {
+	t.Parallel()
 	ours, theirs := identitytest.New(t), identitytest.New(t)
 	ports := freePorts(t, 2)
 	config := func(i int, files identity.Files) embed.Config {
