@@ -13,11 +13,11 @@ import (
 	"time"
 )
 
-// versionHeader marks the app's own answers, its own errors included.
-const versionHeader = "X-Serin-Demo"
+// VersionHeader marks the app's own answers, its own errors included.
+const VersionHeader = "X-Serin-Demo"
 
-// numberHeader numbers the load's requests.
-const numberHeader = "X-Serin-Demo-Request"
+// NumberHeader numbers the load's requests.
+const NumberHeader = "X-Serin-Demo-Request"
 
 // AppPort is where the demo app listens inside its container.
 const AppPort = 8080
@@ -63,7 +63,7 @@ func (v Version) handler(served func(), manners *conduct) http.Handler {
 	mux, orders := http.NewServeMux(), new(orders)
 	v.tell(mux, orders)
 	mux.HandleFunc("GET "+HealthPath, func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set(versionHeader, v.Tag)
+		w.Header().Set(VersionHeader, v.Tag)
 	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		served()
@@ -80,7 +80,7 @@ func (v Version) handler(served func(), manners *conduct) http.Handler {
 		case <-r.Context().Done():
 			return
 		}
-		w.Header().Set(versionHeader, v.Tag)
+		w.Header().Set(VersionHeader, v.Tag)
 		if reply.Bad {
 			w.WriteHeader(http.StatusInternalServerError)
 		}
@@ -91,7 +91,7 @@ func (v Version) handler(served func(), manners *conduct) http.Handler {
 
 // numberOf returns the number that the load gave a request; one without is any.
 func numberOf(r *http.Request) uint64 {
-	number, err := strconv.ParseUint(r.Header.Get(numberHeader), 10, 64)
+	number, err := strconv.ParseUint(r.Header.Get(NumberHeader), 10, 64)
 	if err != nil {
 		return rand.Uint64()
 	}

@@ -20,7 +20,7 @@ func TestIlls(t *testing.T) {
 			h := v.handler(func() {}, new(conduct))
 			ask := func(path string, number int) string {
 				r := httptest.NewRequest(http.MethodGet, path, nil)
-				r.Header.Set(numberHeader, strconv.Itoa(number))
+				r.Header.Set(NumberHeader, strconv.Itoa(number))
 				w := httptest.NewRecorder()
 				h.ServeHTTP(w, r)
 				body, err := io.ReadAll(w.Body)

@@ -133,7 +133,7 @@ func (l *Load) ask(ctx context.Context, q question) {
 		l.count(0, "", err.Error())
 		return
 	}
-	request.Header.Set(numberHeader, strconv.FormatUint(q.number, 10))
+	request.Header.Set(NumberHeader, strconv.FormatUint(q.number, 10))
 	answer, err := l.client.Do(request)
 	if n := tries.Load(); err == nil && n > 1 {
 		_ = answer.Body.Close()
@@ -149,7 +149,7 @@ func (l *Load) ask(ctx context.Context, q question) {
 		l.count(0, "", "cut short: "+err.Error())
 		return
 	}
-	l.count(answer.StatusCode, answer.Header.Get(versionHeader), fmt.Sprintf("%s: %s without the app's header", q.url, answer.Status))
+	l.count(answer.StatusCode, answer.Header.Get(VersionHeader), fmt.Sprintf("%s: %s without the app's header", q.url, answer.Status))
 }
 
 func (l *Load) count(status int, version, failure string) {

@@ -19,7 +19,7 @@ func TestManners(t *testing.T) {
 			defer cancel()
 			w, began := httptest.NewRecorder(), time.Now()
 			r := httptest.NewRequest(http.MethodGet, path, nil).WithContext(ctx)
-			r.Header.Set(numberHeader, "1")
+			r.Header.Set(NumberHeader, "1")
 			Version{Tag: "v1", Manners: m}.handler(func() {}, &conduct{Manners: m}).ServeHTTP(w, r)
 			return time.Since(began), w.Body.String()
 		}

@@ -52,10 +52,10 @@ func TestAnswers(t *testing.T) {
 		h := v.handler(func() { served++ }, new(conduct))
 		ask := func(path, number string) (status int, took time.Duration) {
 			r := httptest.NewRequest(http.MethodGet, path, nil)
-			r.Header.Set(numberHeader, number)
+			r.Header.Set(NumberHeader, number)
 			w, began := httptest.NewRecorder(), time.Now()
 			h.ServeHTTP(w, r)
-			if got := w.Header().Get(versionHeader); got != "v3" {
+			if got := w.Header().Get(VersionHeader); got != "v3" {
 				t.Errorf("says that it is %q", got)
 			}
 			return w.Code, time.Since(began)
@@ -120,8 +120,8 @@ func TestLoadNumbersItsRequests(t *testing.T) {
 	const requests = 20
 	numbers := make(chan string, 1000)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		numbers <- r.Header.Get(numberHeader)
-		w.Header().Set(versionHeader, "v1")
+		numbers <- r.Header.Get(NumberHeader)
+		w.Header().Set(VersionHeader, "v1")
 	}))
 	defer server.Close()
 	load := NewLoad([]string{server.URL}, 1000)

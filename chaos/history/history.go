@@ -1,0 +1,194 @@
+// Package history is what happened in a run, as those saw it who were there:
+// users, operators, whoever broke things, and whoever looked. Times are since
+// the run's beginning by one monotonic clock.
+package history
+
+import (
+	"sync"
+	"time"
+
+	"github.com/serin-rollouts/serin/internal/api"
+	"github.com/serin-rollouts/serin/internal/rollout"
+)
+
+// Request is one request of a user.
+type Request struct {
+	At, Took time.Duration
+	Host     string
+	Service  string
+	Version  string // that answered; empty if the app did not
+	Status   int    // 0: no answer
+	Failure  string // why it counts as failed; empty if it does not
+}
+
+// Failed tells whether the user got no answer, or a 5xx that the app did not
+// give itself.
+func (r Request) Failed() bool { return r.Failure != "" }
+
+// Verb is what an operator asked for.
+type Verb string
+
+// The verbs.
+const (
+	Trigger Verb = "trigger"
+	Abort   Verb = "abort"
+	Look    Verb = "look"
+)
+
+// Op is one call of an operator.
+type Op struct {
+	Client  int
+	Verb    Verb
+	Service string
+	Called  time.Duration
+	Back    time.Duration // when the answer came
+	Unknown bool          // none came: it may have been carried out, or may still be
+
+	ID, Version string    // of a trigger
+	Rollout     string    // that an abort names
+	Reply       api.Reply // to a trigger or an abort
+	Seen        View      // by a look
+}
+
+// View is what a look at a service shows.
+type View struct {
+	Running string // rollout; empty if none runs
+	Phase   rollout.Phase
+	Last    string // the running rollout or else the last
+	Stable  string // version
+}
+
+// Fault is one thing that was done to the fleet.
+type Fault struct {
+	Kind    string
+	Targets []string // nodes
+	// Users says that users of the targets may get no answer, whatever serin does:
+	// their host, its HAProxy or its network is gone.
+	Users bool
+	Began time.Duration
+	// Healed is when the cause was taken away, Recovered when the fleet was seen
+	// whole again; 0 if that did not happen.
+	Healed, Recovered time.Duration
+	Note              string
+}
+
+// Weight is a canary's share of a host's traffic for a service, as HAProxy has it.
+type Weight struct {
+	At      time.Duration
+	Host    string
+	Service string
+	Share   int // basis points
+}
+
+// Event is one of serin's events, and when it was first seen.
+type Event struct {
+	At time.Duration
+	rollout.Event
+}
+
+// Plan is what the workload knows of a trigger that it sent: what was to come of it.
+type Plan struct {
+	ID, Service, Version string
+	Ill                  string // what is wrong with the version; empty: nothing
+}
+
+// Container is one on a host at the end of the run.
+type Container struct {
+	ID, Name, State, Address string
+	Labels                   map[string]string
+	StartedAt                string
+}
+
+// Rest is a host at the end of the run.
+type Rest struct {
+	Host       string
+	Containers []Container
+	Open       map[string][]string // addresses behind open slots of HAProxy, by service
+	Shares     map[string]int      // the canary's, by service
+	Problem    string              // why it could not be looked at
+}
+
+// Stranger is a container that is not serin's, as it was before the run.
+type Stranger struct{ Host, ID, StartedAt string }
+
+// End is the fleet at the end of the run, after everything was healed.
+type End struct {
+	Services  []api.ServiceStatus
+	Hosts     []Rest
+	Events    []rollout.Event // all, read anew
+	Strangers []Stranger
+	Crashes   []string // programs that ended by themselves, in a way that is a defect
+	Problem   string   // why it could not be read
+}
+
+// Record is a whole run.
+type Record struct {
+	Seed     uint64
+	Lease    time.Duration
+	Hosts    []string
+	Requests []Request
+	Ops      []Op
+	Plans    []Plan
+	Faults   []Fault
+	Weights  []Weight
+	Events   []Event
+	End      End
+	Took     time.Duration
+}
+
+// Log gathers a record. Its methods may be called from several goroutines.
+type Log struct {
+	began time.Time
+
+	mu     sync.Mutex
+	record Record
+}
+
+// New begins a record.
+func New(seed uint64) *Log { return &Log{began: time.Now(), record: Record{Seed: seed}} }
+
+// Now is the time since the run's beginning.
+func (l *Log) Now() time.Duration { return time.Since(l.began) }
+
+// Request adds a request.
+func (l *Log) Request(r Request) { l.add(func(all *Record) { all.Requests = append(all.Requests, r) }) }
+
+// Op adds a call.
+func (l *Log) Op(o Op) { l.add(func(all *Record) { all.Ops = append(all.Ops, o) }) }
+
+// Plan adds what is to come of a trigger.
+func (l *Log) Plan(p Plan) { l.add(func(all *Record) { all.Plans = append(all.Plans, p) }) }
+
+// Weight adds a share that was seen.
+func (l *Log) Weight(w Weight) { l.add(func(all *Record) { all.Weights = append(all.Weights, w) }) }
+
+// Event adds an event that was seen.
+func (l *Log) Event(e rollout.Event) {
+	at := l.Now()
+	l.add(func(all *Record) { all.Events = append(all.Events, Event{At: at, Event: e}) })
+}
+
+// Begin adds a fault; the returned function changes it.
+func (l *Log) Begin(f Fault) (change func(func(*Fault))) {
+	f.Began = l.Now()
+	i := 0
+	l.add(func(all *Record) {
+		i = len(all.Faults)
+		all.Faults = append(all.Faults, f)
+	})
+	return func(do func(*Fault)) { l.add(func(all *Record) { do(&all.Faults[i]) }) }
+}
+
+// Set changes the record otherwise.
+func (l *Log) Set(do func(*Record)) { l.add(do) }
+
+// Read shows the record as it is; it must not be kept.
+func (l *Log) Read(do func(*Record)) { l.add(do) }
+
+// Private
+
+func (l *Log) add(do func(*Record)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	do(&l.record)
+}

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/serin-rollouts/serin/chaos/check"
+	"github.com/serin-rollouts/serin/chaos/workload"
+	"github.com/serin-rollouts/serin/internal/localfleet"
+)
+
+// Private
+
+// dish is a version with its ill, and how often it is chosen.
+type dish struct {
+	localfleet.Version
+
+	ill   string
+	often int
+}
+
+// good are the versions that nothing is wrong with. The first is installed.
+var good = []string{"v1", "v2", "v3"} //nolint:gochecknoglobals // constant
+
+// menu is what operators roll out. Ills that the errors gate or the deaths of
+// containers must find have the names that package check knows.
+func menu() []dish {
+	version := func(tag string, m localfleet.Manners) localfleet.Version {
+		return localfleet.Version{Tag: tag, Manners: m}
+	}
+	const errors, leak, late = 40, 40, 300 * time.Millisecond
+	return []dish{
+		{version(good[0], localfleet.Manners{}), "", 3},
+		{version(good[1], localfleet.Manners{}), "", 3},
+		{version(good[2], localfleet.Manners{}), "", 3},
+		{version("abrupt", localfleet.Manners{Abrupt: true}), "ends at once", 2},
+		{version("deaf", localfleet.Manners{Deaf: true}), "does not hear SIGTERM", 2},
+		{version("late", localfleet.Manners{Late: late}), "is late", 1},
+		{version("dies", localfleet.Manners{DiesAt: 1}), "dies", 2},
+		{version("hangs", localfleet.Manners{Hangs: true}), check.Hanging, 1},
+		{localfleet.Version{Tag: "leaks", LeakMiB: leak}, "leaks", 2},
+		{localfleet.Version{Tag: "errs", ErrorPercent: errors}, "errs", 2},
+	}
+}
+
+// deadline bounds each rollout.
+const deadline = 90 * time.Second
+
+// service is the i-th one that operators roll out.
+func (r *storm) service(i int, chance *rand.Rand) workload.Service {
+	name := fmt.Sprintf("shop%d", i+1)
+	var mu sync.Mutex // two operators choose
+	return workload.Service{
+		Name: name,
+		File: func(version string) string {
+			return fmt.Sprintf(`service: %s
+image: %s
+hosts: {labels: {role: web}}
+listen: ":%d"
+container: {port: %d, memory: 64m, stop_grace: 2s, drain_limit: 10s, health: {path: %s}}
+steps: [{hosts: 1, weight: 20%%}, {weight: 40%%}, {weight: 100%%, hold: 1s}]
+gates: {errors: {max_increase: 20%%, min_requests: 20}}
+deadline: %s
+`, name, r.fleet.Image(version), firstPort+i, localfleet.AppPort, localfleet.HealthPath, deadline)
+		},
+		Next: func() workload.Choice {
+			mu.Lock()
+			defer mu.Unlock()
+			return choose(chance)
+		},
+		Rest: func() time.Duration {
+			mu.Lock()
+			defer mu.Unlock()
+			return time.Duration(chance.Int64N(int64(2 * time.Second)))
+		},
+	}
+}
+
+func choose(chance *rand.Rand) workload.Choice {
+	total := 0
+	for _, d := range menu() {
+		total += d.often
+	}
+	at := chance.IntN(total)
+	for _, d := range menu() {
+		if at -= d.often; at < 0 {
+			return workload.Choice{Version: d.Tag, Ill: d.ill}
+		}
+	}
+	return workload.Choice{Version: good[0]}
+}

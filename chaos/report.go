@@ -1,0 +1,110 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/serin-rollouts/serin/chaos/check"
+	"github.com/serin-rollouts/serin/chaos/history"
+	"github.com/serin-rollouts/serin/internal/rollout"
+)
+
+// Report is what came out of a run.
+type Report struct {
+	Nemesis  string               `json:"nemesis"`
+	Seed     uint64               `json:"seed"`
+	Seconds  float64              `json:"seconds"`
+	Faults   map[string]FaultKind `json:"faults"`   // by kind
+	Rollouts map[string]int       `json:"rollouts"` // by how they ended
+	Calls    int                  `json:"calls"`    // of operators, answered or not
+	Requests int                  `json:"requests"`
+	Failed   Failures             `json:"failed"`
+	// Violations are broken promises: none is what a run is for.
+	Violations []check.Violation `json:"violations"`
+}
+
+// FaultKind is how often the fleet was broken in one way, and how long it took at
+// most from the mending until it was whole.
+type FaultKind struct {
+	Injected       int     `json:"injected"`
+	SlowestSeconds float64 `json:"slowest_recovery_seconds"`
+}
+
+// Failures are failed requests by what they are due to.
+type Failures struct {
+	Serin int `json:"serin"` // it: there have to be none
+	Fault int `json:"fault"` // what the nemesis did to the users' way
+	App   int `json:"app"`   // a version that answers nobody
+}
+
+// NewReport sums a run up.
+func NewReport(nemesis string, r *history.Record, violations []check.Violation) Report {
+	report := Report{
+		Nemesis: nemesis, Seed: r.Seed, Seconds: r.Took.Round(time.Millisecond).Seconds(), Faults: map[string]FaultKind{},
+		Rollouts: map[string]int{}, Calls: len(r.Ops), Requests: len(r.Requests), Violations: violations,
+	}
+	for _, f := range r.Faults {
+		kind := report.Faults[f.Kind]
+		kind.Injected++
+		kind.SlowestSeconds = max(kind.SlowestSeconds, (f.Recovered - f.Healed).Round(time.Millisecond).Seconds())
+		report.Faults[f.Kind] = kind
+	}
+	for _, e := range r.End.Events {
+		if e.Kind == rollout.KindSucceeded || e.Kind == rollout.KindRolledBack || e.Kind == rollout.KindAborted {
+			report.Rollouts[string(e.Phase)]++
+		}
+	}
+	for _, q := range r.Requests {
+		if !q.Failed() {
+			continue
+		}
+		switch check.Why(r, q) {
+		case check.Fault:
+			report.Failed.Fault++
+		case check.App:
+			report.Failed.App++
+		case check.None:
+			report.Failed.Serin++
+		}
+	}
+	return report
+}
+
+// Text is the report for people.
+func (r Report) Text() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "\nnemesis %s, seed %d, %.0f s\n", r.Nemesis, r.Seed, r.Seconds)
+	fmt.Fprintf(&b, "  %-22s %8s  %s\n", "fault", "injected", "slowest recovery")
+	injected := 0
+	for _, kind := range slices.Sorted(maps.Keys(r.Faults)) {
+		fmt.Fprintf(&b, "  %-22s %8d  %.2f s\n", kind, r.Faults[kind].Injected, r.Faults[kind].SlowestSeconds)
+		injected += r.Faults[kind].Injected
+	}
+	total := 0
+	var ends []string
+	for _, end := range slices.Sorted(maps.Keys(r.Rollouts)) {
+		total += r.Rollouts[end]
+		ends = append(ends, fmt.Sprintf("%d %s", r.Rollouts[end], end))
+	}
+	fmt.Fprintf(&b, "%d faults injected\n", injected)
+	fmt.Fprintf(&b, "%d rollouts run: %s; %d calls of operators\n", total, strings.Join(ends, ", "), r.Calls)
+	fmt.Fprintf(&b, "%d requests served, %d failed: %d due to faults, %d to versions that answer nobody, %d to serin\n",
+		r.Requests-r.Failed.sum(), r.Failed.sum(), r.Failed.Fault, r.Failed.App, r.Failed.Serin)
+	fmt.Fprintf(&b, "%d violations\n", len(r.Violations))
+	const shown = 20
+	for i, v := range r.Violations {
+		if i == shown {
+			fmt.Fprintf(&b, "  and %d more\n", len(r.Violations)-shown)
+			break
+		}
+		fmt.Fprintf(&b, "  %s\n", v)
+	}
+	return b.String()
+}
+
+// Private
+
+func (f Failures) sum() int { return f.Serin + f.Fault + f.App }

@@ -1,0 +1,269 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/serin-rollouts/serin/chaos/check"
+	"github.com/serin-rollouts/serin/chaos/fleet"
+	"github.com/serin-rollouts/serin/chaos/history"
+	"github.com/serin-rollouts/serin/chaos/nemesis"
+	"github.com/serin-rollouts/serin/chaos/workload"
+	"github.com/serin-rollouts/serin/internal/bus"
+	"github.com/serin-rollouts/serin/internal/localfleet"
+)
+
+// Options say what a run is.
+type Options struct {
+	Nemesis                         string // names of kinds, "mix" or "none"
+	Seed                            uint64
+	For                             time.Duration // of faults and load
+	Count                           int           // of faults; 0: no bound
+	Hosts, Replicas, Services, Rate int
+	Calm                            time.Duration // the longest time between two faults
+
+	Ground Ground
+	Say    func(format string, args ...any)
+}
+
+// noNemesis is the name by which nothing is broken.
+const noNemesis = "none"
+
+// Validate names the option that is wrong.
+func (o Options) Validate() error {
+	if o.Nemesis != noNemesis {
+		if _, err := nemesis.Find(o.Nemesis); err != nil {
+			return fmt.Errorf("-nemesis: %w", err)
+		}
+	}
+	switch {
+	case o.For <= 0 || o.Calm < 0:
+		return errors.New("-for and -calm: must be longer than 0")
+	case o.Hosts < 1 || o.Replicas < 1 || o.Services < 1 || o.Rate < 1:
+		return errors.New("-hosts, -replicas, -services and -rate: must be at least 1")
+	}
+	return missing()
+}
+
+// Run runs a fleet, breaks it while it is used, mends everything, and returns
+// what everybody saw.
+func Run(ctx context.Context, o Options) (*history.Record, error) {
+	f, err := fleet.New(ctx, fleet.Config{
+		Dir: o.Ground.Dir, Bin: o.Ground.Bin, Hosts: o.Hosts, Replicas: o.Replicas, Lease: lease, Seed: o.Seed, Versions: versions(),
+	})
+	defer f.End()
+	if err != nil {
+		return nil, fmt.Errorf("start the fleet: %w", err)
+	}
+	conn, err := f.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = conn.Close() }() //nolint:contextcheck // it bounds itself
+	r := &storm{Options: o, fleet: f, conn: conn, log: history.New(o.Seed)}
+	r.log.Set(func(h *history.Record) {
+		h.Lease = lease
+		for _, n := range f.Hosts {
+			h.Hosts = append(h.Hosts, n.Name)
+		}
+	})
+	return r.all(ctx)
+}
+
+// Private
+
+// lease is short, so that what its end does is seen in a run.
+const lease = 10 * time.Second
+
+// firstPort is where the first service takes its traffic on every host.
+const firstPort = 8081
+
+// storm is one run under way.
+type storm struct {
+	Options
+
+	fleet     *fleet.Fleet
+	conn      *bus.Conn
+	log       *history.Log
+	operators []*workload.Operators
+	strangers []history.Stranger
+}
+
+// chance is a stream of chance of its own for each part, so that one part's
+// luck does not depend on another's speed.
+func (r *storm) chance(part uint64) *rand.Rand { return rand.New(rand.NewPCG(r.Seed, part)) }
+
+// The parts that leave something to chance.
+const (
+	ofUsers = iota + 1
+	ofNemesis
+	ofServices // and as many more as there are services
+)
+
+func (r *storm) all(ctx context.Context) (*history.Record, error) {
+	watching, stopWatching := context.WithCancel(ctx)
+	defer stopWatching()
+	var watchers sync.WaitGroup
+	watchers.Go(func() { workload.Follow(watching, r.conn, r.log) })
+	for _, n := range r.fleet.Hosts {
+		watchers.Go(func() { workload.Weigh(watching, n, r.log) })
+	}
+	if err := r.install(ctx); err != nil {
+		return nil, err
+	}
+	r.Say("%d hosts and %d replicas are up, %d services installed", r.Hosts, r.Replicas, r.Services)
+	r.rage(ctx)
+	if ctx.Err() != nil {
+		return nil, errors.New("interrupted")
+	}
+	r.Say("everything is mended; waiting for the end of rollouts")
+	r.calm(ctx)
+	// Events that the stream holds reach whoever follows.
+	r.awaitFollower(ctx)
+	stopWatching()
+	watchers.Wait()
+	r.look(ctx)
+	var record history.Record
+	r.log.Read(func(h *history.Record) { record = *h })
+	record.Took = r.log.Now()
+	return &record, nil
+}
+
+// install puts the first version of every service on all hosts, and a container
+// of somebody else's beside it.
+func (r *storm) install(ctx context.Context) error {
+	const patience = 4 * time.Minute
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	errs := make(chan error, r.Services)
+	for i := range r.Services {
+		o := r.operatorsOf(i)
+		r.operators = append(r.operators, o)
+		go func() { errs <- o.Install(ctx, good[0]) }()
+	}
+	var all []error
+	for range r.Services {
+		all = append(all, <-errs)
+	}
+	for _, n := range r.fleet.Hosts {
+		s, err := n.AddStranger(ctx, good[0])
+		all = append(all, err)
+		r.strangers = append(r.strangers, s)
+	}
+	return errors.Join(all...)
+}
+
+// rage is the run proper: users, operators and the nemesis, side by side.
+func (r *storm) rage(ctx context.Context) {
+	using, stopUsing := context.WithCancel(ctx)
+	var users sync.WaitGroup
+	users.Go(func() {
+		workload.Users{Targets: r.targets(), PerSecond: r.Rate, Log: r.log, Chance: r.chance(ofUsers)}.Run(using)
+	})
+	defer users.Wait()
+	defer stopUsing()
+	storming, calm := context.WithTimeout(ctx, r.For)
+	defer calm()
+	var others sync.WaitGroup
+	for _, o := range r.operators {
+		others.Go(func() { o.Deliver(storming, 0) })
+		others.Go(func() { o.Disturb(storming) })
+	}
+	if r.Nemesis != noNemesis {
+		kinds, _ := nemesis.Find(r.Nemesis) // Validate has found them
+		n := nemesis.Nemesis{Fleet: r.fleet, Log: r.log, Chance: r.chance(ofNemesis), Kinds: kinds, Calm: r.Calm, Whole: r.whole, Say: r.Say}
+		n.Run(storming, r.Count)
+		if r.Count > 0 {
+			calm()
+		}
+	}
+	<-storming.Done()
+	others.Wait()
+	r.settle(ctx)
+}
+
+// settle waits, while users go on, until no rollout runs.
+func (r *storm) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, settleLimit)
+	defer cancel()
+	for _, o := range r.operators {
+		o.AwaitEnd(ctx)
+	}
+}
+
+// calm waits until the fleet is whole and tidy, or for as long as it may take;
+// what is not in order by then is found by the check of the end.
+func (r *storm) calm(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, tidyLimit)
+	defer cancel()
+	for ctx.Err() == nil {
+		r.look(ctx)
+		var record history.Record
+		r.log.Read(func(h *history.Record) { record.End = h.End; record.Faults = h.Faults })
+		if len(check.Converged(&record)) == 0 && len(check.Tidy(&record)) == 0 {
+			return
+		}
+		pause(ctx, time.Second)
+	}
+}
+
+// How long rollouts may take to end, and hosts to be tidy after that.
+const (
+	settleLimit = deadline + time.Minute
+	tidyLimit   = 90 * time.Second
+)
+
+func (r *storm) awaitFollower(ctx context.Context) {
+	const patience = 20 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for ctx.Err() == nil {
+		behind := false
+		r.log.Read(func(h *history.Record) { behind = len(h.Events) < len(h.End.Events) })
+		if !behind {
+			return
+		}
+		pause(ctx, 100*time.Millisecond)
+	}
+}
+
+func (r *storm) targets() []workload.Target {
+	var targets []workload.Target
+	for _, n := range r.fleet.Hosts {
+		for i, o := range r.operators {
+			targets = append(targets, workload.Target{
+				Host: n.Name, Service: o.Service.Name, URL: "http://" + n.Address + ":" + strconv.Itoa(firstPort+i) + "/",
+			})
+		}
+	}
+	return targets
+}
+
+func (r *storm) operatorsOf(i int) *workload.Operators {
+	const eachHasTwo = 2
+	chance := r.chance(ofServices + eachHasTwo*uint64(i)) //nolint:gosec // it is small
+	return &workload.Operators{
+		Service: r.service(i, chance), Conn: r.conn, Log: r.log, Number: eachHasTwo * i,
+		Chance: r.chance(ofServices + eachHasTwo*uint64(i) + 1), //nolint:gosec // it is small
+	}
+}
+
+func versions() []localfleet.Version {
+	var all []localfleet.Version
+	for _, v := range menu() {
+		all = append(all, v.Version)
+	}
+	return all
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}

@@ -1,0 +1,208 @@
+package workload
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/serin-rollouts/serin/chaos/history"
+	"github.com/serin-rollouts/serin/internal/api"
+	"github.com/serin-rollouts/serin/internal/bus"
+	"github.com/serin-rollouts/serin/internal/localfleet"
+	"github.com/serin-rollouts/serin/internal/rollout"
+)
+
+// Service is one that operators roll out, again and again.
+type Service struct {
+	Name string
+	File func(version string) string // the rollout file
+	Next func() Choice               // what to roll out next
+	Rest func() time.Duration        // between two rollouts
+}
+
+// Choice is a version to roll out.
+type Choice struct {
+	Version string
+	Ill     string // what is wrong with it; empty: nothing
+}
+
+// callPatience bounds one call of an operator.
+const callPatience = 8 * time.Second
+
+// Operators are whoever starts, follows and disturbs the rollouts of one service.
+type Operators struct {
+	Service Service
+	Conn    *bus.Conn
+	Log     *history.Log
+	Chance  *rand.Rand // for Disturb
+	Number  int        // of the first client: each has another
+
+	mu   sync.Mutex
+	sent int
+	last *ticket // the last trigger that was sent
+}
+
+// ticket is a trigger as it was sent, to be sent again.
+type ticket struct {
+	id, version string
+	data        []byte
+}
+
+// Install rolls the first version out and waits for its end.
+func (o *Operators) Install(ctx context.Context, version string) error {
+	id := o.send(ctx, o.Number, Choice{Version: version})
+	for ctx.Err() == nil {
+		v, err := o.look(ctx, o.Number)
+		if err == nil && v.Running == "" && v.Stable == version {
+			return nil
+		}
+		pause(ctx, 200*time.Millisecond)
+	}
+	return fmt.Errorf("install %s as %s (%s): %w", version, o.Service.Name, id, ctx.Err())
+}
+
+// Deliver rolls out one version after another, each when the one before has
+// ended, until ctx ends or count rollouts were begun; count 0 is no bound.
+func (o *Operators) Deliver(ctx context.Context, count int) {
+	for i := 0; (count == 0 || i < count) && ctx.Err() == nil; i++ {
+		o.send(ctx, o.Number, o.Service.Next())
+		o.AwaitEnd(ctx)
+		pause(ctx, o.Service.Rest())
+	}
+}
+
+// Disturb does what a person should not do while a rollout runs: repeats
+// triggers, sends others, looks all the time, and now and then aborts.
+func (o *Operators) Disturb(ctx context.Context) {
+	const looks, repeats, rivals = 60, 80, 96 // of 100; the rest are aborts
+	client := o.Number + 1
+	for ctx.Err() == nil {
+		pause(ctx, time.Duration(o.Chance.IntN(1500))*time.Millisecond)
+		switch n := o.Chance.IntN(100); {
+		case n < looks:
+			_, _ = o.look(ctx, client) // what it saw is in the record
+		case n < repeats:
+			o.repeat(ctx, client)
+		case n < rivals:
+			o.try(ctx, client, o.ticket(o.Service.Next()))
+		default:
+			o.abort(ctx, client)
+		}
+	}
+}
+
+// Private
+
+// send sends a trigger until it is answered, as continuous integration does.
+func (o *Operators) send(ctx context.Context, client int, c Choice) string {
+	t := o.ticket(c)
+	for ctx.Err() == nil && !o.try(ctx, client, t) {
+		pause(ctx, 300*time.Millisecond)
+	}
+	return t.id
+}
+
+// ticket makes a trigger with an id of its own.
+func (o *Operators) ticket(c Choice) *ticket {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.sent++
+	id := fmt.Sprintf("%s-%d", o.Service.Name, o.sent)
+	data, err := localfleet.Trigger(id, o.Service.File(c.Version), "chaos")
+	if err != nil {
+		panic(err) // a string always encodes
+	}
+	o.Log.Plan(history.Plan{ID: id, Service: o.Service.Name, Version: c.Version, Ill: c.Ill})
+	o.last = &ticket{id: id, version: c.Version, data: data}
+	return o.last
+}
+
+func (o *Operators) repeat(ctx context.Context, client int) {
+	o.mu.Lock()
+	t := o.last
+	o.mu.Unlock()
+	if t != nil {
+		o.try(ctx, client, t)
+	}
+}
+
+// try sends a trigger once, and tells whether that was decided.
+func (o *Operators) try(ctx context.Context, client int, t *ticket) bool {
+	op := history.Op{Client: client, Verb: history.Trigger, ID: t.id, Version: t.version}
+	return o.call(ctx, op, bus.TriggerSubject(o.Service.Name), t.data)
+}
+
+func (o *Operators) abort(ctx context.Context, client int) {
+	v, err := o.look(ctx, client)
+	if err != nil || v.Running == "" {
+		return
+	}
+	data, err := json.Marshal(api.Command{Rollout: v.Running, By: "chaos"})
+	if err != nil {
+		panic(err) // it always encodes
+	}
+	o.call(ctx, history.Op{Client: client, Verb: history.Abort, Rollout: v.Running}, bus.CommandSubject(api.Abort, o.Service.Name), data)
+}
+
+// call records a request and its answer.
+func (o *Operators) call(ctx context.Context, op history.Op, subject string, data []byte) (decided bool) {
+	op.Service, op.Called = o.Service.Name, o.Log.Now()
+	// A call goes on when the run ends, so that its outcome is known.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callPatience)
+	defer cancel()
+	answer, err := o.Conn.Request(ctx, subject, data)
+	op.Back = o.Log.Now()
+	if err == nil {
+		op.Reply, err = api.DecodeReply(answer.Data)
+	}
+	op.Unknown = err != nil || op.Reply.Code == rollout.CodeBusy
+	o.Log.Op(op)
+	return !op.Unknown
+}
+
+// look reads where the service stands.
+func (o *Operators) look(ctx context.Context, client int) (history.View, error) {
+	op := history.Op{Client: client, Verb: history.Look, Service: o.Service.Name, Called: o.Log.Now()}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callPatience)
+	defer cancel()
+	status, err := localfleet.Ask[api.ServiceStatus](ctx, o.Conn, api.GetService, o.Service.Name)
+	if err != nil {
+		return history.View{}, err // a look that shows nothing says nothing
+	}
+	op.Back, op.Seen = o.Log.Now(), view(status)
+	o.Log.Op(op)
+	return op.Seen, nil
+}
+
+func view(s api.ServiceStatus) (v history.View) {
+	if s.Stable != nil {
+		v.Stable = s.Stable.Version
+	}
+	if s.Rollout != nil {
+		v.Last, v.Phase = s.Rollout.ID, s.Rollout.Phase
+		if s.Running {
+			v.Running = s.Rollout.ID
+		}
+	}
+	return v
+}
+
+// AwaitEnd waits until no rollout of the service runs.
+func (o *Operators) AwaitEnd(ctx context.Context) {
+	for ctx.Err() == nil {
+		if v, err := o.look(ctx, o.Number); err == nil && v.Running == "" {
+			return
+		}
+		pause(ctx, 400*time.Millisecond)
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
