@@ -54,7 +54,7 @@ type parts struct {
 }
 
 func (p parts) run(ctx context.Context, open *teardown) error {
-	dir := filepath.Join(p.cfg.Data, "raft")
+	dir := raftDir(p.cfg)
 	if p.cfg.Seams.OpenReplica == nil {
 		// Before the embedded server touches what lies beside it: two of them on the
 		// same streams would damage them.

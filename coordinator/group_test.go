@@ -110,6 +110,7 @@ var errFixed = errors.New("the members are fixed")
 func (noCluster) Status() (api.ClusterStatus, error) {
 	return api.ClusterStatus{Members: []api.ClusterMember{{ID: "c1", Voter: true}}}, nil
 }
+func (noCluster) Backup(*rollout.State) ([]byte, error)     { return nil, errFixed }
 func (noCluster) Add(context.Context, string, string) error { return errFixed }
 func (noCluster) Remove(context.Context, string) error      { return errFixed }
 func (noCluster) Transfer(context.Context, string) error    { return errFixed }

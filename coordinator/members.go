@@ -14,6 +14,7 @@ import (
 	"github.com/serin-rollouts/serin/internal/api"
 	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/bus/embed"
+	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
 const (
@@ -51,6 +52,9 @@ func (m members) Status() (api.ClusterStatus, error) {
 	}
 	return status, nil
 }
+
+// Backup implements control.Cluster.
+func (members) Backup(s *rollout.State) ([]byte, error) { return replica.Backup(s) }
 
 // Add implements control.Cluster.
 func (m members) Add(ctx context.Context, id, address string) error {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/rs/zerolog"
 
@@ -14,10 +15,14 @@ import (
 	"github.com/serin-rollouts/serin/internal/daemon"
 )
 
-const usage = `Usage: serin-coordinator [run|check] [flags]
+const usage = `Usage: serin-coordinator [run|check|salvage|restore] [flags]
 
-  run    be one replica of the coordinator (the default)
-  check  look at the configuration, then end
+  run      be one replica of the coordinator (the default)
+  check    look at the configuration, then end
+  salvage  write a backup of what this replica's directory holds to standard output, while
+           it does not run: for a group that has lost its majority for good
+  restore  read a backup (serin cluster snapshot, or salvage) from standard input into the
+           empty directory of this replica, as a member of a new group of raft.peers
 
 Flags:
 `
@@ -42,6 +47,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 				_, err := fmt.Fprintf(stdout, "replica %s: the configuration is good\n", cfg.ID)
 				return err
 			},
+			"salvage": func(_ context.Context, stdout io.Writer) error { return coordinator.Salvage(cfg, stdout) },
+			"restore": func(context.Context, io.Writer) error { return coordinator.Restore(cfg, os.Stdin) },
 		},
 	}.Run(ctx, args, stdout, stderr)
 }

@@ -44,6 +44,8 @@ var (
 // Cluster is the replicas. Its errors may be ErrNoMember and ErrImpossible.
 type Cluster interface {
 	Status() (api.ClusterStatus, error)
+	// Backup renders a state as a new group can be made of it.
+	Backup(s *rollout.State) ([]byte, error)
 	Add(ctx context.Context, id, addr string) error
 	// Remove is done when the replica counts for nothing any more.
 	Remove(ctx context.Context, id string) error
@@ -107,7 +109,11 @@ func Run(ctx context.Context, cfg Config) error {
 
 // Private
 
-type server struct{ Config }
+type server struct {
+	Config
+
+	backups backups
+}
 
 // version falls back on one that the protocol accepts.
 func version(v string) string {

@@ -228,7 +228,7 @@ func (alone) Status() (api.ClusterStatus, error) {
 // The state keeps an event until the next entry tells that it is published;
 // operators are told of those that are not.
 func TestUnpublishedEventsAreThoseTheStreamLacks(t *testing.T) {
-	s := &server{Config{ID: "c1", Cluster: alone{}}}
+	s := &server{Config: Config{ID: "c1", Cluster: alone{}}}
 	state := &rollout.State{EventSeq: 7, Outbox: []rollout.Event{{Seq: 6}, {Seq: 7}}}
 	for published, want := range map[uint64]int{0: 2, 6: 1, 7: 0} {
 		data, err := s.readCluster(state, View{Published: published})
@@ -256,7 +256,7 @@ func TestExplanationIsWholeOrSaysSo(t *testing.T) {
 	}
 	state.Outbox = append(state.Outbox, rollout.Event{Seq: 31, Kind: rollout.KindStep, Rollout: "checkout-6", Phase: rollout.Progressing})
 	empty := bustest.Connect(t, bustest.StartEmpty(t))
-	got, incomplete := (&server{Config{Bus: empty, Log: zerolog.Nop()}}).decisions(t.Context(), state, run)
+	got, incomplete := (&server{Config: Config{Bus: empty, Log: zerolog.Nop()}}).decisions(t.Context(), state, run)
 	if !strings.Contains(incomplete, "stream of events could not be read") {
 		t.Errorf("without a stream: %q", incomplete)
 	}
@@ -268,7 +268,7 @@ func TestExplanationIsWholeOrSaysSo(t *testing.T) {
 		t.Errorf("events %v, want %v", seqs, want)
 	}
 	full := bustest.Connect(t, bustest.Start(t))
-	if _, incomplete := (&server{Config{Bus: full, Log: zerolog.Nop()}}).decisions(t.Context(), state, run); incomplete != "" {
+	if _, incomplete := (&server{Config: Config{Bus: full, Log: zerolog.Nop()}}).decisions(t.Context(), state, run); incomplete != "" {
 		t.Errorf("with a stream: %q", incomplete)
 	}
 }

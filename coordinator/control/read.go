@@ -33,6 +33,8 @@ func (s *server) read(ctx context.Context, what, id string, v View) ([]byte, err
 		return s.readHost(state, id, v)
 	case api.GetCluster:
 		return s.readCluster(state, v)
+	case api.GetSnapshot:
+		return s.readSnapshot(state, id)
 	case api.GetService, api.GetHistory:
 		svc := state.Services[id]
 		if svc == nil {
@@ -45,7 +47,7 @@ func (s *server) read(ctx context.Context, what, id string, v View) ([]byte, err
 	case api.GetRollout, api.GetExplain:
 		return s.readRollout(ctx, state, what, id, v)
 	}
-	return encode(refusef(rollout.CodeInvalid, "nothing to get called %q; known are services, service, rollout, explain, history, hosts, host, cluster", what))
+	return encode(refusef(rollout.CodeInvalid, "nothing to get called %q; known are services, service, rollout, explain, history, hosts, host, cluster, snapshot", what))
 }
 
 // Private

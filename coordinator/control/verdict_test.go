@@ -111,7 +111,7 @@ func TestReleaseAndReasonsAreProposed(t *testing.T) {
 		{"praise", api.Command{}, nil, rollout.CodeInvalid},
 	} {
 		leader := &clerk{state: holding()}
-		result, err := (&server{Config{Leader: leader}}).verb(t.Context(), c.verb, "checkout", c.command)
+		result, err := (&server{Config: Config{Leader: leader}}).verb(t.Context(), c.verb, "checkout", c.command)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -127,7 +127,7 @@ func TestReleaseAndReasonsAreProposed(t *testing.T) {
 		}
 	}
 	leader := &clerk{state: holding()}
-	if result, err := (&server{Config{Leader: leader}}).verb(t.Context(), api.Release, "nothing", api.Command{Host: "b"}); err != nil || result.Refused == nil || result.Refused.Code != rollout.CodeUnknown {
+	if result, err := (&server{Config: Config{Leader: leader}}).verb(t.Context(), api.Release, "nothing", api.Command{Host: "b"}); err != nil || result.Refused == nil || result.Refused.Code != rollout.CodeUnknown {
 		t.Errorf("unknown service: %+v, %v", result, err)
 	}
 }

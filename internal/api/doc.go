@@ -65,4 +65,5 @@ const (
 	GetHosts    = "hosts"
 	GetHost     = "host"
 	GetCluster  = "cluster"
+	GetSnapshot = "snapshot"
 )
