@@ -18,8 +18,8 @@ const (
 	DefaultSlots = 8
 
 	maxSlots = 64
-	// commandTimeout bounds one exchange on the admin socket (p99 measured: 4 ms).
-	commandTimeout = 2 * time.Second
+	// defaultTimeout bounds one exchange on a runtime socket (p99 measured: 4 ms).
+	defaultTimeout = 2 * time.Second
 	// startTimeout bounds a start or a reload (measured: 0.5 s under load;
 	// HAProxy itself retries a busy port for about 2 s).
 	startTimeout = 15 * time.Second
@@ -46,6 +46,8 @@ type Config struct {
 	// "unix" for a socket in Dir (which no other user of the host can write to),
 	// "" for no log lines at all. Managed only.
 	LogAddr string
+	// Timeout bounds one exchange on a runtime socket, 2 s if 0.
+	Timeout time.Duration
 	// Dial connects to a runtime socket.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Listen opens the listener of the log ring and probes whether a service's
@@ -71,6 +73,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.Slots == 0 {
 		c.Slots = DefaultSlots
+	}
+	if c.Timeout == 0 {
+		c.Timeout = defaultTimeout
 	}
 	if c.Dial == nil {
 		c.Dial = (&net.Dialer{}).DialContext

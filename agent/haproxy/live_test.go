@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/serin-rollouts/serin/agent/haproxy"
+	"github.com/serin-rollouts/serin/internal/porttest"
 )
 
 // live is a managed HAProxy with a service "web" and one stable container.
@@ -28,8 +29,10 @@ type live struct {
 func startLive(t *testing.T, sticky bool) *live {
 	t.Helper()
 	needHAProxy(t)
-	v := &live{cfg: haproxy.Config{Dir: shortDir(t), LogAddr: "unix", Log: zerolog.Nop()}}
-	v.service = haproxy.Service{Name: "web", Listen: freeAddr(t), Sticky: sticky, HealthPath: "/healthz"}
+	v := &live{cfg: haproxy.Config{Dir: shortDir(t), LogAddr: "unix", Timeout: patience, Log: zerolog.Nop()}}
+	// Without a HealthPath: the kernel accepts a check's connection, also while
+	// this process, which the containers are part of, stands still for a second.
+	v.service = haproxy.Service{Name: "web", Listen: porttest.Address(t), Sticky: sticky}
 	v.Managed = openManaged(t, v.cfg)
 	must(t, v.Ensure(t.Context(), []haproxy.Service{v.service}))
 	v.stable = startContainer(t, "127.0.0.2", "stable")
@@ -92,7 +95,7 @@ func TestCycleLosesNoRequest(t *testing.T) {
 func TestCycleOfExistingLosesNoRequest(t *testing.T) {
 	t.Parallel()
 	socket, listen := startExisting(t, 2)
-	x, err := haproxy.OpenExisting(t.Context(), haproxy.Config{Socket: socket, Slots: 2, Dir: t.TempDir()})
+	x, err := haproxy.OpenExisting(t.Context(), haproxy.Config{Socket: socket, Slots: 2, Dir: t.TempDir(), Timeout: patience})
 	must(t, err)
 	must(t, x.Ensure(t.Context(), []haproxy.Service{{Name: "web", Backend: "shop_be"}}))
 	a, b := startContainer(t, "127.0.0.2", "a"), startContainer(t, "127.0.0.3", "b")
@@ -106,7 +109,7 @@ func TestCycleOfExistingLosesNoRequest(t *testing.T) {
 func TestExistingSaysWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	socket, _ := startExisting(t, 2)
-	x, err := haproxy.OpenExisting(t.Context(), haproxy.Config{Socket: socket, Slots: 3})
+	x, err := haproxy.OpenExisting(t.Context(), haproxy.Config{Socket: socket, Slots: 3, Timeout: patience})
 	must(t, err)
 	err = x.Ensure(t.Context(), []haproxy.Service{{Name: "web", Backend: "shop_be"}})
 	var missing *haproxy.MissingError
@@ -136,6 +139,7 @@ func TestCrashOfTheCanaryFailsNoGet(t *testing.T) {
 		}
 	})
 	canary := startContainer(t, "127.0.0.3", "canary")
+	canary.hold.Store(true)
 	must(t, v.Attach(t.Context(), "web", "b1", canary.addr))
 	must(t, v.SetSplit(t.Context(), "web", haproxy.Split{Share: 5000, Salt: "r", Bank: "b", Replicas: 1}))
 	// Under a request: were it idle, a health check could find it dead before any request does.
@@ -166,6 +170,20 @@ func tail(t *testing.T, m *haproxy.Managed, f func(haproxy.Record)) {
 			t.Error(err)
 		}
 	})
+}
+
+// Who says that it is not well gets nothing.
+func TestHealthPathIsAsked(t *testing.T) {
+	t.Parallel()
+	v := startLive(t, false)
+	v.service.HealthPath = "/healthz"
+	must(t, v.Ensure(t.Context(), []haproxy.Service{v.service}))
+	asked := v.stable.checks.Load()
+	eventually(t, "checks", func() bool { return v.stable.checks.Load() > asked+2 && slot(t, v, "a1").Up })
+	v.stable.broken.Store(true)
+	eventually(t, "the slot to be down", func() bool { return !slot(t, v, "a1").Up })
+	v.stable.broken.Store(false)
+	eventually(t, "the slot to be up again", func() bool { return slot(t, v, "a1").Up })
 }
 
 func TestBusyPortChangesNothing(t *testing.T) {
@@ -276,7 +294,7 @@ func TestLogLinesCoverTheRequests(t *testing.T) {
 func TestRenderedFile(t *testing.T) {
 	t.Parallel()
 	v := startLive(t, true)
-	must(t, v.Ensure(t.Context(), []haproxy.Service{v.service, {Name: "plain", Listen: freeAddr(t)}}))
+	must(t, v.Ensure(t.Context(), []haproxy.Service{v.service, {Name: "plain", Listen: porttest.Address(t)}}))
 	data, err := os.ReadFile(v.cfg.Dir + "/haproxy.cfg")
 	must(t, err)
 	text := string(data)
@@ -312,7 +330,7 @@ func TestNoServices(t *testing.T) {
 	needHAProxy(t)
 	m := openManaged(t, haproxy.Config{Dir: shortDir(t)})
 	must(t, m.Ensure(t.Context(), nil))
-	service := haproxy.Service{Name: "web", Listen: freeAddr(t)}
+	service := haproxy.Service{Name: "web", Listen: porttest.Address(t)}
 	must(t, m.Ensure(t.Context(), []haproxy.Service{service}))
 	must(t, m.Ensure(t.Context(), nil))
 	must(t, m.Ensure(t.Context(), []haproxy.Service{service}))
@@ -326,7 +344,7 @@ func TestTailOverTCP(t *testing.T) {
 	t.Parallel()
 	needHAProxy(t)
 	m := openManaged(t, haproxy.Config{Dir: shortDir(t), LogAddr: "127.0.0.1:0"})
-	service := haproxy.Service{Name: "web", Listen: freeAddr(t), Sticky: true}
+	service := haproxy.Service{Name: "web", Listen: porttest.Address(t), Sticky: true}
 	must(t, m.Ensure(t.Context(), []haproxy.Service{service}))
 	for range 2 {
 		ctx, cancel := context.WithCancel(t.Context())

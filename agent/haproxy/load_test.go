@@ -43,7 +43,7 @@ func startLoad(t *testing.T, listen string) *load {
 
 func (l *load) client(ctx context.Context, url, method string, keepalive bool, gap time.Duration) {
 	transport := &http.Transport{DisableKeepAlives: !keepalive}
-	c := &http.Client{Transport: transport, Timeout: 15 * time.Second}
+	c := &http.Client{Transport: transport, Timeout: patience}
 	l.wg.Go(func() {
 		defer transport.CloseIdleConnections()
 		tick := time.NewTicker(gap)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/serin-rollouts/serin/agent/haproxy"
+	"github.com/serin-rollouts/serin/internal/porttest"
 )
 
 func TestReloadUnderLoad(t *testing.T) {
@@ -23,7 +24,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	services := []haproxy.Service{v.service}
 	pid := observe(t, v).Pid
 	for _, name := range []string{"two", "three", "four"} {
-		services = append(services, haproxy.Service{Name: name, Listen: freeAddr(t)})
+		services = append(services, haproxy.Service{Name: name, Listen: porttest.Address(t)})
 		must(t, v.Ensure(t.Context(), services))
 		snap := observe(t, v)
 		be := snap.Backends["web"]
@@ -81,7 +82,13 @@ func TestDeadHAProxyComesBack(t *testing.T) {
 			_, err := v.Observe(t.Context())
 			return errors.Is(err, haproxy.ErrUnavailable)
 		})
-		must(t, v.Ensure(t.Context(), []haproxy.Service{v.service}))
+		eventually(t, "a start", func() bool { // its master may take its time to end, too
+			err := v.Ensure(t.Context(), []haproxy.Service{v.service})
+			if err != nil && !errors.Is(err, haproxy.ErrUnavailable) {
+				t.Fatal(err)
+			}
+			return err == nil
+		})
 		snap := observe(t, v)
 		be := snap.Backends["web"]
 		b, _ := be.Slot("b1")
@@ -137,7 +144,7 @@ func TestOldWorkerIsTold(t *testing.T) {
 	if n := canary.requests.Load(); n != 1 {
 		t.Fatalf("the canary got %d requests", n)
 	}
-	must(t, v.Ensure(t.Context(), []haproxy.Service{v.service, {Name: "two", Listen: freeAddr(t)}}))
+	must(t, v.Ensure(t.Context(), []haproxy.Service{v.service, {Name: "two", Listen: porttest.Address(t)}}))
 	if !observe(t, v).OldWorkers {
 		t.Fatal("no old worker holds the idle connection")
 	}
@@ -158,7 +165,7 @@ func TestZeroDuringReload(t *testing.T) {
 	services := []haproxy.Service{v.service}
 	for _, name := range []string{"two", "three", "four"} {
 		must(t, v.SetSplit(t.Context(), "web", haproxy.Split{Share: 5000, Salt: "r7", Bank: "b", Replicas: 1}))
-		services = append(services, haproxy.Service{Name: name, Listen: freeAddr(t)})
+		services = append(services, haproxy.Service{Name: name, Listen: porttest.Address(t)})
 		reloaded := make(chan error, 1)
 		go func() { reloaded <- v.Ensure(t.Context(), services) }()
 		must(t, v.Zero(t.Context(), "web"))

@@ -20,6 +20,7 @@ import (
 
 	"github.com/serin-rollouts/serin/agent/haproxy"
 	"github.com/serin-rollouts/serin/agent/haproxy/haproxytest"
+	"github.com/serin-rollouts/serin/internal/porttest"
 )
 
 // balancer is what both kinds of HAProxy have in common.
@@ -85,15 +86,20 @@ func fakeConfig(t *testing.T, h *haproxytest.HAProxy) haproxy.Config {
 	}
 }
 
+// patience bounds whatever a real process has to do in the end: test machines
+// are slow and shared.
+const patience = 2 * time.Minute
+
 // openManaged opens a HAProxy that the test's end stops.
 func openManaged(t *testing.T, cfg haproxy.Config) *haproxy.Managed {
 	t.Helper()
+	cfg.Timeout = patience
 	m, err := haproxy.OpenManaged(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
 		defer cancel()
 		if err := m.Stop(ctx); err != nil {
 			t.Error(err)
@@ -105,25 +111,11 @@ func openManaged(t *testing.T, cfg haproxy.Config) *haproxy.Managed {
 	return m
 }
 
-// freeAddr returns a loopback address that nobody listens on.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return addr
-}
-
 // startExisting runs a HAProxy with a backend "shop" as its owner would.
 func startExisting(t *testing.T, slots int) (socket, listen string) {
 	t.Helper()
 	needHAProxy(t)
-	dir, listen := shortDir(t), freeAddr(t)
+	dir, listen := shortDir(t), porttest.Address(t)
 	socket = filepath.Join(dir, "s")
 	text := `global
     stats socket ` + socket + ` mode 600 level admin
@@ -173,7 +165,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(patience)
 	for !ok() {
 		select {
 		case <-tick.C:
@@ -189,7 +181,9 @@ type container struct {
 	addr     netip.AddrPort
 	server   *http.Server
 	requests atomic.Int64
+	checks   atomic.Int64
 	slow     atomic.Int64 // slow requests that wait for their answer
+	hold     atomic.Bool  // slow requests wait until it is killed
 	broken   atomic.Bool  // answers 500
 }
 
@@ -201,12 +195,21 @@ func startContainer(t *testing.T, ip, name string) *container {
 	}
 	c := &container{name: name, addr: netip.MustParseAddrPort(l.Addr().String())}
 	mux := http.NewServeMux()
-	mux.HandleFunc("/healthz", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) {
+		c.checks.Add(1)
+		if c.broken.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	})
 	mux.HandleFunc("/slow", func(w http.ResponseWriter, r *http.Request) {
 		c.slow.Add(1)
 		defer c.slow.Add(-1)
+		answer := time.After(300 * time.Millisecond)
+		if c.hold.Load() {
+			answer = nil
+		}
 		select {
-		case <-time.After(300 * time.Millisecond):
+		case <-answer:
 		case <-r.Context().Done():
 		}
 		c.answer(w, r)

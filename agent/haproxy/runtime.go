@@ -31,8 +31,9 @@ func (e *CommandError) Error() string {
 // end. A connection that stays open would need prompts, one per command, which
 // are easy to lose count of, and would be stuck to an old worker over a reload.
 type socket struct {
-	dial func(ctx context.Context, network, addr string) (net.Conn, error)
-	path string
+	dial    func(ctx context.Context, network, addr string) (net.Conn, error)
+	path    string
+	timeout time.Duration // of one exchange
 }
 
 // run sends the commands in one line and returns one answer for each.
@@ -85,7 +86,7 @@ func accepted(answer string) bool {
 
 // exchange writes one line and reads until HAProxy closes.
 func (s *socket) exchange(ctx context.Context, line string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	conn, err := s.dial(ctx, "unix", s.path)
 	if err != nil {

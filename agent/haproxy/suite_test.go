@@ -11,6 +11,7 @@ import (
 
 	"github.com/serin-rollouts/serin/agent/haproxy"
 	"github.com/serin-rollouts/serin/agent/haproxy/haproxytest"
+	"github.com/serin-rollouts/serin/internal/porttest"
 )
 
 // subject is one HAProxy under the suite.
@@ -53,18 +54,18 @@ func TestSuite(t *testing.T) {
 			t.Helper()
 			needHAProxy(t)
 			m := openManaged(t, haproxy.Config{Dir: shortDir(t), LogAddr: "unix"})
-			return subject{m, haproxy.Service{Name: "web", Listen: freeAddr(t), Sticky: true, HealthPath: "/healthz"}, genuine(t)}
+			return subject{m, haproxy.Service{Name: "web", Listen: porttest.Address(t), Sticky: true, HealthPath: "/healthz"}, genuine(t)}
 		},
 		"real/managed/weights": func(t *testing.T) subject {
 			t.Helper()
 			needHAProxy(t)
 			m := openManaged(t, haproxy.Config{Dir: shortDir(t)})
-			return subject{m, haproxy.Service{Name: "web", Listen: freeAddr(t), StrictPost: true, Timeout: time.Second}, genuine(t)}
+			return subject{m, haproxy.Service{Name: "web", Listen: porttest.Address(t), StrictPost: true, Timeout: time.Second}, genuine(t)}
 		},
 		"real/existing": func(t *testing.T) subject {
 			t.Helper()
 			socket, _ := startExisting(t, 4)
-			x, err := haproxy.OpenExisting(t.Context(), haproxy.Config{Socket: socket, Slots: 4, Log: zerolog.Nop()})
+			x, err := haproxy.OpenExisting(t.Context(), haproxy.Config{Socket: socket, Slots: 4, Timeout: patience, Log: zerolog.Nop()})
 			must(t, err)
 			return subject{x, haproxy.Service{Name: "web", Backend: "shop_be"}, genuine(t)}
 		},
