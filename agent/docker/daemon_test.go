@@ -132,7 +132,7 @@ func (d *daemon) signal(t *testing.T, s syscall.Signal) {
 // world opens the daemon as a world of its own.
 func (d *daemon) world(t *testing.T) *world {
 	t.Helper()
-	engine, err := docker.Open(t.Context(), docker.Config{Host: d.host(), CallTimeout: 5 * time.Second, Log: logTo(t)})
+	engine, err := docker.Open(t.Context(), docker.Config{Host: d.host(), CallTimeout: patience, Log: logTo(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,8 +160,13 @@ func TestDaemonStoppedAndKilled(t *testing.T) {
 	c := w.run(t, w.spec("a", "app:v1"))
 	r.await(t, c.ID, "start", 1)
 
+	hasty, err := docker.Open(ctx, docker.Config{Host: d.host(), CallTimeout: 5 * time.Second, Log: logTo(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = hasty.Close() }()
 	d.signal(t, syscall.SIGSTOP)
-	if _, err := w.List(ctx, w.labels()); !errors.Is(err, docker.ErrUnavailable) {
+	if _, err := hasty.List(ctx, w.labels()); !errors.Is(err, docker.ErrUnavailable) {
 		t.Errorf("list while it is stopped: %v", err)
 	}
 	d.signal(t, syscall.SIGCONT)

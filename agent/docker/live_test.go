@@ -73,6 +73,10 @@ func realWorld(t *testing.T) *world {
 		}))
 		return ref
 	}
+	w.fall = func(t *testing.T, c docker.Container) {
+		t.Helper()
+		ask(t, c, "/fall")
+	}
 	w.push = func(t *testing.T) (string, string) {
 		t.Helper()
 		return pushImage(t, w.id, registry.New(registry.Logger(log.New(io.Discard, "", 0))))
@@ -100,7 +104,7 @@ func realWorld(t *testing.T) *world {
 // sweep removes what the test has left.
 func (w *world) sweep(t *testing.T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), patience)
 	defer cancel()
 	ours := filters.NewArgs(filters.Arg("label", testLabel+"="+w.id))
 	left, err := w.raw.ContainerList(ctx, container.ListOptions{All: true, Filters: ours})
@@ -126,13 +130,13 @@ func (w *world) sweep(t *testing.T) {
 func ask(t *testing.T, c docker.Container, path string) {
 	t.Helper()
 	eventually(t, "the app of "+c.Name+" accepts connections", func() bool {
-		conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(t.Context(), "tcp", net.JoinHostPort(c.IP.String(), "8080"))
+		conn, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(t.Context(), "tcp", net.JoinHostPort(c.IP.String(), "8080"))
 		if err == nil {
 			_ = conn.Close()
 		}
 		return err == nil
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(c.IP.String(), "8080")+path, nil)
 	if err != nil {

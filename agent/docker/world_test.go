@@ -20,6 +20,10 @@ import (
 
 const testLabel = "serin.test"
 
+// patience bounds whatever a real process has to do in the end, and each call of
+// Docker: test machines are slow and shared.
+const patience = 3 * time.Minute
+
 // world is an Engine under test, and what a test does to it from outside.
 type world struct {
 	*testing.T
@@ -30,7 +34,8 @@ type world struct {
 	raw  *client.Client
 
 	load func(t *testing.T, tag string) (ref, id string) // an image that no registry knows
-	sick func(t *testing.T) (ref string)                 // an image whose HEALTHCHECK fails
+	sick func(t *testing.T) (ref string)                 // an image whose HEALTHCHECK waits for fall, and fails then
+	fall func(t *testing.T, c docker.Container)          // sick
 	push func(t *testing.T) (ref, digest string)         // an image that only a registry has
 	die  func(t *testing.T, c docker.Container, code int)
 	oom  func(t *testing.T, c docker.Container)
@@ -54,9 +59,6 @@ func fakeWorld(t *testing.T) *world {
 		for _, line := range []string{"line 1", "line 2", envOf(c.Env, "GREETING")} {
 			fake.Log(c.ID, line)
 		}
-		if c.Health != "" {
-			time.AfterFunc(100*time.Millisecond, func() { fake.SetHealth(c.ID, "unhealthy") })
-		}
 		return nil
 	}})
 	t.Cleanup(func() { _ = fake.Close() })
@@ -70,6 +72,7 @@ func fakeWorld(t *testing.T) *world {
 		fake.AddImage(dockertest.Image{Ref: ref, Health: true})
 		return ref
 	}
+	w.fall = func(_ *testing.T, c docker.Container) { fake.SetHealth(c.ID, "unhealthy") }
 	w.push = func(*testing.T) (string, string) {
 		ref := "registry.test/serin-test-" + w.id + ":v1"
 		return ref, reg.Push(dockertest.Image{Ref: ref})
@@ -101,7 +104,7 @@ func envOf(env []string, name string) string {
 // open connects an Engine and a plain client over a wire.
 func open(t *testing.T, over *wire) *world {
 	t.Helper()
-	engine, err := docker.Open(t.Context(), docker.Config{Dial: over.Dial, Log: logTo(t)})
+	engine, err := docker.Open(t.Context(), docker.Config{Dial: over.Dial, CallTimeout: patience, Log: logTo(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,12 +176,12 @@ func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	limit := time.After(time.Minute)
+	limit := time.After(patience)
 	for !done() {
 		select {
 		case <-tick.C:
 		case <-limit:
-			t.Fatal("not within a minute: " + what)
+			t.Fatalf("not within %s: %s", patience, what)
 		}
 	}
 }

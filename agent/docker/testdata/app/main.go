@@ -9,17 +9,31 @@ import (
 	"os/signal"
 	"strconv"
 	"syscall"
+	"time"
 )
 
+// fallen is there once the program is sick.
+const fallen = "/fallen"
+
+// check is the HEALTHCHECK.
+func check() {
+	for {
+		if _, err := os.Stat(fallen); err == nil {
+			os.Exit(1)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "check" {
+		check()
+	}
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM) // before it says that it is there
 	fmt.Println("line 1")
 	fmt.Fprintln(os.Stderr, "line 2")
 	fmt.Println("GREETING=" + os.Getenv("GREETING"))
-	if len(os.Args) > 1 && os.Args[1] == "check" {
-		os.Exit(1)
-	}
-	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, syscall.SIGTERM)
 	go func() {
 		<-stop
 		if os.Getenv("STUBBORN") == "" {
@@ -27,6 +41,11 @@ func main() {
 		}
 	}()
 	http.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	http.HandleFunc("/fall", func(http.ResponseWriter, *http.Request) {
+		if err := os.WriteFile(fallen, nil, 0o600); err != nil {
+			os.Exit(1)
+		}
+	})
 	http.HandleFunc("/exit", func(_ http.ResponseWriter, r *http.Request) {
 		code, _ := strconv.Atoi(r.URL.Query().Get("code"))
 		os.Exit(code)
