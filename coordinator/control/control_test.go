@@ -135,6 +135,38 @@ func TestHostMissesStable(t *testing.T) {
 	}
 }
 
+// TestFrozenCanaryIsAProblem: a canary container that runs, has a share, and does
+// not serve is one with its host and with the rollout. One that starts is not.
+func TestFrozenCanaryIsAProblem(t *testing.T) {
+	stable, to := rollout.Revision{ID: "r1", Name: "shop:1.4", Replicas: 2}, rollout.Revision{ID: "r2", Name: "shop:1.5", Replicas: 2}
+	run := rollout.Rollout{ID: "shop-7", Service: "shop", Phase: rollout.Progressing, From: &stable, To: to, Hosts: []string{"a", "b"}}
+	run.Spec.Steps = []rollout.Step{{Hosts: rollout.HostCount{Count: 2}, Weight: 1000}}
+	svc := &rollout.Service{Name: "shop", Stable: &stable, Active: &run}
+	state := rollout.NewState()
+	state.Services["shop"] = svc
+	well := wire.ServiceHealth{Service: "shop", Settled: true, Stable: "r1", StableReady: 2, Canary: "r2", CanaryReady: 2, Weight: 1000}
+	starts, frozen := well, well
+	starts.Settled, starts.Canary, starts.CanaryReady, starts.Weight = false, "", 0, 0
+	frozen.Canary, frozen.CanaryReady = "", 0
+	for name, c := range map[string]struct {
+		health wire.ServiceHealth
+		want   string
+	}{"well": {well, ""}, "starts": {starts, ""}, "frozen": {frozen, "0 of 2 canary containers ready"}} {
+		host := Host{Live: true, Health: wire.Health{Host: "b", Services: []wire.ServiceHealth{c.health}}}
+		v := View{Hosts: []Host{host}, Evidence: rollout.Evidence{"shop": {}}}
+		if got := hostStatus(state, host).Services[0]; got.Problem != c.want || got.StableVersion != "1.4" || got.Canary != "" && got.CanaryVersion != "1.5" {
+			t.Errorf("%s: host says %+v", name, got)
+		}
+		d := detail(state, run, v)
+		if got := d.Hosts[1].Problem; got != c.want {
+			t.Errorf("%s: rollout says %q of the host", name, got)
+		}
+		if told := strings.HasPrefix(d.Waiting, "b: "+c.want+"; "); told != (c.want != "") {
+			t.Errorf("%s: it waits: %q", name, d.Waiting)
+		}
+	}
+}
+
 // TestExplainKeepsNames: a sentence begins with a capital, a name does not.
 func TestExplainKeepsNames(t *testing.T) {
 	for text, want := range map[string]string{"p99 404 ms on canary": " p99 404 ms on canary.", "canary containers died": " Canary containers died."} {
@@ -160,7 +192,7 @@ func TestExplainTellsNumbers(t *testing.T) {
 	}
 	want := "checkout-7 (1.4.0 over 1.3.2) ended RolledBack at step 3 of 6 after 1m34s. 5xx 2.31% on canary." +
 		" Errors when it was decided: 2.31% (57 of 2468) on 1.4.0, 0.41% (101 of 24630) on 1.3.2." +
-		" The last host reported weight 0 after 180 ms."
+		" The last host reported weight 0 after 180ms."
 	if got := explain(d); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

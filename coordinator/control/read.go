@@ -177,7 +177,7 @@ func explain(d api.RolloutDetail) string {
 	b.WriteString(speeds(d))
 	for _, e := range d.Decisions {
 		if e.Kind == rollout.KindRolledBack && e.ZeroMillis > 0 {
-			fmt.Fprintf(&b, " The last host reported weight 0 after %d ms.", e.ZeroMillis)
+			fmt.Fprintf(&b, " The last host reported weight 0 after %s.", time.Duration(e.ZeroMillis)*time.Millisecond)
 		}
 	}
 	return b.String()

@@ -3,6 +3,7 @@ package control
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -73,7 +74,7 @@ func rolloutStatus(s *rollout.State, r rollout.Rollout, v View) api.RolloutStatu
 	moving := r.Phase == rollout.Progressing || r.Phase == rollout.Paused
 	status.NeedsApproval = moving && step.Approve && !r.Approved
 	if e, ok := v.Evidence[r.Service]; ok {
-		status.Waiting = rollout.Waiting(s, r.Service, e, v.Now)
+		status.Waiting = v.ailing(s.Services[r.Service], r) + rollout.Waiting(s, r.Service, e, v.Now)
 		if moving && r.Spec.Gates.Acting() && !r.Install() {
 			status.Verdict = verdict(e.Verdict, r.Spec.Gates, v.Feedback[r.Service])
 		}
@@ -132,26 +133,50 @@ func detail(s *rollout.State, r rollout.Rollout, v View) api.RolloutDetail {
 	for k, name := range r.Hosts {
 		h, heard := e.Hosts[name]
 		d.Hosts = append(d.Hosts, api.RolloutHost{
-			Host: name, Heard: heard, Weight: h.Weight, Problem: h.Problem,
+			Host: name, Heard: heard, Weight: h.Weight, Problem: cmp.Or(h.Problem, v.frozen(name, svc)),
 			Reached: k < r.Wave() && r.Phase != rollout.Preparing,
-			Settled: h.Settled && h.Epoch == svc.Epoch, Doing: v.doing(name, r.Service),
+			Settled: h.Settled && h.Epoch == svc.Epoch, Doing: v.service(name, r.Service).Doing,
 		})
 	}
 	return d
 }
 
-func (v View) doing(host, service string) string {
+// service is what a host last said of a service; zero if nothing.
+func (v View) service(host, service string) wire.ServiceHealth {
 	for _, h := range v.Hosts {
 		if h.Health.Host != host {
 			continue
 		}
 		for _, x := range h.Health.Services {
 			if x.Service == service {
-				return x.Doing
+				return x
 			}
 		}
 	}
-	return ""
+	return wire.ServiceHealth{}
+}
+
+func (v View) frozen(host string, svc *rollout.Service) string {
+	return frozen(svc, v.service(host, svc.Name))
+}
+
+// ailing names a host of a running rollout whose canary has stopped to
+// serve, as the beginning of a sentence; empty without one.
+func (v View) ailing(svc *rollout.Service, r rollout.Rollout) string {
+	first, what := "", ""
+	for _, h := range v.Hosts {
+		for _, x := range h.Health.Services {
+			problem := ""
+			if x.Service == r.Service {
+				problem = frozen(svc, x)
+			}
+			name := h.Health.Host
+			if problem != "" && (first == "" || name < first) && slices.Contains(r.Hosts, name) {
+				first, what = name, name+": "+problem+"; "
+			}
+		}
+	}
+	return what
 }
 
 func history(svc *rollout.Service, s *rollout.State, v View) api.History {
@@ -183,6 +208,17 @@ func missing(svc *rollout.Service, x wire.ServiceHealth) string {
 	return fmt.Sprintf("%d of %d stable containers ready", x.StableReady, svc.Stable.Replicas)
 }
 
+// frozen tells of canary containers that do not serve while their host gives the
+// canary a share: they run, and HAProxy finds them down. One that only starts has
+// no share yet, and one that died loses it.
+func frozen(svc *rollout.Service, x wire.ServiceHealth) string {
+	r := svc.Active
+	if r == nil || r.Phase != rollout.Progressing && r.Phase != rollout.Paused || x.Weight == 0 || x.CanaryReady >= r.To.Replicas {
+		return ""
+	}
+	return fmt.Sprintf("%d of %d canary containers ready", x.CanaryReady, r.To.Replicas)
+}
+
 func hostStatus(s *rollout.State, h Host) api.HostStatus {
 	status := api.HostStatus{
 		Host: h.Health.Host, Labels: h.Health.Labels, Version: h.Health.Version,
@@ -192,15 +228,39 @@ func hostStatus(s *rollout.State, h Host) api.HostStatus {
 	for _, x := range h.Health.Services {
 		service := api.HostService{
 			Service: x.Service, Epoch: x.Epoch, Settled: x.Settled, Stable: x.Stable, Canary: x.Canary,
+			StableVersion: versionIn(s.Services[x.Service], x.Stable), CanaryVersion: versionIn(s.Services[x.Service], x.Canary),
 			StableReady: x.StableReady, CanaryReady: x.CanaryReady, Weight: x.Weight,
 			Deaths: x.Deaths, Doing: x.Doing, Problem: x.Problem,
 		}
 		if svc := s.Services[x.Service]; svc != nil {
 			service.Behind = x.Epoch < svc.Epoch
 			_, service.Held = svc.Held[h.Health.Host]
-			service.Problem = cmp.Or(service.Problem, missing(svc, x))
+			service.Problem = cmp.Or(service.Problem, missing(svc, x), frozen(svc, x))
 		}
 		status.Services = append(status.Services, service)
 	}
 	return status
+}
+
+// versionIn finds what people call a revision; empty if it is forgotten.
+func versionIn(svc *rollout.Service, id string) string {
+	if svc == nil || id == "" {
+		return ""
+	}
+	known := slices.Collect(maps.Values(svc.Held))
+	if svc.Stable != nil {
+		known = append(known, *svc.Stable)
+	}
+	if r, ok := svc.Latest(); ok {
+		known = append(known, r.To)
+	}
+	for _, r := range svc.History {
+		known = append(known, r.To)
+	}
+	for _, r := range known {
+		if r.ID == id {
+			return r.Version()
+		}
+	}
+	return ""
 }

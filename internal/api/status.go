@@ -120,10 +120,10 @@ type RolloutDetail struct {
 	Path      []StepStatus    `json:"path"`
 	Hosts     []RolloutHost   `json:"hosts,omitempty"` // while it runs, in the order of steps
 	Decisions []rollout.Event `json:"decisions,omitempty"`
-	// Explanation says in a few sentences why it waits, went on or went back.
-	Explanation string `json:"explanation,omitempty"`
 	// Incomplete says why Decisions may lack events; empty if it has them all.
 	Incomplete string `json:"incomplete,omitempty"`
+	// Explanation says in a few sentences why it waits, went on or went back.
+	Explanation string `json:"explanation,omitempty"`
 }
 
 // RolloutHost is one host's part in a running rollout.
@@ -158,13 +158,18 @@ type HostStatus struct {
 
 // HostService is one service on one host, by the host's own account.
 type HostService struct {
-	Service     string `json:"service"`
-	Epoch       uint64 `json:"epoch"`
-	Behind      bool   `json:"behind"` // works on an older epoch than the current
-	Settled     bool   `json:"settled"`
-	Held        bool   `json:"held,omitempty"`   // keeps an older revision than the service's: see HeldHost
-	Stable      string `json:"stable,omitempty"` // revision id
-	Canary      string `json:"canary,omitempty"` // revision id
+	Service string `json:"service"`
+	Epoch   uint64 `json:"epoch"`
+	Behind  bool   `json:"behind"` // works on an older epoch than the current
+	Settled bool   `json:"settled"`
+	Held    bool   `json:"held,omitempty"`   // keeps an older revision than the service's: see HeldHost
+	Stable  string `json:"stable,omitempty"` // revision id
+	Canary  string `json:"canary,omitempty"` // revision id
+	// StableVersion and CanaryVersion are what people call them; empty if that is
+	// forgotten.
+	StableVersion string `json:"stable_version,omitempty"`
+	CanaryVersion string `json:"canary_version,omitempty"`
+
 	StableReady int    `json:"stable_ready"`
 	CanaryReady int    `json:"canary_ready"`
 	Weight      int    `json:"weight"` // basis points

@@ -179,16 +179,23 @@ func (r *reader) handle(msg jetstream.Msg) (more, done bool, err error) {
 		Data:      msg.Data(),
 		At:        meta.Timestamp,
 	}
-	ev.Service, ev.Rollout, ev.Kind, err = ParseEvent(ev.Subject)
-	malformed := err != nil // not written by serin: its subjects are checked
-	early := ev.At.Before(r.filter.Since) || ev.Seq != 0 && ev.Seq < r.filter.FromSeq
-	if !malformed && !early {
-		if err := r.deliver(ev); err != nil {
-			return false, true, err
-		}
+	if err := r.hand(ev); err != nil {
+		return false, true, err
 	}
 	r.next = at + 1
 	return meta.NumPending > 0, r.drained(), nil
+}
+
+// hand delivers an event, unless it is too early, or not written by serin, whose
+// subjects are checked.
+func (r *reader) hand(ev EventMsg) error {
+	var malformed error
+	ev.Service, ev.Rollout, ev.Kind, malformed = ParseEvent(ev.Subject)
+	early := ev.At.Before(r.filter.Since) || ev.Seq != 0 && ev.Seq < r.filter.FromSeq
+	if malformed != nil || early {
+		return nil //nolint:nilerr // what is not wanted is no error
+	}
+	return r.deliver(ev)
 }
 
 func (r *reader) pattern() string {

@@ -132,8 +132,9 @@ func misfit(h api.HostStatus, svc *rollout.Service) string {
 		}
 		_, held := svc.Held[h.Host]
 		want := api.HostService{
-			Service: Service, Epoch: svc.Epoch, Settled: true, Held: held, Stable: stableOn(h.Host, svc).ID, StableReady: svc.Spec.Replicas,
-			Deaths: s.Deaths, Doing: s.Doing,
+			Service: Service, Epoch: svc.Epoch, Settled: true, Held: held, Stable: stableOn(h.Host, svc).ID, StableVersion: stableOn(h.Host, svc).Version(),
+			StableReady: svc.Spec.Replicas,
+			Deaths:      s.Deaths, Doing: s.Doing,
 		}
 		if s != want {
 			return fmt.Sprintf("says %+v", s)

@@ -87,7 +87,7 @@ func (o Options) Host(out io.Writer, h api.HostStatus) error {
 		if doing == "" && s.Held {
 			doing = "held back: serin release " + s.Service + " " + h.Host
 		}
-		t.row(s.Service, track(s.Stable, s.StableReady), track(s.Canary, s.CanaryReady),
+		t.row(s.Service, o.track(s.Stable, s.StableVersion, s.StableReady), o.track(s.Canary, s.CanaryVersion, s.CanaryReady),
 			rollout.Percent(s.Weight), strconv.Itoa(s.Deaths), doing, firstLine(s.Problem))
 	}
 	return t.end()
@@ -241,11 +241,17 @@ func hostMark(s api.HostService) string {
 	return ""
 }
 
-func track(revision string, ready int) string {
+// track names what runs: by its version, and by its id where that is asked for or
+// all that is known.
+func (o Options) track(revision, version string, ready int) string {
 	if revision == "" {
 		return ""
 	}
-	return fmt.Sprintf("%s (%d ready)", revision, ready)
+	name := cmp.Or(version, revision)
+	if o.Wide && version != "" {
+		name += " " + revision
+	}
+	return fmt.Sprintf("%s (%d ready)", name, ready)
 }
 
 func labels(m map[string]string) string {

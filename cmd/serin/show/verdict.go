@@ -3,6 +3,7 @@ package show
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -91,7 +92,8 @@ func (o Options) gates(b *strings.Builder, v *api.Verdict, indent string) {
 }
 
 // gateLines are a header and a line for each gate; indent is the width of what
-// stands before them. What does not fit is cut at the right edge.
+// stands before them. What a gate needs and does not fit stands below it, and so
+// does what is to be known of its source.
 func (o Options) gateLines(v api.Verdict, indent int) []string {
 	rows := [][]string{{"GATE", "STATE", "CANARY", "STABLE", "ALLOWED", "NEEDS"}}
 	for _, g := range v.Gates {
@@ -104,21 +106,41 @@ func (o Options) gateLines(v api.Verdict, indent int) []string {
 	for _, width := range widths {
 		left -= width
 	}
-	lines := make([]string, 0, len(rows))
-	for i, row := range rows {
-		line := &strings.Builder{}
-		for c, width := range widths {
-			text := row[c]
-			if i > 0 && c == 1 {
-				text = o.Palette.paint(stateColour(v.Gates[i-1]), text)
-			}
-			line.WriteString(text + strings.Repeat(" ", width-utf8.RuneCountInString(row[c])))
+	lines := []string{padded(rows[0], rows[0], widths) + rows[0][last]}
+	for i, g := range v.Gates {
+		row, bare := rows[i+1], slices.Clone(rows[i+1])
+		needs, below := row[last], []string{g.Note}
+		if !o.Wide && utf8.RuneCountInString(needs) > max(left, leastNote) {
+			needs, below = "see below", []string{needs, g.Note}
 		}
-		note := row[last]
-		if !o.Wide {
-			note = cut(note, max(left, leastNote))
+		row[1] = o.Palette.paint(stateColour(g), row[1])
+		lines = append(lines, padded(row, bare, widths)+needs)
+		lines = append(lines, indented(below, lineWidth-indent)...)
+	}
+	return lines
+}
+
+// padded joins the first cells of a row, each filled up to its width. bare is the
+// row without colour.
+func padded(row, bare []string, widths []int) string {
+	var b strings.Builder
+	for c, width := range widths {
+		b.WriteString(row[c] + strings.Repeat(" ", width-utf8.RuneCountInString(bare[c])))
+	}
+	return b.String()
+}
+
+// indented wraps texts to a width, each line behind two blanks; an empty text
+// makes none.
+func indented(texts []string, width int) []string {
+	var lines []string
+	for _, text := range texts {
+		if text == "" {
+			continue
 		}
-		lines = append(lines, line.String()+note)
+		for _, part := range wrapped(text, width-2) {
+			lines = append(lines, "  "+part)
+		}
 	}
 	return lines
 }

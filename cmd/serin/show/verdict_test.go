@@ -36,7 +36,10 @@ func judged() *api.Verdict {
 				Name: "queue", Kind: api.KindCondition, Outcome: "wait",
 				Reason: "queue is false, 1 of 3 times running: canary.queue 12, stable.queue 3; asked: canary.queue < 10",
 			},
-			{Name: "ratings", Kind: api.KindRate, Outcome: "skip", Allowed: new(100), Canary: &api.Counts{}, Stable: &api.Counts{}},
+			{
+				Name: "ratings", Kind: api.KindRate, Outcome: "skip", Allowed: new(100), Canary: &api.Counts{}, Stable: &api.Counts{},
+				Note: "3 messages were not counted; the last: revision: \"1.6\" has no users; of checkout these have: 1.3.2 (r1), 1.4.0 (r2)",
+			},
 			{
 				Name: "latency-p90", Kind: api.KindLatency, Outcome: "wait", Allowed: new(1000),
 				Reason: "p90 20 ms on canary, 19 ms on stable (+5 %); allowed +10 %; undecided; too close to the limit to say how long it will take",
