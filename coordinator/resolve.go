@@ -156,7 +156,8 @@ func (l *leader) everywhere(ctx context.Context, image string, first finding, re
 		case errors.Is(o.err, errNoAnswer):
 			silent = append(silent, o.host)
 		case o.err != nil:
-			wrong = append(wrong, o.host+" ("+o.err.Error()+")")
+			why, _, _ := strings.Cut(o.err.Error(), "\n")
+			wrong = append(wrong, o.host+" ("+why+")")
 		case o.found.Image != first.found.Image:
 			wrong = append(wrong, o.host+" (has another one)")
 		}

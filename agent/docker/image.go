@@ -131,8 +131,8 @@ func (e *Engine) resolveTag(ctx context.Context, named reference.Named) (Image, 
 	}
 	local, localErr := e.inspectImage(ctx, name)
 	if localErr != nil {
-		return Image{}, fmt.Errorf("resolve image %s: neither way knows it: the registry way: %w; the images of this host: %w",
-			name, remoteErr, localErr)
+		return Image{}, fmt.Errorf("%s is neither in its registry (%s) nor on this host\nthe registry: %w\nthis host: %w",
+			name, cause(remoteErr), remoteErr, localErr)
 	}
 	pinned, err := pinLocal(named, local)
 	if err != nil {
@@ -141,6 +141,13 @@ func (e *Engine) resolveTag(ctx context.Context, named reference.Named) (Image, 
 	e.cfg.Log.Warn().Str("image", name).Str("pinned", pinned.Ref).Bool("local", pinned.Local).AnErr("registry", remoteErr).
 		Msg("no registry told the digest of the image; taking the one that this host has")
 	return pinned, nil
+}
+
+// cause is what an error of the daemon ends with, which has many layers: the
+// words of whoever refused.
+func cause(err error) string {
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	return strings.TrimSpace(text[strings.LastIndex(text, ": ")+1:])
 }
 
 // askRegistry lets the daemon ask, with its own proxies, mirrors and

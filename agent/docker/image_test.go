@@ -112,6 +112,23 @@ func TestResolveLocal(t *testing.T) {
 	})
 }
 
+// What a person reads first of an image that is not to be had is the cause.
+func TestResolveUnknown(t *testing.T) {
+	inEachWorld(t, func(w *world) {
+		t := w.T
+		ref, _ := w.push(t)
+		unknown := strings.TrimSuffix(ref, ":v1") + ":v9"
+		_, err := w.Resolve(t.Context(), unknown)
+		if err == nil {
+			t.Fatal("it is known")
+		}
+		head, _, _ := strings.Cut(err.Error(), "\n")
+		if !strings.HasPrefix(head, unknown+" is neither in its registry (") || !strings.HasSuffix(head, ") nor on this host") || len(head) > 160 {
+			t.Errorf("%q", err.Error())
+		}
+	})
+}
+
 // An image that came from a registry is pinned by the digest that other hosts
 // can pull, also while the registry is away.
 func TestResolveWhileRegistryIsAway(t *testing.T) {

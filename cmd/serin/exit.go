@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -83,6 +84,12 @@ func (a *app) finish(command *cobra.Command, err error) int {
 	case text == "":
 	case errors.Is(err, context.Canceled):
 		a.complain("interrupted")
+	case refused && !a.verbose:
+		head, more, _ := strings.Cut(text, "\n")
+		a.complain("%s", head)
+		if more != "" {
+			a.complain("-v and -o json tell more")
+		}
 	default:
 		a.complain("%s", text)
 	}
