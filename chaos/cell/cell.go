@@ -146,7 +146,7 @@ func (p *Process) Signal(s syscall.Signal) error {
 
 // Signal sends a signal to a process of the cell by its number in it.
 func (c *Cell) Signal(pid int, s syscall.Signal) error {
-	if err := c.client.Call("Init.Signal", signalTo{Pid: pid, Signal: s}, new(bool)); err != nil {
+	if err := c.client.Call("Init.Signal", SignalTo{Pid: pid, Signal: s}, new(bool)); err != nil {
 		return fmt.Errorf("signal process %d on %s: %w", pid, c.Name, err)
 	}
 	return nil

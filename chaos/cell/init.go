@@ -36,7 +36,8 @@ type keeper struct {
 	ended map[int]chan Exit
 }
 
-type signalTo struct {
+// SignalTo is a signal to a process of the cell, by its number in it.
+type SignalTo struct {
 	Pid    int
 	Signal syscall.Signal
 }
@@ -116,7 +117,7 @@ func (k *keeper) Wait(pid int, how *Exit) error {
 }
 
 // Signal sends a signal to a process.
-func (*keeper) Signal(to signalTo, _ *bool) error {
+func (*keeper) Signal(to SignalTo, _ *bool) error {
 	if to.Pid <= 1 {
 		return fmt.Errorf("%d is not the number of one process", to.Pid)
 	}

@@ -79,7 +79,7 @@ func New(ctx context.Context, cfg Config) (*Fleet, error) {
 		return f, err
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
-	group.Go(func() error { return f.push(groupCtx) })
+	group.Go(func() error { return f.Push(groupCtx) })
 	for _, n := range slices.Concat(f.Replicas, f.Hosts) {
 		group.Go(func() error { return n.PowerOn(groupCtx) })
 	}

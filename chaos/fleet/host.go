@@ -24,6 +24,24 @@ func CgroupName(dir string) string { return filepath.Base(dir) }
 // HAProxySocket is where a host's HAProxy is steered, as seen from here.
 func (n *Node) HAProxySocket() string { return filepath.Join(n.Dir, "agent", "haproxy", "admin.sock") }
 
+// Push builds the app's images and stores them in the registry, which forgets
+// them when it ends.
+func (f *Fleet) Push(ctx context.Context) error {
+	address := f.Store.Address + ":" + registryPort
+	if err := awaitListener(ctx, address); err != nil {
+		return err
+	}
+	for _, v := range f.Versions {
+		_, err := demoimage.Push(ctx, address, demoimage.App{
+			Name: imageName, Tag: v.Tag, Binary: f.program("serin"), Port: localfleet.AppPort, Args: v.Args(),
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Private
 
 // layHost configures a Docker host. Its containerd is a program of its own, as
@@ -77,23 +95,6 @@ func (n *Node) awaitDocker(ctx context.Context) error {
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-}
-
-// push builds the app's images and stores them in the registry.
-func (f *Fleet) push(ctx context.Context) error {
-	address := f.Store.Address + ":" + registryPort
-	if err := awaitListener(ctx, address); err != nil {
-		return err
-	}
-	for _, v := range f.Versions {
-		_, err := demoimage.Push(ctx, address, demoimage.App{
-			Name: imageName, Tag: v.Tag, Binary: f.program("serin"), Port: localfleet.AppPort, Args: v.Args(),
-		})
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func awaitListener(ctx context.Context, address string) error {

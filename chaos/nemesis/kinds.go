@@ -19,7 +19,7 @@ func Kinds() []Kind {
 		brief = 600 * time.Millisecond
 		long  = 6 * time.Second
 	)
-	host, replica, store := (*Nemesis).host, (*Nemesis).replica, func(n *Nemesis) *fleet.Node { return n.Fleet.Store }
+	host, replica := (*Nemesis).host, (*Nemesis).replica
 	return []Kind{
 		{Name: "agent-kill", Says: "kill -9 of an agent", draw: kill(host, fleet.Agent, brief)},
 		{Name: "agent-stop", Says: "SIGSTOP of an agent", draw: freeze(host, fleet.Agent, long)},
@@ -40,7 +40,7 @@ func Kinds() []Kind {
 		{Name: "agent-mute", Says: "an agent hears, but cannot speak", draw: cut(true, false)},
 		{Name: "agent-deaf", Says: "an agent speaks, but cannot hear", draw: cut(false, true)},
 		{Name: "network-slow", Says: "all links are late, and lose some frames", draw: (*Nemesis).networkSlow},
-		{Name: "registry-kill", Says: "kill -9 of the registry", draw: kill(store, fleet.Registry, long)},
+		{Name: "registry-kill", Says: "kill -9 of the registry", draw: (*Nemesis).registryKill},
 		{Name: "registry-slow", Says: "the registry's network is slow", draw: (*Nemesis).registrySlow},
 	}
 }
@@ -225,6 +225,14 @@ func (n *Nemesis) networkSlow() fault {
 	late := least + n.upTo(most)
 	link := lan.Link{Delay: late, Jitter: late / 2, Loss: loss * n.Chance.Float64(), Double: loss * n.Chance.Float64()}
 	return n.weather(n.Fleet.Nodes(), link, time.Second+n.upTo(limit))
+}
+
+func (n *Nemesis) registryKill() fault {
+	const limit = 10 * time.Second
+	f := kill(func(n *Nemesis) *fleet.Node { return n.Fleet.Store }, fleet.Registry, limit)(n)
+	start := f.mend
+	f.mend = func(ctx context.Context) error { return errors.Join(start(ctx), n.Fleet.Push(ctx)) }
+	return f
 }
 
 func (n *Nemesis) registrySlow() fault {

@@ -77,7 +77,7 @@ func (o *Operators) Deliver(ctx context.Context, count int) {
 // Disturb does what a person should not do while a rollout runs: repeats
 // triggers, sends others, looks all the time, and now and then aborts.
 func (o *Operators) Disturb(ctx context.Context) {
-	const looks, repeats, rivals = 60, 80, 96 // of 100; the rest are aborts
+	const looks, repeats, rivals = 65, 85, 99 // of 100; the rest are aborts
 	client := o.Number + 1
 	for ctx.Err() == nil {
 		pause(ctx, time.Duration(o.Chance.IntN(1500))*time.Millisecond)

@@ -1,0 +1,197 @@
+package check
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/serin-rollouts/serin/chaos/history"
+	"github.com/serin-rollouts/serin/internal/api"
+	"github.com/serin-rollouts/serin/internal/rollout"
+)
+
+// quiet is a run of one service on one host in which all is well: an install of
+// v1, and a rollout of v2 that goes back, which a fault of the host's surrounds.
+func quiet() *history.Record {
+	r := &history.Record{Lease: 10 * time.Second, Hosts: []string{"h1"}, Took: 200 * time.Second}
+	event := func(at int, e rollout.Event) {
+		e.Seq, e.Service = uint64(len(r.End.Events))+1, "shop"
+		r.End.Events = append(r.End.Events, e)
+		r.Events = append(r.Events, history.Event{At: seconds(at), Event: e})
+	}
+	first := rollout.Event{Rollout: "shop-1", To: "v1"}
+	second := rollout.Event{Rollout: "shop-2", From: "v1", To: "v2"}
+	with := func(e rollout.Event, k rollout.Kind, p rollout.Phase, step int) rollout.Event {
+		e.Kind, e.Phase, e.Step, e.Text = k, p, step, string(k)
+		return e
+	}
+	submitted := with(first, rollout.KindSubmitted, rollout.Preparing, 1)
+	submitted.Key = "id:shop:a"
+	event(1, submitted)
+	event(2, with(first, rollout.KindStep, rollout.Progressing, 1))
+	event(3, with(first, rollout.KindPromoting, rollout.Promoting, 1))
+	event(4, with(first, rollout.KindSucceeded, rollout.Succeeded, 1))
+	submitted = with(second, rollout.KindSubmitted, rollout.Preparing, 1)
+	submitted.Key = "id:shop:b"
+	event(11, submitted)
+	event(12, with(second, rollout.KindStep, rollout.Progressing, 1))
+	event(20, with(second, rollout.KindRollingBack, rollout.RollingBack, 1))
+	event(21, with(second, rollout.KindRolledBack, rollout.RolledBack, 1))
+	r.Plans = []history.Plan{{ID: "a", Service: "shop", Version: "v1"}, {ID: "b", Service: "shop", Version: "v2", Ill: "errs"}}
+	r.Ops = []history.Op{
+		{Verb: history.Trigger, Service: "shop", ID: "a", Version: "v1", Called: seconds(0), Back: seconds(1), Reply: api.Reply{OK: true, Rollout: "shop-1"}},
+		{Verb: history.Look, Service: "shop", Called: seconds(5), Back: seconds(6), Seen: history.View{Last: "shop-1", Stable: "v1"}},
+		{Verb: history.Trigger, Service: "shop", ID: "b", Version: "v2", Called: seconds(10), Back: seconds(11), Reply: api.Reply{OK: true, Rollout: "shop-2"}},
+		{Client: 1, Verb: history.Trigger, Service: "shop", ID: "c", Version: "v3", Called: seconds(13), Back: seconds(14), Reply: api.Reply{Code: rollout.CodeConflict, Rollout: "shop-2"}},
+		{Client: 1, Verb: history.Look, Service: "shop", Called: seconds(15), Back: seconds(16), Seen: history.View{Running: "shop-2", Last: "shop-2", Stable: "v1"}},
+		{Verb: history.Look, Service: "shop", Called: seconds(25), Back: seconds(26), Seen: history.View{Last: "shop-2", Stable: "v1"}},
+	}
+	r.Faults = []history.Fault{{Kind: "host-kill", Targets: []string{"h1"}, Users: true, Began: seconds(50), Healed: seconds(55), Recovered: seconds(60)}}
+	r.Weights = []history.Weight{{At: seconds(13), Host: "h1", Service: "shop", Share: 2000}, {At: seconds(21), Host: "h1", Service: "shop"}}
+	r.Requests = []history.Request{
+		{At: seconds(13), Took: time.Second, Host: "h1", Service: "shop", Version: "v2", Status: 500},
+		{At: seconds(58), Took: time.Second, Host: "h1", Service: "shop", Failure: "connection refused"},
+		{At: seconds(90), Took: time.Second, Host: "h1", Service: "shop", Version: "v1", Status: 200},
+	}
+	label := map[string]string{serviceLabel: "shop", revisionLabel: "rev1"}
+	r.End.Hosts = []history.Rest{{
+		Host: "h1", Open: map[string][]string{"shop": {"172.17.0.2"}}, Shares: map[string]int{"shop": 0},
+		Containers: []history.Container{
+			{ID: "1", Name: "shop", State: running, Address: "172.17.0.2", Labels: label},
+			{ID: "2", Name: "stranger", State: running, StartedAt: "later"},
+		},
+	}}
+	r.End.Services = []api.ServiceStatus{{Service: "shop", Stable: &api.Revision{ID: "rev1", Version: "v1"}}}
+	r.End.Strangers = []history.Stranger{{Host: "h1", ID: "2", StartedAt: "once"}}
+	return r
+}
+
+func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
+
+// TestQuiet: a run in which all is well breaks no promise.
+func TestQuiet(t *testing.T) {
+	for _, v := range Record(quiet()) {
+		t.Error(v)
+	}
+}
+
+// TestEachCanFail: each promise is found broken by what breaks it, and by its name.
+func TestEachCanFail(t *testing.T) {
+	covered := map[string]bool{}
+	for name, c := range map[string]struct {
+		promise, says string
+		harm          func(*history.Record)
+	}{
+		"two at once": {I1, "begins while", func(r *history.Record) {
+			r.End.Events[4], r.End.Events[3] = swap(r.End.Events[4], r.End.Events[3])
+			r.Events = nil
+		}},
+		"phase skipped":  {I1, "goes from Preparing to Promoting", func(r *history.Record) { r.End.Events[1].Phase = rollout.Promoting }},
+		"after its end":  {I1, "goes on after its end", func(r *history.Record) { r.End.Events[6].Phase = rollout.Aborted }},
+		"step twice":     {I1, "takes step 1 after step 1", func(r *history.Record) { r.End.Events[6].Kind = rollout.KindStep }},
+		"trigger lost":   {I3, "has begun []", func(r *history.Record) { r.End.Events[0].Key = "" }},
+		"trigger twice":  {I3, "has begun [shop-1 shop-2]", func(r *history.Record) { r.End.Events[4].Key = "id:shop:a" }},
+		"never ends":     {I4, "is RollingBack still", func(r *history.Record) { r.End.Events = r.End.Events[:7] }},
+		"weight stays":   {I5, "gives the canary", func(r *history.Record) { r.Weights[1] = weight(31, 2000) }},
+		"weight rises":   {I5, "gives the canary", func(r *history.Record) { r.Weights = append(r.Weights, weight(100, 100)) }},
+		"after a fault":  {I5, "gives the canary", func(r *history.Record) { r.Weights = append(r.Weights, weight(69, 100)) }},
+		"bad answers":    {I5, "is answered by v2", func(r *history.Record) { r.Requests[2].Version = "v2" }},
+		"request fails":  {I6, "connection refused", func(r *history.Record) { r.Requests[1].At = seconds(61) }},
+		"not for users":  {I6, "connection refused", func(r *history.Record) { r.Faults[0].Users = false }},
+		"another host's": {I6, "connection refused", func(r *history.Record) { r.Faults[0].Targets = []string{"h2"} }},
+		"hangs, but not now": {I6, "timeout", func(r *history.Record) {
+			r.Plans[1].Ill, r.Requests[2].Failure = Hanging, "timeout"
+		}},
+		"orphan":           {I8, "of revision rev2", func(r *history.Record) { add(r, history.Container{State: running, Labels: labels("shop", "rev2")}) }},
+		"left created":     {I8, "is created", func(r *history.Record) { add(r, history.Container{State: "created", Labels: labels("shop", "rev1")}) }},
+		"of no service":    {I8, "no service", func(r *history.Record) { add(r, history.Container{State: running, Labels: labels("other", "rev1")}) }},
+		"slot to nowhere":  {I8, "an open slot", func(r *history.Record) { r.End.Hosts[0].Containers[0].Address = "172.17.0.9" }},
+		"stranger gone":    {I8, "is gone", func(r *history.Record) { r.End.Hosts[0].Containers = r.End.Hosts[0].Containers[:1] }},
+		"stranger stopped": {I8, "is exited", func(r *history.Record) { r.End.Hosts[0].Containers[1].State = "exited" }},
+		"stranger touched": {I8, "was restarted", func(r *history.Record) { r.Faults[0].Kind = "agent-kill" }},
+		"host not read":    {I8, "no dockerd", func(r *history.Record) { r.End.Hosts[0].Problem = "no dockerd" }},
+		"wrong revision":   {I10, "0 containers of v1", func(r *history.Record) { r.End.Hosts[0].Containers[0].Labels = labels("shop", "rev2") }},
+		"canary left":      {I10, "has 5 basis points", func(r *history.Record) { r.End.Hosts[0].Shares["shop"] = 5 }},
+		"two slots":        {I10, "open slots lead to", func(r *history.Record) { r.End.Hosts[0].Open["shop"] = []string{"172.17.0.2", "172.17.0.2"} }},
+		"still running":    {I10, "that runs", func(r *history.Record) { r.End.Services[0].Running = true }},
+		"state not read":   {I10, "no leader", func(r *history.Record) { r.End.Problem = "no leader" }},
+		"event missing":    {I11, "event 3 stands where 2", func(r *history.Record) { r.End.Events = append(r.End.Events[:1], r.End.Events[2:]...) }},
+		"event seen twice": {I11, "saw event 2 after 2", func(r *history.Record) { r.Events[2] = r.Events[1] }},
+		"event rewritten":  {I11, "and is \"promoting\" at the end", func(r *history.Record) { r.Events[2].Text = "other" }},
+		"no events":        {I11, "there are no events", func(r *history.Record) { r.Events, r.End.Events = nil, nil }},
+		"stale look":       {I15, "no order", func(r *history.Record) { r.Ops[4].Seen = history.View{Last: "shop-1", Stable: "v1"} }},
+		"wrong stable":     {I15, "no order", func(r *history.Record) { r.Ops[5].Seen.Stable = "v2" }},
+		"late conflict":    {I15, "no order", func(r *history.Record) { r.Ops[3].Called, r.Ops[3].Back = seconds(30), seconds(31) }},
+		"two accepted":     {I15, "no order", func(r *history.Record) { r.Ops[3].Reply = api.Reply{OK: true, Rollout: "shop-3"} }},
+		"other answer": {I15, "no order", func(r *history.Record) {
+			r.Ops = append(r.Ops, repeat(r.Ops[3], api.Reply{Code: rollout.CodeConflict, Rollout: "shop-1"}))
+		}},
+		"bad version": {Bad, "has promoted v1, which errs", func(r *history.Record) { r.Plans[0].Ill = "errs" }},
+		"crash":       {Whole, "signal: segmentation fault", func(r *history.Record) { r.End.Crashes = []string{"signal: segmentation fault"} }},
+		"no recovery": {Whole, "not whole again", func(r *history.Record) { r.Faults[0].Recovered = 0 }},
+	} {
+		r := quiet()
+		c.harm(r)
+		ok := false
+		for _, v := range Record(r) {
+			ok = ok || v.Promise == c.promise && strings.Contains(v.What, c.says)
+		}
+		if !ok {
+			t.Errorf("%s: want %q with %q, got %v", name, c.promise, c.says, Record(r))
+		}
+		covered[c.promise] = true
+	}
+	for _, p := range Promises() {
+		if !covered[p] {
+			t.Errorf("nothing shows that %q can fail", p)
+		}
+	}
+}
+
+// TestUnknownCalls: a call without an answer may have been carried out or not;
+// the log knows, and neither is a violation.
+func TestUnknownCalls(t *testing.T) {
+	r := quiet()
+	r.Ops[2].Unknown = true // the log has it
+	r.Ops[3].Unknown = true // the log has not
+	for _, v := range Record(r) {
+		t.Error(v)
+	}
+}
+
+// TestWhy: what failed requests are due to.
+func TestWhy(t *testing.T) {
+	r := quiet()
+	r.Plans[1].Ill = Hanging
+	for want, q := range map[Excuse]history.Request{
+		Fault: {At: seconds(49), Took: 2 * time.Second, Host: "h1", Service: "shop"},
+		App:   {At: seconds(15), Took: time.Second, Host: "h1", Service: "shop"},
+		None:  {At: seconds(15), Took: time.Second, Host: "h1", Service: "other"},
+	} {
+		if got := Why(r, q); got != want {
+			t.Errorf("%+v: due to %q, want %q", q, got, want)
+		}
+	}
+}
+
+func swap(a, b rollout.Event) (one, other rollout.Event) {
+	a.Seq, b.Seq = b.Seq, a.Seq
+	return b, a
+}
+
+func weight(at, share int) history.Weight {
+	return history.Weight{At: seconds(at), Host: "h1", Service: "shop", Share: share}
+}
+
+func labels(service, revision string) map[string]string {
+	return map[string]string{serviceLabel: service, revisionLabel: revision}
+}
+
+func add(r *history.Record, c history.Container) {
+	r.End.Hosts[0].Containers = append(r.End.Hosts[0].Containers, c)
+}
+
+func repeat(op history.Op, reply api.Reply) history.Op {
+	op.Called, op.Back, op.Reply = seconds(17), seconds(18), reply
+	return op
+}
