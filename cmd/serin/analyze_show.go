@@ -137,7 +137,7 @@ func (r analyzed) text(out io.Writer, o show.Options) error {
 			span(t.At), strconv.Itoa(t.Step), cmp.Or(t.Gate, "all"), t.word(), strconv.FormatInt(t.Requests, 10), t.why(),
 		})
 	}
-	if err := o.Turns(out, rows); err != nil {
+	if err := o.Turns(out, append(rows, r.undecided()...)); err != nil {
 		return err
 	}
 	if r.Lost > 0 {
@@ -146,6 +146,21 @@ func (r analyzed) text(out io.Writer, o show.Options) error {
 		}
 	}
 	return r.conclude(out)
+}
+
+// undecided are the gates that have waited all along: what they came to see, and
+// what they still need.
+func (r analyzed) undecided() [][]string {
+	var rows [][]string
+	for _, f := range r.Verdict.Findings {
+		turned := slices.ContainsFunc(r.Turns, func(t turn) bool { return t.Gate == f.Gate })
+		if f.Outcome == analysis.Wait && !turned {
+			rows = append(rows, []string{
+				span(r.Long), strconv.Itoa(r.Steps), f.Gate, f.Outcome.String(), strconv.FormatInt(r.Requests, 10), f.Reason,
+			})
+		}
+	}
+	return rows
 }
 
 func (r analyzed) conclude(out io.Writer) error {
