@@ -61,7 +61,7 @@ func TestLiveTelemetry(t *testing.T) {
 	}
 	v.start()
 	v.assign(v.want(5, r1, nil, 0))
-	v.settled(5)
+	v.settles(5)
 	a := v.want(6, r1, r2, 5000)
 	a.Telemetry = &rollout.Telemetry{
 		Routes: []string{"/api/", "/api/v1/"},
@@ -69,19 +69,19 @@ func TestLiveTelemetry(t *testing.T) {
 			Gate: "orders", Path: "/metrics", Bad: `orders_total{result="bad"}`, Total: "orders_total",
 			Read: map[string]string{"depth": "queue_depth"}, Every: time.Second,
 		}},
-		Checks: []rollout.Probe{{Gate: "deep", Path: "/deep", Every: time.Second, Timeout: time.Second}},
+		Checks: []rollout.Probe{{Gate: "deep", Path: "/deep", Every: time.Second, Timeout: 10 * time.Second}},
 	}
 	v.assign(a)
-	v.settled(6)
+	v.settles(6)
 	l := v.startLoad("/api/v1/x?y=1", "/api/x", "/", "/")
-	s := v.until("everything", time.Minute, func(s wire.ServiceHealth) bool {
+	s := v.until("everything", patience, func(s wire.ServiceHealth) bool {
 		orders, deep := s.Signals["orders"], s.Signals["deep"]
 		lines := map[string]int64{}
 		for _, x := range s.Latencies {
 			lines[x.Route] += x.Lines
 		}
 		return orders.Canary.Requests > 100 && len(orders.Stable) == 2 && deep.Canary.Requests > 4 && len(deep.Stable) == 2 &&
-			len(s.Usage) == 4 && lines[""] > 100 && lines["/api/"] > 50 && lines["/api/v1/"] > 50
+			lines[""] > 100 && lines["/api/"] > 50 && lines["/api/v1/"] > 50 && read(s) && used(s)
 	})
 	l.stop()
 	if n := l.failed.Load(); n > 0 {
@@ -99,11 +99,8 @@ func TestLiveTelemetry(t *testing.T) {
 			t.Errorf("%s: orders %+v, checks %+v", name, orders.Stable[name], deep.Stable[name])
 		}
 	}
-	if len(s.Readings) != 1 || s.Readings[0].Canary.Sum != 4 || s.Readings[0].Stable.Sum != 2 {
-		t.Errorf("readings: %+v", s.Readings)
-	}
 	for _, u := range s.Usage {
-		if u.Memory < 100<<10 || u.Memory > 256<<20 || u.Limit != 256<<20 || u.Periods == 0 || u.Restarts != 0 {
+		if u.Memory > 256<<20 || u.Limit != 256<<20 || u.Restarts != 0 {
 			t.Errorf("usage: %+v", u)
 		}
 	}
@@ -112,4 +109,20 @@ func TestLiveTelemetry(t *testing.T) {
 		t.Errorf("the log told of %d of %d, and %d of %d", canary.lines, canary.requests, stable.lines, stable.requests)
 	}
 	t.Logf("%d requests; %+v; %+v", l.sent.Load(), orders.Canary, s.Usage)
+}
+
+// read tells whether the pages of all containers were read: on a busy machine one
+// may be left out for a while.
+func read(s wire.ServiceHealth) bool {
+	return len(s.Readings) == 1 && s.Readings[0].Canary.Sum == 4 && s.Readings[0].Stable.Sum == 2
+}
+
+// used tells whether Docker says of all containers that they have run.
+func used(s wire.ServiceHealth) bool {
+	for _, u := range s.Usage {
+		if u.Memory < 100<<10 || u.Periods == 0 {
+			return false
+		}
+	}
+	return len(s.Usage) == 4
 }

@@ -12,15 +12,15 @@ import (
 // TestLiveLatencies: what a real HAProxy logs about a canary that is twice as
 // slow, by either way that lines can take.
 func TestLiveLatencies(t *testing.T) {
-	const fast, slow = 100 * time.Millisecond, 200 * time.Millisecond
+	const fast, slow = 250 * time.Millisecond, 500 * time.Millisecond // far more than a busy machine adds
 	v := newLive(t)
 	v.log = "127.0.0.1:0"
 	r1, r2 := v.delayed("1", fast), v.delayed("2", slow)
 	v.start()
 	v.assign(v.want(5, r1, nil, 0))
-	v.settled(5)
+	v.settles(5)
 	v.assign(v.want(6, r1, r2, 5000))
-	v.settled(6)
+	v.settles(6)
 	l := v.startLoad("/", "/", "/", "/", "/", "/", "/", "/", "/", "/", "/", "/")
 	v.wantLatencies(fast, slow)
 
@@ -32,7 +32,7 @@ func TestLiveLatencies(t *testing.T) {
 	before := v.service().Incarnation
 	v.log = "unix"
 	v.start()
-	v.until("another incarnation", time.Minute, func(s wire.ServiceHealth) bool { return s.Incarnation != before && s.Settled })
+	v.until("another incarnation", patience, func(s wire.ServiceHealth) bool { return s.Incarnation != before && s.Settled })
 	v.wantLatencies(fast, slow)
 	l.stop()
 	if n := l.failed.Load(); n > 0 {
@@ -62,7 +62,7 @@ func (v *live) delayed(version string, delay time.Duration) *rollout.Revision {
 func (v *live) wantLatencies(fast, slow time.Duration) {
 	v.t.Helper()
 	const enough = 150
-	s := v.until("lines of both", time.Minute, func(s wire.ServiceHealth) bool {
+	s := v.until("lines of both", patience, func(s wire.ServiceHealth) bool {
 		canary, stable := tracks(v.t, s)
 		return covered(canary, enough) && covered(stable, enough)
 	})

@@ -23,9 +23,14 @@ import (
 	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/bus/bustest"
 	"github.com/serin-rollouts/serin/internal/demoimage"
+	"github.com/serin-rollouts/serin/internal/porttest"
 	"github.com/serin-rollouts/serin/internal/rollout"
 	"github.com/serin-rollouts/serin/internal/wire"
 )
+
+// patience bounds whatever real processes have to do in the end: test machines
+// are slow and shared.
+const patience = 3 * time.Minute
 
 // TestLive takes a real Docker and a real HAProxy through two rollouts, with
 // the agent killed in the middle of everything, and counts failed requests.
@@ -34,26 +39,26 @@ func TestLive(t *testing.T) {
 	r1, r2, r3 := v.revision("1"), v.revision("2"), v.revision("3")
 	v.start()
 	v.assign(v.want(5, r1, nil, 0))
-	v.settled(5)
+	v.settles(5)
 
 	load := v.startLoad()
 	v.assign(v.want(6, r1, r2, 1000))
-	v.settled(6)
+	v.settles(6)
 	v.wantVersions(load, "1", "2")
 
 	v.leads(false) // what follows needs no licence
 	v.wave(rollout.Wave{Service: shop, Epoch: 7})
-	v.until("zero", 10*time.Second, func(s wire.ServiceHealth) bool { return s.Weight == 0 })
+	v.until("zero", patience, func(s wire.ServiceHealth) bool { return s.Weight == 0 })
 	load.forget()
 	v.wantVersions(load, "1")
 	v.leads(true)
 	v.assign(v.want(7, r1, nil, 0))
-	v.settled(7)
+	v.settles(7)
 
 	for i, a := range []rollout.Assignment{v.want(8, r1, r3, 2000), v.want(9, r1, r3, rollout.Full), v.want(10, r3, nil, 0)} {
 		v.assign(a)
 		v.restartMidway(time.Duration(i+1) * 150 * time.Millisecond)
-		v.settled(a.Epoch)
+		v.settles(a.Epoch)
 	}
 	load.forget()
 	v.wantVersions(load, "3")
@@ -81,7 +86,7 @@ func newLive(t *testing.T) *live {
 	engine := needDocker(t)
 	needHAProxy(t)
 	host := fmt.Sprintf("live-%d", os.Getpid())
-	v := &live{dir: t.TempDir(), registry: serveImages(t), binary: build(t), listen: freeAddr(t), log: "unix", engine: engine}
+	v := &live{dir: t.TempDir(), registry: serveImages(t), binary: build(t), listen: porttest.Address(t), log: "unix", engine: engine}
 	server := bustest.StartEmpty(t)
 	v.leader = newLeader(t, host, bustest.Connect(t, server))
 	t.Cleanup(v.cleanUp) // before the bus ends
@@ -91,7 +96,7 @@ func newLive(t *testing.T) *live {
 
 func needDocker(t *testing.T) *docker.Engine {
 	t.Helper()
-	engine, err := docker.Open(t.Context(), docker.Config{Log: zerolog.Nop()})
+	engine, err := docker.Open(t.Context(), docker.Config{CallTimeout: patience, Log: zerolog.Nop()})
 	if err == nil {
 		return engine
 	}
@@ -118,8 +123,8 @@ func (v *live) config() Config {
 	return Config{
 		Host: v.host, DataDir: filepath.Join(v.dir, "d"), Version: "test",
 		Bus:     v.bus,
-		Docker:  docker.Config{Log: zerolog.Nop()},
-		HAProxy: haproxy.Config{Dir: filepath.Join(v.dir, "h"), LogAddr: v.log, Log: zerolog.Nop()},
+		Docker:  docker.Config{CallTimeout: patience, Log: zerolog.Nop()},
+		HAProxy: haproxy.Config{Dir: filepath.Join(v.dir, "h"), LogAddr: v.log, Timeout: patience, Log: zerolog.Nop()},
 		Log:     zerolog.New(zerolog.NewTestWriter(v.t)).Level(zerolog.WarnLevel),
 	}
 }
@@ -146,8 +151,14 @@ func (v *live) restartMidway(after time.Duration) {
 	v.start()
 }
 
+// settles is settled, in real time.
+func (v *live) settles(epoch uint64) {
+	v.t.Helper()
+	v.until(fmt.Sprintf("settled at %d", epoch), patience, func(s wire.ServiceHealth) bool { return s.Epoch == epoch && s.Settled })
+}
+
 func (v *live) cleanUp() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	var errs []error
 	if v.stop != nil {
@@ -202,7 +213,7 @@ func (v *live) wantContainers(rev string) {
 func (v *live) wantVersions(l *load, versions ...string) {
 	v.t.Helper()
 	var got string
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(patience); time.Now().Before(end); {
 		if got = l.versions(); got == strings.Join(versions, " ") && l.count() > 200 {
 			return
 		}
@@ -221,7 +232,8 @@ type load struct {
 	sent, failed atomic.Int64
 
 	mu    sync.Mutex
-	seen  map[string]int
+	seen  map[string]int // answers to what was asked since forget, by version
+	since int            // how often forget was called
 	first error
 }
 
@@ -238,7 +250,7 @@ func (v *live) startLoad(more ...string) *load {
 		visitors = append(visitors, visitor{path: path})
 	}
 	for _, c := range visitors {
-		client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: c.fresh}}
+		client := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: c.fresh}}
 		l.wg.Go(func() {
 			defer client.CloseIdleConnections()
 			for pause(ctx, 5*time.Millisecond) == nil {
@@ -252,10 +264,13 @@ func (v *live) startLoad(more ...string) *load {
 
 func (l *load) one(client *http.Client, path string) {
 	l.sent.Add(1)
+	since := l.asking()
 	version, err := get(client, l.url+path)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.seen[version]++
+	if since == l.since {
+		l.seen[version]++
+	}
 	if err != nil {
 		l.failed.Add(1)
 		if l.first == nil {
@@ -288,6 +303,15 @@ func (l *load) forget() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	clear(l.seen)
+	l.since++
+}
+
+// asking returns which forget a request comes after: one that was under way
+// before it may be answered by what is taken back.
+func (l *load) asking() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.since
 }
 
 func (l *load) count() int {
@@ -348,16 +372,5 @@ func serveImages(t *testing.T) string {
 			t.Error(err)
 		}
 	})
-	return ln.Addr().String()
-}
-
-// freeAddr is an address on loopback that nobody listens on now.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = ln.Close() }()
 	return ln.Addr().String()
 }
