@@ -37,7 +37,7 @@ func TestDemo(t *testing.T) {
 	d := startDemo(t, "--hosts", "3", "--replicas", "1", "--report", report)
 	d.await("installing")
 	d.note()
-	if code := d.end(4 * time.Minute); code != 0 {
+	if code := d.end(10 * time.Minute); code != 0 {
 		t.Fatalf("exit code %d\n%s", code, d.out())
 	}
 	d.wantNothingLeft()
@@ -102,7 +102,7 @@ func TestDemoEnded(t *testing.T) {
 			if err := d.command.Process.Signal(c.by); err != nil {
 				t.Fatal(err)
 			}
-			code := d.end(time.Minute)
+			code := d.end(patience)
 			if asked := c.by != syscall.SIGKILL; asked && code != 130 {
 				t.Errorf("exit code %d\n%s", code, d.out())
 			}
@@ -230,9 +230,9 @@ func (d *demo) end(limit time.Duration) int {
 // wantNothingLeft waits until no process, file, container or image is left.
 func (d *demo) wantNothingLeft() {
 	d.t.Helper()
-	ctx := bounded(d.t, time.Minute)
+	ctx := bounded(d.t, 2*patience)
 	engine := openEngine(d.t)
-	eventually(d.t, 30*time.Second, "nothing is left", func() error {
+	eventually(d.t, "nothing is left", func() error {
 		if lines := commandLines(d.dir); len(lines) > 0 {
 			return fmt.Errorf("processes: %v", lines)
 		}
@@ -297,7 +297,7 @@ func openEngine(t *testing.T) *client.Client {
 // the same name; the returned function tells whether it still runs untouched.
 func startStranger(t *testing.T) (untouched func() bool) {
 	t.Helper()
-	engine, ctx := openEngine(t), bounded(t, 5*time.Minute)
+	engine, ctx := openEngine(t), bounded(t, 15*time.Minute)
 	ref := strangeImage(t, engine)
 	created, err := engine.ContainerCreate(ctx, &container.Config{
 		Image: ref, Labels: map[string]string{"dev.serin.test": "stranger"},

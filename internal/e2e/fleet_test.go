@@ -21,7 +21,7 @@ import (
 // a HAProxy of its owner's, through everything that may happen to it.
 func TestFleet(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, localfleet.Config{Name: "e2e", Hosts: 3, Replicas: 3})
+	f := newFleet(t, localfleet.Config{Name: "e2e", Hosts: 3, Replicas: 3, Lease: lease})
 	socket, listen := startOwnHAProxy(t)
 	f.Hosts[2].HAProxy = fmt.Sprintf("{mode: existing, socket: %s}", socket)
 	f.Hosts[2].Labels = "{fleet: own}"
@@ -39,13 +39,14 @@ func TestFleet(t *testing.T) {
 		{"triggers", (*world).triggers},
 		{"own HAProxy", func(w *world) { w.ownHAProxy("http://" + listen + "/") }},
 		{"reboot", (*world).reboot},
+		{"control lost", (*world).controlLost},
+		{"quorum lost for good", (*world).quorumLost},
 	} {
 		ok := t.Run(part.name, func(t *testing.T) { part.run(w.in(t)) })
 		if !ok {
 			return // what follows builds on it
 		}
 	}
-	w.wantEventsComplete()
 }
 
 // leaderKilled: the leader dies in the middle of a rollout.
@@ -82,7 +83,7 @@ func (w *world) comeBack(killed string) {
 	if err := w.Start(killed); err != nil {
 		w.t.Fatal(err)
 	}
-	eventually(w.t, patience, killed+" catches up and leads", func() error {
+	eventually(w.t, killed+" catches up and leads", func() error {
 		if w.leader() == killed {
 			return nil
 		}
@@ -174,8 +175,8 @@ func (w *world) triggers() {
 	if r := w.request(subject, other); r.OK || r.Code != rollout.CodeConflict || r.Rollout != first.Rollout {
 		w.t.Errorf("I15: another trigger is answered %+v while %s runs", r, first.Rollout)
 	}
-	w.publish("published", w.file("v3", twoSteps))
-	eventually(w.t, patience, "the refusal of a published trigger", func() error {
+	eventually(w.t, "the refusal of a published trigger", func() error {
+		w.publish("published", w.file("v3", twoSteps)) // again, since nobody may have heard it
 		if n := w.count(func(e rollout.Event) bool { return e.Kind == rollout.KindRefused && e.Key == "id:demo:published" }); n != 1 {
 			return fmt.Errorf("%d events", n)
 		}
@@ -222,9 +223,9 @@ backend: the_shop
 container: {port: %d, stop_grace: 5s, health: {path: %s}}
 steps: %s
 gates: {errors: {max_increase: 20%%, min_requests: 20}}
-deadline: 3m
+deadline: 10m
 `, shop, w.Image(version), localfleet.AppPort, localfleet.HealthPath, steps))
-		w.t.Log(w.serin(0, "start", file, "--timeout", "2m"))
+		w.t.Log(w.serin(0, "start", file, "--timeout", "5m"))
 	}
 	start("v1", "[{weight: 100%}]")
 	noneFailed := w.load(url)
@@ -277,7 +278,7 @@ func (w *world) reboot() {
 		}
 	}
 	for _, url := range w.serving() {
-		eventually(w.t, patience, "I13: "+url+" serves stable", func() error {
+		eventually(w.t, "I13: "+url+" serves stable", func() error {
 			answer, err := http.Get(url)
 			if err != nil {
 				return err
@@ -300,4 +301,5 @@ func (w *world) reboot() {
 	}
 	w.wantTidy("v2")
 	noneFailed()
+	w.wantEventsComplete()
 }

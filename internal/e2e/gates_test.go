@@ -54,7 +54,7 @@ func TestGates(t *testing.T) {
 	for _, c := range []struct {
 		gate string
 		ills localfleet.Ills
-		saw  func(gated, rollout.Event)
+		too  func(gated) // what is bad besides, from before the rollout
 	}{
 		{"orders", localfleet.Ills{FailedPercent: 90}, nil},
 		{"queue", localfleet.Ills{Queue: 100}, nil},
@@ -66,7 +66,7 @@ func TestGates(t *testing.T) {
 		ok := t.Run(c.gate, func(t *testing.T) {
 			g := g
 			g.world = w.in(t)
-			g.bad(c.gate, c.ills, c.saw)
+			g.bad(c.gate, c.ills, c.too)
 		})
 		if !ok {
 			break
@@ -95,8 +95,8 @@ func (g gated) file(version string) string {
       when: canary.lag < stable.lag + 5
       every: 1s
   checks:
-    - {name: selfcheck, path: %s, every: 1s, timeout: 1s, max_increase: 30%%, min_checks: 4}
-    - {name: shop, url: %q, every: 1s, timeout: 1s, when: status == 200}
+    - {name: selfcheck, path: %s, every: 1s, timeout: 10s, max_increase: 30%%, min_checks: 4}
+    - {name: shop, url: %q, every: 1s, timeout: 10s, when: status == 200}
   feedback: {name: complaints, kinds: [complaint], max_increase: 20%%, min_requests: 20}`,
 		g.prometheus.address, localfleet.SelfCheckPath, g.page.URL)
 	return strings.Replace(g.world.file(version, "[{weight: 50%}, {weight: 100%}]"), "gates: "+gates, "gates:"+all, 1) + "routing: weights\n"
@@ -111,8 +111,8 @@ func (g gated) good() {
 		g.t.Fatal(err)
 	}
 	g.publish("good", g.file("longer"))
-	eventually(g.t, patience, "nothing but Prometheus is waited for", func() error {
-		s, err := localfleet.Ask[api.ServiceStatus](bounded(g.t, 5*time.Second), g.conn, api.GetService, service)
+	eventually(g.t, "nothing but Prometheus is waited for", func() error {
+		s, err := localfleet.Ask[api.ServiceStatus](bounded(g.t, 10*time.Second), g.conn, api.GetService, service)
 		switch {
 		case err != nil:
 			return err
@@ -167,17 +167,16 @@ func passedBut(waits string, v api.Verdict) error {
 }
 
 // bad: a version that is bad in one way is taken back, by the gate that sees it.
-func (g gated) bad(gate string, ills localfleet.Ills, saw func(gated, rollout.Event)) {
+func (g gated) bad(gate string, ills localfleet.Ills, too func(gated)) {
 	g.t.Helper()
 	if err := g.Push(g.t.Context(), localfleet.Version{Tag: "bad-" + gate, Ills: ills}); err != nil {
 		g.t.Fatal(err)
 	}
 	defer g.down.Store(false)
-	events := g.rollOut("bad-"+gate, g.file("bad-"+gate), rollout.RolledBack, func(e rollout.Event) {
-		if saw != nil && e.Kind == rollout.KindStep {
-			saw(g, e)
-		}
-	})
+	if too != nil {
+		too(g)
+	}
+	events := g.rollOut("bad-"+gate, g.file("bad-"+gate), rollout.RolledBack, nil)
 	for _, e := range events {
 		if e.Kind != rollout.KindRollingBack {
 			continue
@@ -192,12 +191,12 @@ func (g gated) bad(gate string, ills localfleet.Ills, saw func(gated, rollout.Ev
 }
 
 // takePageDown lets the URL check fail.
-func (g gated) takePageDown(rollout.Event) { g.down.Store(true) }
+func (g gated) takePageDown() { g.down.Store(true) }
 
 // complain says that the new version is bad, once for some of its requests,
 // until the rollout is over.
-func (g gated) complain(e rollout.Event) {
-	said, err := json.Marshal(api.Feedback{Revision: e.To, Kind: "complaint", Count: 40})
+func (g gated) complain() {
+	said, err := json.Marshal(api.Feedback{Revision: "bad-complaints", Kind: "complaint", Count: 40})
 	if err != nil {
 		g.t.Error(err)
 	}

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/serin-rollouts/serin/internal/porttest"
 )
 
 // openSlots returns the addresses that a HAProxy may send requests to.
@@ -54,14 +56,7 @@ func startOwnHAProxy(t *testing.T) (socket, listen string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	listen = l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
+	listen = porttest.Address(t)
 	socket = filepath.Join(dir, "s")
 	text := `global
     stats socket ` + socket + ` mode 600 level admin
@@ -96,6 +91,13 @@ backend the_shop
 	t.Cleanup(func() {
 		_ = command.Process.Kill()
 		_ = command.Wait()
+	})
+	eventually(t, "its admin socket", func() error {
+		conn, err := new(net.Dialer).DialContext(t.Context(), "unix", socket)
+		if err == nil {
+			err = conn.Close()
+		}
+		return err
 	})
 	return socket, listen
 }

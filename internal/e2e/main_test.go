@@ -9,9 +9,11 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -31,6 +33,8 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+	// Programs inherit from nohup that they ignore hangups, but not that we hear them.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	os.Exit(run(m))
 }
 
@@ -88,18 +92,18 @@ func needMachine(t *testing.T) {
 }
 
 // eventually polls real processes until try works.
-func eventually(t *testing.T, within time.Duration, what string, try func() error) {
+func eventually(t *testing.T, what string, try func() error) {
 	t.Helper()
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
-	deadline := time.Now().Add(within)
+	deadline := time.Now().Add(patience)
 	for {
 		err := try()
 		if err == nil {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: not in %s: %v", what, within, err)
+			t.Fatalf("%s: not in %s: %v", what, patience, err)
 		}
 		<-ticker.C
 	}

@@ -1,14 +1,10 @@
 package e2e
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/localfleet"
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
@@ -29,7 +25,7 @@ func TestMembersChange(t *testing.T) {
 	if err := w.Start(fourth.Name); err != nil {
 		t.Fatal(err)
 	}
-	w.serin(0, "cluster", "add", "c4", fourth.Raft, "--timeout", "1m")
+	w.serin(0, "cluster", "add", "c4", fourth.Raft, "--timeout", "5m")
 	w.roll("four", w.file("v1", "[{weight: 100%}]"))
 	noneFailed := w.load(w.serving()...)
 	w.transfer("c1")
@@ -51,44 +47,19 @@ func TestMembersChange(t *testing.T) {
 	w.wantEventsComplete()
 }
 
-// roll rolls out by a request: while nobody leads the stream of the triggers, one
-// that is published and forgotten is heard by nobody.
+// roll is rollOut for what succeeds.
 func (w *world) roll(id, file string) {
 	w.t.Helper()
-	trigger, err := localfleet.Trigger(id, file, "test")
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	eventually(w.t, patience, "a decision on "+id, func() error {
-		switch reply := w.request(bus.TriggerSubject(service), trigger); {
-		case reply.OK:
-			return nil
-		case reply.Code == rollout.CodeBusy: // it may be repeated
-			return errors.New(reply.Message)
-		default:
-			w.t.Fatalf("trigger %s: %+v", id, reply)
-			return nil
-		}
-	})
-	eventually(w.t, patience, "the events can be read", func() error {
-		ctx, stop := context.WithTimeout(w.t.Context(), 5*time.Second)
-		defer stop()
-		_, err := w.conn.LastEvent(ctx)
-		return err
-	})
-	events := w.follow(id, nil)
-	if last := events[len(events)-1]; last.Phase != rollout.Succeeded {
-		w.t.Fatalf("%s ended %s (%s)", id, last.Phase, last.Text)
-	}
+	w.rollOut(id, file, rollout.Succeeded, nil)
 }
 
 // transfer hands the leadership over, as soon as that replica can take it.
 func (w *world) transfer(to string) {
 	w.t.Helper()
-	eventually(w.t, patience, to+" leads", func() error {
+	eventually(w.t, to+" leads", func() error {
 		if leader := w.leader(); leader != to {
-			w.serin(0, "cluster", "transfer", to)
-			return fmt.Errorf("%s leads", leader)
+			code, said := w.try("cluster", "transfer", to)
+			return fmt.Errorf("%s leads; exit code %d: %s", leader, code, said)
 		}
 		return nil
 	})

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"syscall"
 
 	"github.com/serin-rollouts/serin/internal/api"
@@ -23,9 +24,9 @@ func (w *world) leaderKilledGoingBack() {
 	w.takesBack("leader-killed-back", func(e rollout.Event) {
 		switch e.Kind {
 		case rollout.KindStep:
-			leader = w.leader()
 			w.deafen(deaf)
 		case rollout.KindRollingBack:
+			leader = w.leader()
 			if err := w.Kill(w.t.Context(), leader); err != nil {
 				w.t.Error(err)
 			}
@@ -58,17 +59,24 @@ func (w *world) agentsKilledGoingBack() {
 }
 
 // takesBack rolls a version out that only fails, and wants all of it to be gone
-// in the end, with no other harm done than the version's own errors.
+// in the end, with no other harm done than the version's own errors. Users come
+// when saw has seen the first step, so that nothing is decided before.
 func (w *world) takesBack(id string, saw func(rollout.Event)) {
 	w.t.Helper()
 	if err := w.Push(w.t.Context(), localfleet.Version{Tag: broken, ErrorPercent: 100}); err != nil {
 		w.t.Fatal(err)
 	}
-	load, stop := w.users(w.serving()...)
-	events := w.rollOut(id, w.file(broken, twoSteps), rollout.RolledBack, saw)
+	load, stop := localfleet.NewLoad(w.serving(), rate), func() {}
+	events := w.rollOut(id, w.file(broken, twoSteps), rollout.RolledBack, func(e rollout.Event) {
+		saw(e)
+		if e.Kind == rollout.KindStep {
+			stop = sync.OnceFunc(load.Start(w.t.Context()))
+			w.t.Cleanup(stop)
+		}
+	})
 	w.wantWeightZero()
 	during := load.Take()
-	eventually(w.t, patience, "a hundred requests after the end", func() error {
+	eventually(w.t, "a hundred requests after the end", func() error {
 		if n := load.Stats().Requests; n < 100 {
 			return fmt.Errorf("%d requests", n)
 		}
@@ -102,7 +110,7 @@ func (w *world) takesBack(id string, saw func(rollout.Event)) {
 // so, whatever the leader says.
 func (w *world) deafen(h *localfleet.Host) {
 	w.t.Helper()
-	eventually(w.t, patience, h.Name+" has a canary", func() error {
+	eventually(w.t, h.Name+" has a canary", func() error {
 		weight, err := w.weight(h)
 		if err == nil && weight == 0 {
 			err = errors.New("weight 0")

@@ -39,10 +39,10 @@ func TestTLS(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w.serin(0, "start", file, "--timeout", "1m")
+	w.serin(0, "start", file, "--timeout", "5m")
 	w.wantTidy("v1")
 	for _, h := range strangers {
-		eventually(t, patience, h.Name+" is refused", func() error {
+		eventually(t, h.Name+" is refused", func() error {
 			log, err := os.ReadFile(filepath.Join(w.Dir, h.Name+".log"))
 			if err == nil && !bytes.Contains(log, []byte("tls")) {
 				err = errors.New("its log does not speak of tls: " + string(log))

@@ -25,7 +25,7 @@ func (f *Fleet) Crash(ctx context.Context, h *Host) error {
 			return fmt.Errorf("kill HAProxy of %s: %w", h.Name, err)
 		}
 	}
-	engine, err := docker.Open(ctx, docker.Config{})
+	engine, err := docker.Open(ctx, docker.Config{CallTimeout: upLimit})
 	if err != nil {
 		return fmt.Errorf("kill the containers of %s: %w", h.Name, err)
 	}

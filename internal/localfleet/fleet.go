@@ -24,12 +24,18 @@ type Config struct {
 	Bin string
 	// Hosts and Replicas are how many agents and coordinator replicas.
 	Hosts, Replicas int
+	// Lease is how long agents keep a canary without a leader; the coordinator's
+	// default if zero.
+	Lease time.Duration
 	// TLS gives the identity of a replica or a host by its name, and Operator's;
 	// nil means plain text.
 	TLS func(name string) identity.Files
 	// Err takes what the sweeper complains about.
 	Err io.Writer
 }
+
+// upLimit bounds the start of what has not failed: a machine may be slow.
+const upLimit = 3 * time.Minute
 
 // Operator is the name by which Config.TLS is asked for the fleet's own
 // connections.
@@ -52,12 +58,13 @@ type Fleet struct {
 }
 
 // Replica is a coordinator's place: where it listens.
-type Replica struct{ Name, NATS, Cluster, Raft string }
+type Replica struct{ Name, NATS, Cluster, Raft, HTTP string }
 
 // Host is an agent's place. Its fields may be changed before it is started.
 type Host struct {
 	Name    string
 	Address string // on which its HAProxy takes the traffic
+	HTTP    string // where the agent serves metrics
 	// Labels and HAProxy are sections of the agent's file in YAML's flow style.
 	Labels, HAProxy string
 	// TLS overrides Config.TLS if not nil.
@@ -150,8 +157,8 @@ func (f *Fleet) AwaitHosts(ctx context.Context, n int) error {
 		return err
 	}
 	defer func() { _ = conn.Close() }() //nolint:contextcheck // it bounds itself
-	return f.poll(ctx, time.Minute, "the fleet", func() error {
-		ask, cancel := context.WithTimeout(ctx, 2*time.Second)
+	return f.poll(ctx, upLimit, "the fleet", func() error {
+		ask, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
 		status, err := Ask[api.ClusterStatus](ask, conn, api.GetCluster, "")
 		if err != nil {
@@ -190,7 +197,7 @@ func (f *Fleet) identity(name string) identity.Files {
 }
 
 func (f *Fleet) awaitListener(ctx context.Context, address string) error {
-	return f.poll(ctx, 30*time.Second, address, func() error {
+	return f.poll(ctx, upLimit, address, func() error {
 		conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 		if err == nil {
 			err = conn.Close()
