@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -48,12 +49,12 @@ type following struct {
 	// met is asked about every answer; nil for the end only. Its error is the
 	// command's.
 	met func(api.RolloutStatus) (bool, error)
-	// hint is told, once for each step, that the rollout waits for approval; may
-	// be nil.
-	hint func(id string)
+	// hint is told, once for each step and cause, that the rollout waits for a
+	// person; may be nil.
+	hint func(api.RolloutStatus)
 
 	status   api.RolloutStatus // as last heard
-	hinted   int               // the last step that hint was told of
+	hinted   string            // the last step and cause that hint was told of
 	endPolls int               // answers in a row that said that it has ended
 }
 
@@ -135,15 +136,16 @@ func (f *following) answered(d api.RolloutDetail) (done bool, err error) {
 	return true, nil
 }
 
-// remind says what to do where nothing but a person's approval is missing.
+// remind says what to do where nothing but a person is waited for.
 func (f *following) remind() {
 	s := f.status
-	if f.hint == nil || s.Phase != rollout.Paused || s.Cause != rollout.CauseApproval || s.Step == f.hinted {
+	now := fmt.Sprint(s.Step, s.Cause)
+	if f.hint == nil || s.Phase != rollout.Paused || now == f.hinted {
 		return
 	}
-	f.hinted = s.Step
+	f.hinted = now
 	f.view.Close() // it begins anew with what comes next
-	f.hint(s.ID)
+	f.hint(s)
 }
 
 // statusAfter is what an event tells of where the rollout stands.

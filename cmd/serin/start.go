@@ -38,7 +38,8 @@ func newStart(a *app) *cobra.Command {
 		Short: "Start a rollout, follow it, and exit with its verdict",
 		Long: "Start a rollout as FILE says (- for standard input), follow it, and exit with its verdict:\n" +
 			"0 promoted, 3 rolled back, 4 aborted. Where a step waits for approval it says how to give it, and\n" +
-			"follows on. Ctrl-C and --timeout leave the rollout running.",
+			"follows on; a script that shall not wait for a person starts with --detach, and `serin wait` then\n" +
+			"exits with 6. Ctrl-C and --timeout leave the rollout running.",
 		Example: "  serin start rollout.yaml\n" +
 			"  serin start rollout.yaml --image registry.example.com/checkout:1.4.0 --reason 'faster search'\n" +
 			"  serin start rollout.yaml --detach -o name        # prints checkout-7; later: serin wait checkout-7\n" +

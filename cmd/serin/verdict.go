@@ -43,8 +43,14 @@ func (a *app) followToEnd(ctx context.Context, c *client.Client, v view, service
 	return stillRuns(f.status, id, err)
 }
 
-// hint says how to give the approval that a rollout waits for.
-func (a *app) hint(id string) { a.say("waits for approval: serin promote %s", id) }
+// hint says what a person can do for a rollout that waits for one.
+func (a *app) hint(s api.RolloutStatus) {
+	if s.Cause == rollout.CauseApproval {
+		a.say("waits for approval: serin promote %s, or serin abort %s", s.ID, s.ID)
+		return
+	}
+	a.say("is paused: serin resume %s, or serin abort %s", s.ID, s.ID)
+}
 
 // within bounds following by --timeout.
 func (a *app) within(ctx context.Context) (context.Context, context.CancelFunc) {

@@ -12,11 +12,13 @@ import (
 
 // Lines shows a rollout as one line an event, for pipes and logs. What a
 // rollout waits for gets a line when it becomes another thing, not whenever
-// its numbers move; then each gate has one, too, if there are several.
+// its numbers move, nor when it is what it was before in the step.
 type Lines struct {
 	out  io.Writer
 	o    Options
-	kind string // of the waiting that was said last
+	note string          // that was said last
+	step int             // that said is of
+	said map[string]bool // kinds of waiting
 }
 
 // NewLines returns a view that writes to out.
@@ -29,17 +31,15 @@ func (l *Lines) Event(e rollout.Event, _ []byte) {
 
 // Status shows where the rollout stands, if it waits for something else now.
 func (l *Lines) Status(d api.RolloutDetail, now time.Time) {
+	if l.step != d.Step {
+		l.step, l.said = d.Step, map[string]bool{}
+	}
 	kind := waitingKind(d.RolloutStatus)
-	if kind == l.kind || d.Waiting == "" {
+	if l.said[kind] || d.Waiting == "" {
 		return
 	}
-	l.kind = kind
+	l.said[kind], l.note = true, ""
 	l.say(now, l.o.Status(d.RolloutStatus))
-	if v := d.Verdict; v != nil && len(v.Gates) > 1 {
-		for _, line := range l.o.gateLines(*v, len(under)) {
-			_, _ = fmt.Fprintln(l.out, under+line)
-		}
-	}
 }
 
 // Final shows the end of a rollout that no event told of.
@@ -49,10 +49,10 @@ func (l *Lines) Final(s api.RolloutStatus) {
 
 // Note shows a remark, if it is another one than the last.
 func (l *Lines) Note(text string, now time.Time) {
-	if text == l.kind {
+	if text == l.note {
 		return
 	}
-	l.kind = text
+	l.note = text
 	l.say(now, text)
 }
 

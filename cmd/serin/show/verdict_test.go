@@ -111,22 +111,24 @@ func TestScreenShowsGates(t *testing.T) {
 	}
 }
 
-// TestLinesShowGates: several gates have a line each when there is news.
-func TestLinesShowGates(t *testing.T) {
+// TestLinesStayLines: in a pipe, what is waited for has one line, however many
+// gates there are, and is told once in a step.
+func TestLinesStayLines(t *testing.T) {
 	var out bytes.Buffer
 	l := NewLines(&out, plainly())
 	d := detail()
 	d.Verdict = judged()
 	d.Verdict.Gates = d.Verdict.Gates[:2]
 	l.Status(d, now())
-	l.Status(d, now())
-	d.Step, d.Verdict.Gates = 3, d.Verdict.Gates[:1]
+	for _, waiting := range []string{"holds for 57s more", "web-02: 0 of 1 canary containers ready; holds", "holds for 55s more"} {
+		d.Waiting = waiting
+		l.Status(d, now())
+	}
+	d.Step = 3
 	l.Status(d, now())
 	want := `22:14:54 checkout-7 step 2/3  20% on 3 of 12 hosts  5xx 0.41% vs 0.39%  holds for 58s more
-         GATE         STATE   CANARY  STABLE  ALLOWED      NEEDS
-         errors       waits   0.41%   0.39%   +0.5 points  about 340 more requests
-         latency-p99  passes  182ms   180ms   +20%         -
-22:14:54 checkout-7 step 3/3  20% on 3 of 12 hosts  5xx 0.41% vs 0.39%  holds for 58s more
+22:14:54 checkout-7 step 2/3  20% on 3 of 12 hosts  5xx 0.41% vs 0.39%  web-02: 0 of 1 canary containers ready; holds
+22:14:54 checkout-7 step 3/3  20% on 3 of 12 hosts  5xx 0.41% vs 0.39%  holds for 55s more
 `
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Error(diff)
