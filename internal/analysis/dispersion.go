@@ -3,14 +3,18 @@ package analysis
 import "math"
 
 const (
-	// iccRequests and iccPrior say what is believed of the correlation of errors inside one
-	// instance and window before stable has shown any: .02, with the weight of 300 requests.
-	iccRequests = 300
-	iccPrior    = .02
 	// settle is how many ticks a window must be older than another to teach it. Two, so that
 	// the order in which hosts report within a tick changes nothing.
 	settle = 2
 )
+
+// belief is what is thought of the correlation of errors inside one instance and window before
+// stable has shown any, with the weight of so many requests.
+type belief struct{ icc, requests float64 }
+
+// beliefs are two: a firm one, that little clustering in little traffic does not shake, and a light
+// one, that learns from a few bursts. The one that comes to more clustering counts.
+func beliefs() []belief { return []belief{{.01, 300}, {.01, 10}} }
 
 // moments are sums over blocks of windows of stable's instances, at a short and a long scale:
 // how much the instances differed, beyond chance, and how much they could have.
@@ -36,6 +40,7 @@ func (m *moments) record(scale int, u, v, n float64) {
 // dispersion learns how much errors cluster, from stable's instances alone, each taken for a
 // pretended canary.
 type dispersion struct {
+	beliefs []belief
 	long    int // windows of a block of the long scale, about a minute
 	settled moments
 	recent  map[int64]moments // by tick; a handful
@@ -43,7 +48,7 @@ type dispersion struct {
 }
 
 func newDispersion(long int) dispersion {
-	return dispersion{long: long, recent: make(map[int64]moments)}
+	return dispersion{beliefs: beliefs(), long: long, recent: make(map[int64]moments)}
 }
 
 // learn takes in what a window that closed in this tick has shown.
@@ -73,8 +78,10 @@ func (d *dispersion) icc(tick int64) [2]float64 {
 	}
 	var icc [2]float64
 	for s, windows := range d.scales() {
-		weight := iccRequests * windows
-		icc[s] = max(0, min(1, (sum.num[s]+iccRequests*iccPrior)/(sum.den[s]+weight)))
+		for _, b := range d.beliefs {
+			at := (sum.num[s] + b.requests*b.icc) / (sum.den[s] + b.requests*windows)
+			icc[s] = max(icc[s], min(1, at))
+		}
 	}
 	return icc
 }

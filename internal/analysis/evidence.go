@@ -13,7 +13,7 @@ const (
 	quantum = 1.0 / (1 << 24)
 	// firstShare is the weight of the evidence counted from the very start in the mixture over
 	// starting points.
-	firstShare = 0.5
+	firstShare = 0.7
 	// breadth is what the evidence without any one host is multiplied by before it limits the
 	// evidence of all: the others need not show as much, but they must show something.
 	breadth = 2
@@ -98,22 +98,24 @@ type broad struct {
 
 // contribution is one host's part of a pool.
 type contribution struct {
-	sum  vector
+	sum  vector // what counts
 	gain vector // the pool's gain, had this host not been there
+	bout bout   // that goes on
 }
 
 func newBroad(weights vector, share float64) broad {
 	return broad{pool: newPool(weights, share), hosts: make(map[string]*contribution)}
 }
 
-// addFrom adds a host's vector. A host counts for breadth from its first call on, also when the
-// vector is all zero: that it served and showed nothing is the point.
-func (b *broad) addFrom(host string, v vector) {
+// addFrom adds what a host's window shows, as far as its bout allows. A host counts for breadth from
+// its first call on, also when the vector is all zero: that it served and showed nothing is the point.
+func (b *broad) addFrom(host string, v vector, m moment) {
 	c := b.hosts[host]
 	if c == nil {
 		c = &contribution{gain: b.gain}
 		b.hosts[host] = c
 	}
+	v = c.bout.take(v, m)
 	b.add(v)
 	for k := range v {
 		c.sum[k] += v[k]
@@ -124,6 +126,7 @@ func (b *broad) restart() {
 	b.pool.restart()
 	for _, c := range b.hosts {
 		c.gain = laterStart(c.gain, c.without(&b.total), b.starts)
+		c.bout.sum = c.bout.counted() // what it holds back is older than this starting point
 	}
 }
 

@@ -64,6 +64,16 @@ func TestConditionalGolden(t *testing.T) {
 	}
 }
 
+// evenly weighs the odds ratios above 1 as the independent implementation does.
+func evenly(g grid) vector {
+	return g.logWeights(func(psi float64) float64 {
+		if psi > 1 {
+			return 1
+		}
+		return 0
+	})
+}
+
 // TestStreamGolden follows a stream of windows through tempering, clipping, the mixture, the
 // breadth rule and the learning of dispersion.
 func TestStreamGolden(t *testing.T) {
@@ -80,8 +90,10 @@ func TestStreamGolden(t *testing.T) {
 		{"h2", 1, 0, 1, 5.145072, 5.145072, .010336},
 	}
 	m := newMetric()
-	m.worse = newBroad(m.grid.worseWeights(), 1) // one starting point
+	// One starting point, equal weights, no limit, and a single belief, as in that implementation.
+	m.worse = newBroad(evenly(m.grid), 1)
 	spread := newDispersion(6)
+	spread.beliefs = []belief{{.02, 300}}
 	blocks := make(map[string]*block)
 	for i, s := range steps {
 		tick := int64(i * settle)
@@ -90,7 +102,7 @@ func TestStreamGolden(t *testing.T) {
 		if i == 0 {
 			near(t, "phi", phi, 1.566667, 1e-6)
 		}
-		m.compare(s.host, table, control{pair: phi, safe: .01})
+		m.compare(s.host, table, control{pair: phi, safe: .01, moment: moment{limit: 100}})
 		if blocks[s.host] == nil {
 			blocks[s.host] = new(block)
 		}

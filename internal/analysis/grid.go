@@ -30,12 +30,20 @@ func newGrid() grid {
 	return g
 }
 
-// worseWeights returns the logarithms of equal weights on every odds ratio above 1: the
-// alternatives of the roll-back test.
+// worseWeights returns the logarithms of the weights of the odds ratios above 1: the alternatives of
+// the roll-back test. Beyond 100 a window says no more than at 100, for it is clipped; below 1.5 a
+// difference takes so much traffic that little is spent on it.
 func (g grid) worseWeights() vector {
 	return g.logWeights(func(psi float64) float64 {
-		if psi > 1 {
+		switch psi {
+		case 1.1, 50, 100:
+			return .5
+		case 1.25:
+			return .75
+		case 1.5, 2, 3, 5, 20:
 			return 1
+		case 10:
+			return 2
 		}
 		return 0
 	})

@@ -144,5 +144,6 @@ func (j *Judge) control(w window[Counts], t Table, past, now memory) control {
 	}
 	phi := j.spread.factors(int64(w.at/j.window), t, w.instances, w.serving())
 	c.pair, c.single = phi.pair, phi.single
+	c.moment = momentOf(w.at, t, w.instances, w.serving(), c.high)
 	return c
 }

@@ -213,7 +213,9 @@ func (j *latencyJudge) weigh(name string, h *latencyHost, w window[times]) {
 			h.stable[k] = h.stable[k].after(ns, fail.StableX)
 		}
 		phi := b.spread.factors(tick, fail, w.instances, w.serving())
-		b.observe(name, j.grid, fail, pass, b.control(h.stable[k], phi))
+		c := b.control(h.stable[k], phi)
+		c.moment = momentOf(w.at, fail, w.instances, w.serving(), c.high)
+		b.observe(name, j.grid, fail, pass, c)
 		if w.whole {
 			b.spread.learn(tick, h.blocks[k].observe(instances(w, k), b.spread.long))
 		}

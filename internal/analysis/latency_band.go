@@ -89,27 +89,27 @@ func (b *band) observe(host string, g grid, fail, pass Table, c control) {
 	switch {
 	case fail.CanaryN == 0:
 	case fail.StableN > 0:
-		b.compare(host, g, fail, pass, c.pair)
+		b.compare(host, g, fail, pass, c)
 	case c.known:
 		high, low := g.oneSample(fail, c.high), g.oneSample(pass, c.low)
-		b.worse.addFrom(host, g.above(&high, c.single))
+		b.worse.addFrom(host, g.above(&high, c.single), c.moment)
 		b.odds.add(high.over(c.single))
 		b.safer.add(g.below(&low, saferOdds, oneSampleLR(pass.CanaryN, pass.CanaryX, c.low, saferOdds), c.single))
 	}
 }
 
-func (b *band) compare(host string, g grid, fail, pass Table, phi float64) {
+func (b *band) compare(host string, g grid, fail, pass Table, c control) {
 	var worse vector
 	if fail.informative() {
 		lr := newConditional(fail).ratios(&g)
-		worse = g.above(&lr, phi)
-		b.odds.add(lr.over(phi))
+		worse = g.above(&lr, c.pair)
+		b.odds.add(lr.over(c.pair))
 	}
-	b.worse.addFrom(host, worse)
+	b.worse.addFrom(host, worse, c.moment)
 	if pass.informative() {
 		law := newConditional(pass)
 		lr := law.ratios(&g)
-		b.safer.add(g.below(&lr, saferOdds, law.logLR(saferOdds), phi))
+		b.safer.add(g.below(&lr, saferOdds, law.logLR(saferOdds), c.pair))
 	}
 }
 

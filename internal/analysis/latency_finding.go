@@ -58,7 +58,8 @@ func (j *latencyJudge) scores() (s scores, band int) {
 	worst := 0
 	for k := range j.bands {
 		b := &j.bands[k]
-		pools[k], terms[k] = &b.worse, b.worse.logE()
+		pools[k] = b.worse.aided()
+		terms[k] = pools[k].logE()
 		if terms[k] > terms[worst] {
 			worst = k
 		}
@@ -93,7 +94,7 @@ func (j *latencyJudge) needed(s scores) int64 {
 		}
 		ratio, _, _ := j.grid.interval(&b.odds, .05)
 		if ratio >= saferOdds {
-			n := b.forecast(s.failLimit+share+2*mixtureCost-best(&b.worse.pool), math.Log(ratio))
+			n := b.forecast(s.failLimit+share+2*mixtureCost-best(&b.worse.aided().pool), math.Log(ratio))
 			fail, slow = min(fail, cmp.Or(n, farAway)), slow || b.vital
 		} else if b.vital {
 			pass = max(pass, b.forecast(s.safeLimit+mixtureCost-best(&b.safer), math.Log(saferOdds/ratio)))

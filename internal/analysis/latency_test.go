@@ -29,7 +29,7 @@ func TestBandGolden(t *testing.T) {
 	for _, c := range cases {
 		g := newGrid()
 		lr := newConditional(c.table).ratios(&g)
-		worse, safer := newPool(g.worseWeights(), 1), newPool(g.saferThan(saferOdds), 1)
+		worse, safer := newPool(evenly(g), 1), newPool(g.saferThan(saferOdds), 1)
 		worse.add(lr)
 		for k := range lr {
 			lr[k] -= newConditional(c.table).logLR(saferOdds)
@@ -40,7 +40,7 @@ func TestBandGolden(t *testing.T) {
 
 		b := newBands(9900, g, 12)[0]
 		b.restartStep(g)
-		b.observe("h", g, c.table, c.table, control{pair: 1})
+		b.observe("h", g, c.table, c.table, control{pair: 1, moment: moment{limit: 100}})
 		if b.worse.logE() > math.Log(clipAt)+math.Log(firstShare) || b.safer.logE() > math.Log(clipAt) {
 			t.Errorf("%+v: one window says more than %g", c.table, clipAt)
 		}

@@ -286,7 +286,7 @@ func TestOneHost(t *testing.T) {
 	w.Hosts = 4
 	w.Rate = func(host int, canary bool, _ time.Duration) float64 {
 		if canary && host == 2 {
-			return .5
+			return .98
 		}
 		return .001
 	}

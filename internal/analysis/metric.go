@@ -52,6 +52,7 @@ type control struct {
 	known     bool    // false: there is no stable rate at all to compare with
 	pair      float64 // overdispersion of the comparison
 	single    float64 // overdispersion of canary alone
+	moment    moment
 }
 
 // observe adds the table of one host-window.
@@ -66,7 +67,7 @@ func (m *metric) observe(host string, t Table, c control) {
 	}
 	if c.known {
 		lr := m.grid.oneSample(t, min(c.high+c.margin, .999))
-		m.beyond.addFrom(host, m.grid.above(&lr, c.single))
+		m.beyond.addFrom(host, m.grid.above(&lr, c.single), c.moment)
 	}
 	m.within.add(below(t, min(c.low+c.safe, .999), c.single))
 }
@@ -82,7 +83,7 @@ func (m *metric) compare(host string, t Table, c control) {
 		safer = m.grid.below(&lr, null, law.logLR(null), c.pair)
 		odds = lr.over(c.pair)
 	}
-	m.worse.addFrom(host, worse)
+	m.worse.addFrom(host, worse, c.moment)
 	m.safer.add(safer)
 	m.odds.add(odds)
 }
@@ -91,7 +92,7 @@ func (m *metric) compare(host string, t Table, c control) {
 func (m *metric) compareWith(host string, t Table, c control) {
 	lr := m.grid.oneSample(t, c.high)
 	m.odds.add(lr.over(c.single))
-	m.worse.addFrom(host, m.grid.above(&lr, c.single))
+	m.worse.addFrom(host, m.grid.above(&lr, c.single), c.moment)
 }
 
 // marginRate estimates stable's rate for the choice of the margin's odds ratio. It may use the

@@ -16,7 +16,8 @@ const fewestHosts = 3
 // evidence.
 func outlierOf(pools []*broad, limit float64) (host string, alone float64, found bool) {
 	n := len(pools[0].hosts)
-	if n < fewestHosts {
+	least := limit + math.Log(float64(n))
+	if n < fewestHosts || !anyReaches(pools, least) {
 		return "", 0, false
 	}
 	_, host, rest := scoreOf(pools)
@@ -25,7 +26,22 @@ func outlierOf(pools []*broad, limit float64) (host string, alone float64, found
 		terms[i] = b.logAlone(host)
 	}
 	alone = mean(terms)
-	return host, alone, rest <= math.Log(calmLimit) && alone >= limit+math.Log(float64(n))
+	return host, alone, rest <= math.Log(calmLimit) && alone >= least
+}
+
+// anyReaches tells whether a host's evidence could be so much: a mean is no more than its largest
+// term.
+func anyReaches(pools []*broad, least float64) bool {
+	for _, b := range pools {
+		for _, c := range b.hosts {
+			for _, x := range c.sum {
+				if x >= least {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // logAlone returns the evidence of one host, counted from its first window on.
@@ -105,8 +121,8 @@ func (p *Panel) ObserveApart(r Report) {
 
 func (j *Judge) outlier(time.Duration) (host, reason string) {
 	limit := -math.Log(j.config.alpha())
-	host, alone, found := outlierOf([]*broad{&j.errors.worse}, limit)
-	if !found || j.config.MaxIncrease > 0 && j.errors.beyond.logAlone(host) < limit {
+	host, alone, found := outlierOf([]*broad{j.errors.worse.aided()}, limit)
+	if !found || j.config.MaxIncrease > 0 && j.errors.beyond.aided().logAlone(host) < limit {
 		return "", ""
 	}
 	return host, strangeness(alone, len(j.errors.worse.hosts))
@@ -135,9 +151,9 @@ func (j *latencyJudge) exclude(host string) {
 
 // broads are the bands' evidence for a roll-back, as far as thresholds are known.
 func (j *latencyJudge) broads() []*broad {
-	pools := []*broad{&j.bands[0].worse}
+	pools := []*broad{j.bands[0].worse.aided()}
 	for k := 1; k < j.cuts.known; k++ {
-		pools = append(pools, &j.bands[k].worse)
+		pools = append(pools, j.bands[k].worse.aided())
 	}
 	return pools
 }

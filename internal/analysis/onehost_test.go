@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -48,18 +49,20 @@ func TestOutlier(t *testing.T) {
 		hosts int
 		rate  func(host int) (canary, stable float64)
 		want  string
+		long  time.Duration // 40 s if zero
 	}{
-		"one of five": {5, func(k int) (float64, float64) { return []float64{.01, .01, .3, .01, .01}[k], .01 }, "host-2"},
-		"all are bad": {5, func(int) (float64, float64) { return .3, .01 }, ""},
+		"one of five":              {5, func(k int) (float64, float64) { return []float64{.01, .01, 1, .01, .01}[k], .01 }, "host-2", 0},
+		"one of five, for minutes": {5, func(k int) (float64, float64) { return []float64{.01, .01, .3, .01, .01}[k], .01 }, "host-2", 5 * time.Minute},
+		"all are bad":              {5, func(int) (float64, float64) { return .3, .01 }, "", 0},
 		"stable is bad, too": {5, func(k int) (float64, float64) {
 			return []float64{.01, .01, .3, .01, .01}[k], []float64{.01, .01, .3, .01, .01}[k]
-		}, ""},
-		"one of two":           {2, func(k int) (float64, float64) { return []float64{.01, .3}[k], .01 }, ""},
-		"none":                 {5, func(int) (float64, float64) { return .01, .01 }, ""},
-		"a bit more than most": {5, func(k int) (float64, float64) { return []float64{.01, .012, .01, .01, .01}[k], .01 }, ""},
+		}, "", 0},
+		"one of two":           {2, func(k int) (float64, float64) { return []float64{.01, .3}[k], .01 }, "", 0},
+		"none":                 {5, func(int) (float64, float64) { return .01, .01 }, "", 0},
+		"a bit more than most": {5, func(k int) (float64, float64) { return []float64{.01, .012, .01, .01, .01}[k], .01 }, "", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			v := rates(errorsOnly(), 7, c.hosts, 40*time.Second, c.rate)
+			v := rates(errorsOnly(), 7, c.hosts, cmp.Or(c.long, 40*time.Second), c.rate)
 			if v.Outlier != c.want || (v.OutlierReason != "") != (c.want != "") {
 				t.Errorf("outlier %q (%s), want %q; %s: %s", v.Outlier, v.OutlierReason, c.want, v.Outcome, v.Reason)
 			}

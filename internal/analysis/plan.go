@@ -34,12 +34,12 @@ func (j *Judge) needed(s scores) int64 {
 	if n := j.step.canary.Requests; n > 0 {
 		phi = j.step.spread / float64(n)
 	}
-	if rate > limit && j.errors.beyond.total == (vector{}) {
+	if rate > limit && s.against.total == (vector{}) {
 		return 0 // nothing to hold it against
 	}
 	if rate > limit {
 		growth := divergence(rate, limit) / phi
-		return forecast(s.failLimit+2*mixtureCost-best(&j.errors.beyond.pool), growth)
+		return forecast(s.failLimit+2*mixtureCost-best(&s.against.pool), growth)
 	}
 	target := s.safeLimit - math.Log(1-safeRelative) + mixtureCost - best(&j.errors.within)
 	n := forecast(target, growthBelow(rate, limit)/phi)

@@ -64,7 +64,7 @@ func (j *latencyJudge) sums(now time.Duration, into *Sums) {
 	s.Requests, s.Lines = j.covered(now)
 	pools := make([]*broad, len(j.bands))
 	for k := range j.bands {
-		pools[k] = &j.bands[k].worse
+		pools[k] = j.bands[k].worse.aided()
 	}
 	_, of, _ := scoreOf(pools)
 	_, alone, _ := scoreOf(j.broads())
@@ -73,7 +73,7 @@ func (j *latencyJudge) sums(now time.Duration, into *Sums) {
 		x := BandSums{
 			Known: k < j.cuts.known, CanaryMicros: j.step.shown[k].canary, StableMicros: j.step.shown[k].stable,
 			Canary: b.canary, Stable: b.stable, Spread: int64(b.phi * 1024),
-			Worse: b.worse.sums(named(of, alone)...), Safer: b.safer.sums(), Odds: b.odds.sums(),
+			Worse: pools[k].sums(named(of, alone)...), Safer: b.safer.sums(), Odds: b.odds.sums(),
 		}
 		if x.Known {
 			x.Edge = int(j.cuts.edges[k])

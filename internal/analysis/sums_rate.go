@@ -89,8 +89,9 @@ func (j *Judge) sums(now time.Duration) *RateSums {
 			s.Waiting++
 		}
 	}
-	_, host, _ := m.worse.score()
-	s.Worse, s.Beyond = m.worse.sums(host), m.beyond.sums(host)
+	worse := m.worse.aided()
+	_, host, _ := worse.score()
+	s.Worse, s.Beyond = worse.sums(host), m.beyond.aided().sums(host)
 	return s
 }
 

@@ -328,7 +328,7 @@ func TestSumsAreSmall(t *testing.T) {
 // TestRepeatOutlier does so for a verdict that names a host.
 func TestRepeatOutlier(t *testing.T) {
 	p := errorsOnly()
-	v := rates(p, 7, 5, 40*time.Second, func(k int) (float64, float64) { return []float64{.01, .01, .3, .01, .01}[k], .01 })
+	v := rates(p, 7, 5, 10*time.Minute, func(k int) (float64, float64) { return []float64{.01, .01, .3, .01, .01}[k], .01 })
 	if v.Outlier == "" || v.Findings[0].Sums == nil {
 		t.Fatalf("outlier %q, sums %v", v.Outlier, v.Findings[0].Sums)
 	}

@@ -156,6 +156,7 @@ type scores struct {
 	safe, safeLimit          float64
 	margin                   bool // an increase is allowed, so beyond counts
 	host                     string
+	against                  *broad // the evidence that beyond is of
 }
 
 // fail is the evidence for a roll-back: the weaker of the two that it needs.
@@ -167,16 +168,23 @@ func (s scores) fail() float64 {
 }
 
 func (j *Judge) scores() scores {
+	worse, against := j.errors.worse.aided(), j.errors.beyond.aided()
+	all := worse.logE()
 	s := scores{
 		margin:    j.config.MaxIncrease > 0,
-		beyond:    j.errors.beyond.logE(),
+		worse:     all,
+		beyond:    against.logE(),
+		against:   against,
 		failLimit: -math.Log(j.config.alpha()),
 		safe:      j.errors.safety(),
 		safeLimit: -math.Log(j.config.alphaSafe()),
 	}
-	worse, host, rest := j.errors.worse.score()
-	s.worse = worse
-	if all := j.errors.worse.logE(); all >= s.failLimit/2 && rest < all/alone {
+	if all <= math.Log(calmLimit) {
+		return s // the rule of breadth costs most, and could only lower it
+	}
+	score, host, rest := worse.score()
+	s.worse = score
+	if all >= s.failLimit/2 && rest < all/alone {
 		s.host = host
 	}
 	return s

@@ -8,7 +8,7 @@ import (
 
 const (
 	// enough is the number of requests of each track that a window waits for.
-	enough = 5
+	enough = 4
 	// enoughAlone is the number of canary requests after which a window no longer waits for
 	// stable traffic that hardly comes.
 	enoughAlone = 20

@@ -27,13 +27,13 @@ func TestClose(t *testing.T) {
 		want           bool
 	}{
 		{"too young", 4 * time.Second, 100, 100, 1, false},
-		{"enough of both", 5 * time.Second, 5, 5, 1, true},
-		{"too little of canary", 30 * time.Second, 4, 900, 1, false},
-		{"too little of both", 30 * time.Second, 19, 4, 1, false},
-		{"little of stable trails in", 5 * time.Second, 20, 4, 1, true},
+		{"enough of both", 5 * time.Second, 4, 4, 1, true},
+		{"too little of canary", 30 * time.Second, 3, 900, 1, false},
+		{"too little of both", 30 * time.Second, 19, 3, 1, false},
+		{"little of stable trails in", 5 * time.Second, 20, 3, 1, true},
 		{"stable silent", 5 * time.Second, 20, 0, 1, true},
 		{"stable silent, but canary nearly so", 30 * time.Second, 19, 0, 1, false},
-		{"no canary yet", 5 * time.Second, 0, 5, 0, true},
+		{"no canary yet", 5 * time.Second, 0, 4, 0, true},
 		{"canary waits for traffic", 30 * time.Second, 0, 500, 1, false},
 		{"too old", time.Minute, 0, 0, 1, true},
 	}
