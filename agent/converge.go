@@ -111,7 +111,7 @@ func (s *service) decide(ctx context.Context, a rollout.Assignment, h plan.Host,
 	op := plan.Next(a, h)
 	was := s.status
 	s.status.look(a, h, op)
-	s.seen = sightingOf(h)
+	s.seen = sightingOf(a, h)
 	if s.status != was {
 		if s.status.doing != was.doing {
 			s.log.Debug().Str("op", s.status.doing).Msg("next")
@@ -131,13 +131,12 @@ func (s *service) decide(ctx context.Context, a rollout.Assignment, h plan.Host,
 	return op, opctx, cancel
 }
 
-func sightingOf(h plan.Host) sighting {
-	seen := sighting{split: h.Split, units: map[string]plan.Container{}}
+func sightingOf(a rollout.Assignment, h plan.Host) sighting {
+	seen := sighting{split: h.Split, floor: plan.Floor(a, h), units: map[string]plan.Container{}}
 	for _, slot := range h.Slots {
 		for _, c := range h.Containers {
 			if slot.Open && c.Slot == slot.Name && c.State == plan.Running && c.Addr == slot.Addr {
 				seen.units[slot.Name] = c
-				seen.covered = seen.covered || slot.Weight > 0
 			}
 		}
 	}

@@ -68,15 +68,15 @@ func (s *service) react(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, proxyTimeout)
 	defer cancel()
 	s.mu.Lock()
-	todo, split, covered, limit := s.errand, s.seen.split, s.seen.covered, s.allowedLocked()
+	todo, split, floor, limit := s.errand, s.seen.split, s.seen.floor, s.allowedLocked()
 	s.errand = errand{}
 	s.mu.Unlock()
 	var errs []error
 	if todo.blind {
-		limit = 0
+		limit, floor = 0, 0
 	}
-	// Where nobody else could take the traffic, converge decides (plan.lower).
-	if todo.lower && (covered || todo.blind) && limit < split.Share {
+	// What stable could not take, converge takes away when it can (plan.lower).
+	if limit = max(limit, floor); todo.lower && limit < split.Share {
 		errs = append(errs, s.lowerTo(ctx, split, limit))
 	}
 	for _, slot := range slices.Sorted(maps.Keys(todo.detach)) {

@@ -81,7 +81,7 @@ func loneService(out outside) *service {
 	s := newService(a, shop)
 	r1, r2 := &rollout.Revision{ID: "r1", Replicas: 1}, &rollout.Revision{ID: "r2", Replicas: 1}
 	s.accept(rollout.Assignment{Service: shop, Epoch: 6, Stable: r1, Canary: r2, Weight: 5000}, time.Now().Add(licenceTime))
-	s.seen = sighting{covered: true, split: plan.Split{Share: 500, Salt: "r2", Bank: plan.BankB, Replicas: 1}}
+	s.seen = sighting{split: plan.Split{Share: 500, Salt: "r2", Bank: plan.BankB, Replicas: 1}}
 	return s
 }
 

@@ -70,9 +70,9 @@ type errand struct {
 
 // sighting is what the last look at the host showed.
 type sighting struct {
-	split   plan.Split
-	covered bool                      // some container takes what the split does not
-	units   map[string]plan.Container // by slot: behind an open one
+	split plan.Split
+	floor int                       // what the canary keeps for now because stable cannot take it
+	units map[string]plan.Container // by slot: behind an open one
 }
 
 func newService(a *agent, name string) *service {

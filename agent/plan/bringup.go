@@ -85,19 +85,27 @@ func (p *planner) clear(t track) Op {
 }
 
 // weigh gives the slots of the track that serves their weights. A slot whose
-// container was restarted gets its weight in quarters, if others are warm.
+// container was restarted gets its weight in quarters, if others are warm; and
+// so does every slot that was lost while a canary carries what it took.
 func (p *planner) weigh(t track) Op {
-	spared := slices.ContainsFunc(t.units, p.warm)
+	carried := p.carried()
+	warm := func(u unit) bool { return p.warm(u, carried) }
+	spared := carried || slices.ContainsFunc(t.units, warm)
 	var set []SlotWeight
 	next := Wait{Why: "a restarted container warms up"}
 	for _, u := range t.units {
-		want := FullWeight
-		if spared && !p.warm(u) {
-			age := p.h.Now - u.slot.AttachedAt
-			want = FullWeight * (1 + int(age/rampStep)) / quarters
-			next.Until = p.h.Now + rampStep - age%rampStep
+		if !u.attached() {
+			continue
 		}
-		if u.attached() && u.slot.Weight != want {
+		want := FullWeight
+		if spared && !warm(u) {
+			age := p.h.Now - u.slot.AttachedAt
+			want = max(u.slot.Weight, FullWeight*(1+int(age/rampStep))/quarters) // never back
+			if want < FullWeight {
+				next.Until = p.h.Now + rampStep - age%rampStep
+			}
+		}
+		if u.slot.Weight != want {
 			set = append(set, SlotWeight{Slot: u.slot.Name, Weight: want})
 		}
 	}
@@ -110,10 +118,18 @@ func (p *planner) weigh(t track) Op {
 	return nil
 }
 
-// warm says that a replica can carry its full weight.
-func (p *planner) warm(u unit) bool {
+// carried says that a canary has traffic that it is not to have, until others
+// can take it.
+func (p *planner) carried() bool {
+	return p.h.Split.Share > p.limit() && p.bankLives(p.h.Split.Bank)
+}
+
+// warm says that a replica can carry its full weight. Where a canary carries it
+// meanwhile, a container that has just been made is no warmer than a restarted
+// one.
+func (p *planner) warm(u unit, carried bool) bool {
 	return u.attached() &&
-		(!u.container.Restarted || u.slot.AttachedAt == 0 || p.h.Now-u.slot.AttachedAt >= rampStep*(quarters-1))
+		(!u.container.Restarted && !carried || u.slot.AttachedAt == 0 || p.h.Now-u.slot.AttachedAt >= rampStep*(quarters-1))
 }
 
 func sooner(a Op, b Wait) Op {

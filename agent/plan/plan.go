@@ -14,6 +14,13 @@ func Next(a rollout.Assignment, h Host) Op {
 	return op
 }
 
+// Floor returns how much of the traffic a canary keeps, in basis points, though
+// it is to be lowered: all where no stable container serves, none where at least
+// half of them do, so that none ever gets more than twice its part at once. A
+// canary that does not live keeps nothing, one of which a container is dead only
+// where nobody else serves.
+func Floor(a rollout.Assignment, h Host) int { return newPlanner(a, h).floor() }
+
 // Private
 
 // planner is one look at one service.
@@ -54,19 +61,47 @@ func (p *planner) next() Op {
 // empty says that nothing of the service shall be on this host.
 func (p *planner) empty() bool { return p.a.Stable == nil && p.a.Canary == nil }
 
-// lower takes the share of a canary down to what it may have. It is held only
-// where no other container could take the traffic.
+// lower takes the share of a canary down to what it may have, or to what it has
+// to keep because the others could not take it.
 func (p *planner) lower() Op {
 	split := p.h.Split
-	limit := p.limit()
+	limit := max(p.limit(), min(split.Share, p.floor()))
 	if split.Share <= limit || limit > 0 && split.Share-limit < p.h.MinStep {
-		return nil
-	}
-	if !p.empty() && p.bankLives(split.Bank) && !p.serves(BankA) && !p.serves(BankB) {
 		return nil
 	}
 	split.Share = limit
 	return Share{Split: split}
+}
+
+// floor is Floor: a container counts by its weight, so one that warms up counts
+// for a part.
+func (p *planner) floor() int {
+	if p.empty() || !p.bankLives(p.h.Split.Bank) {
+		return 0
+	}
+	whole, there := FullWeight, 0
+	if p.a.Stable != nil {
+		whole *= p.a.Stable.Replicas
+	}
+	for _, s := range p.h.Slots {
+		if s.Weight > 0 && p.lives(s) {
+			there += s.Weight
+		}
+	}
+	if there > 0 && !p.splitWhole() {
+		return 0 // it is about to lose what it has
+	}
+	return max(0, rollout.Full-rollout.Full*2*there/whole)
+}
+
+// splitWhole says that every container that the split is for lives.
+func (p *planner) splitWhole() bool {
+	for k := range p.h.Split.Replicas {
+		if !p.lives(p.slot(SlotName(p.h.Split.Bank, k+1))) {
+			return false
+		}
+	}
+	return true
 }
 
 // limit is the most that the bank of the split may have now.
@@ -102,19 +137,28 @@ func (p *planner) frontend() Op {
 }
 
 // restoreStable brings up and attaches what is missing of the stable revision.
-// It needs no licence unless another revision serves.
+// It needs no licence unless another revision serves. What is back helps those
+// that serve, without a wait for what is not.
 func (p *planner) restoreStable() Op {
 	if !p.stable.wanted() {
 		return nil
 	}
 	elsewhere := p.serves(p.stable.bank.other())
-	if op := p.bringUp(p.stable, elsewhere); op != nil {
+	op := p.bringUp(p.stable, elsewhere)
+	wait, waits := op.(Wait)
+	switch {
+	case elsewhere, op != nil && !waits:
 		return op
+	case op == nil:
+		return p.weigh(p.stable)
+	case !p.serves(p.stable.bank) && !p.carried():
+		return op // the first that is ready had better not be alone
 	}
-	if elsewhere {
-		return nil
+	weighed := p.weigh(p.stable)
+	if also, ok := weighed.(Wait); ok {
+		return sooner(also, wait)
 	}
-	return p.weigh(p.stable)
+	return orElse(weighed, op)
 }
 
 // flip makes the stable revision's bank the one that serves.

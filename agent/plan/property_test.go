@@ -203,6 +203,11 @@ func (m *machine) checkCapacity(op plan.Op, was snapshot) {
 	if now, needed := m.w.capacity(), min(was.capacity, m.a.Stable.Replicas); now < needed {
 		m.t.Fatalf("I7: %q left %d of %d containers that take stable's traffic, %d are needed\n%s", op, now, was.capacity, needed, m.w)
 	}
+	// Nobody gets more than twice its part because the canary is lowered.
+	least := rollout.Full - 2*rollout.Full*m.w.weights()/(plan.FullWeight*m.a.Stable.Replicas)
+	if m.w.split.Share < min(was.share, least) && was.wholeSplit && m.w.splitLives() {
+		m.t.Fatalf("I7: %q left the canary %d, stable cannot take more than all but %d\n%s", op, m.w.split.Share, least, m.w)
+	}
 	// What the split takes must not go to where nobody is while others wait.
 	if m.w.split.Share < was.share && m.w.capacity() == 0 && m.w.live(m.w.slots[plan.SlotName(m.w.split.Bank, 1)]) != nil &&
 		m.w.slots[plan.SlotName(m.w.split.Bank, 1)].Open {

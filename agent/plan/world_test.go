@@ -105,6 +105,27 @@ func (w *world) capacity() int {
 	return n
 }
 
+// weights is the sum of what the live containers behind open slots weigh.
+func (w *world) weights() int {
+	sum := 0
+	for _, s := range w.slots {
+		if s.Open && w.live(s) != nil {
+			sum += s.Weight
+		}
+	}
+	return sum
+}
+
+// splitLives says that a container takes what the split gives.
+func (w *world) splitLives() bool {
+	for name, s := range w.slots {
+		if plan.BankOf(name) == w.split.Bank && s.Open && w.live(s) != nil {
+			return true
+		}
+	}
+	return false
+}
+
 func (w *world) die(id string) {
 	c := w.containers[id]
 	c.State, c.Addr, c.Ready = plan.Stopped, "", false
