@@ -38,8 +38,10 @@ type Cell struct {
 // Program is what is started in a cell.
 type Program struct {
 	Args []string // the first is the executable's path
-	Env  []string // "name=value", beside a plain PATH
 	Log  string   // file that its output is added to
+	// Watched has the kernel ask the cell's init about the program's syncs of
+	// files, for SetSync.
+	Watched bool
 }
 
 // Process is a program that was started in a cell.

@@ -16,6 +16,7 @@ const (
 	roleVariable = "SERIN_CHAOS_ROLE"
 	roleRun      = "run"
 	roleInit     = "init"
+	roleWatched  = "watched"
 )
 
 // firstFile is the descriptor of the first of exec.Cmd's ExtraFiles.

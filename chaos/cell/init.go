@@ -22,8 +22,12 @@ const (
 // Init is the first call of a program that makes cells. In a cell's first
 // process it does not return.
 func Init() {
-	if os.Getenv(roleVariable) == roleInit {
+	switch os.Getenv(roleVariable) {
+	case roleInit:
 		fmt.Fprintln(os.Stderr, runInit())
+		os.Exit(1)
+	case roleWatched:
+		fmt.Fprintln(os.Stderr, runWatched())
 		os.Exit(1)
 	}
 }
@@ -32,8 +36,9 @@ func Init() {
 
 // keeper is the service that the init offers to the cell's maker.
 type keeper struct {
-	mu    sync.Mutex // held while a process is started, so that its end is not missed
-	ended map[int]chan Exit
+	mu      sync.Mutex // held while a process is started, so that its end is not missed
+	ended   map[int]chan Exit
+	wardens map[int]*warden
 }
 
 // SignalTo is a signal to a process of the cell, by its number in it.
@@ -67,7 +72,7 @@ func runInit() error {
 	if err != nil {
 		return fmt.Errorf("speak with the cell's maker: %w", err)
 	}
-	k := &keeper{ended: map[int]chan Exit{}}
+	k := &keeper{ended: map[int]chan Exit{}, wardens: map[int]*warden{}}
 	go k.reap()
 	server := rpc.NewServer()
 	if err := server.RegisterName("Init", k); err != nil {
@@ -84,19 +89,51 @@ func (k *keeper) Start(p Program, pid *int) error {
 		return err
 	}
 	defer func() { _ = log.Close() }()
-	env := append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"}, p.Env...)
+	env := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root"}
 	attributes := syscall.ProcAttr{
 		Env: env, Files: []uintptr{uintptr(syscall.Stdin), log.Fd(), log.Fd()}, Sys: &syscall.SysProcAttr{Setsid: true},
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	got, err := syscall.ForkExec(p.Args[0], p.Args, &attributes)
+	if p.Watched {
+		return k.startWatched(p, &attributes, pid)
+	}
+	*pid, err = k.fork(p.Args[0], p.Args, &attributes)
+	return err
+}
+
+// startWatched starts a program about whose syncs the kernel asks.
+func (k *keeper) startWatched(p Program, attributes *syscall.ProcAttr, pid *int) error {
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err
 	}
-	k.ended[got] = make(chan Exit, 1)
-	*pid = got
+	defer func() { _ = syscall.Close(pair[0]) }()
+	attributes.Env = append(attributes.Env, roleVariable+"="+roleWatched)
+	attributes.Files = append(attributes.Files, uintptr(pair[1]))
+	const self = "/proc/self/exe"
+	*pid, err = k.fork(self, append([]string{self}, p.Args...), attributes)
+	_ = syscall.Close(pair[1])
+	if err != nil {
+		return err
+	}
+	listener, err := receiveFile(pair[0], "listener")
+	if err != nil {
+		return err
+	}
+	w := &warden{file: listener}
+	k.mu.Lock()
+	k.wardens[*pid] = w
+	k.mu.Unlock()
+	go w.serve()
 	return nil
+}
+
+func (k *keeper) fork(program string, args []string, attributes *syscall.ProcAttr) (pid int, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if pid, err = syscall.ForkExec(program, args, attributes); err == nil {
+		k.ended[pid] = make(chan Exit, 1)
+	}
+	return pid, err
 }
 
 // Wait waits for the end of a process that was started.

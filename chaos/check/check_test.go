@@ -21,22 +21,22 @@ func quiet() *history.Record {
 	}
 	first := rollout.Event{Rollout: "shop-1", To: "v1"}
 	second := rollout.Event{Rollout: "shop-2", From: "v1", To: "v2"}
-	with := func(e rollout.Event, k rollout.Kind, p rollout.Phase, step int) rollout.Event {
-		e.Kind, e.Phase, e.Step, e.Text = k, p, step, string(k)
+	with := func(e rollout.Event, k rollout.Kind, p rollout.Phase) rollout.Event {
+		e.Kind, e.Phase, e.Step, e.Text = k, p, 1, string(k)
 		return e
 	}
-	submitted := with(first, rollout.KindSubmitted, rollout.Preparing, 1)
+	submitted := with(first, rollout.KindSubmitted, rollout.Preparing)
 	submitted.Key = "id:shop:a"
 	event(1, submitted)
-	event(2, with(first, rollout.KindStep, rollout.Progressing, 1))
-	event(3, with(first, rollout.KindPromoting, rollout.Promoting, 1))
-	event(4, with(first, rollout.KindSucceeded, rollout.Succeeded, 1))
-	submitted = with(second, rollout.KindSubmitted, rollout.Preparing, 1)
+	event(2, with(first, rollout.KindStep, rollout.Progressing))
+	event(3, with(first, rollout.KindPromoting, rollout.Promoting))
+	event(4, with(first, rollout.KindSucceeded, rollout.Succeeded))
+	submitted = with(second, rollout.KindSubmitted, rollout.Preparing)
 	submitted.Key = "id:shop:b"
 	event(11, submitted)
-	event(12, with(second, rollout.KindStep, rollout.Progressing, 1))
-	event(20, with(second, rollout.KindRollingBack, rollout.RollingBack, 1))
-	event(21, with(second, rollout.KindRolledBack, rollout.RolledBack, 1))
+	event(12, with(second, rollout.KindStep, rollout.Progressing))
+	event(20, with(second, rollout.KindRollingBack, rollout.RollingBack))
+	event(21, with(second, rollout.KindRolledBack, rollout.RolledBack))
 	r.Plans = []history.Plan{{ID: "a", Service: "shop", Version: "v1"}, {ID: "b", Service: "shop", Version: "v2", Ill: "errs"}}
 	r.Ops = []history.Op{
 		{Verb: history.Trigger, Service: "shop", ID: "a", Version: "v1", Called: seconds(0), Back: seconds(1), Reply: api.Reply{OK: true, Rollout: "shop-1"}},

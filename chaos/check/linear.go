@@ -3,7 +3,6 @@ package check
 import (
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"time"
 
@@ -35,9 +34,6 @@ func Linear(r *history.Record) []Violation {
 }
 
 // Private
-
-// forever is when a call returns that nobody heard of again.
-const forever = math.MaxInt64
 
 // asked is a call's input; what it said, its output.
 type asked struct {
@@ -155,8 +151,23 @@ func (s register) shows(v history.View) bool {
 func callsOf(r *history.Record) map[string][]porcupine.Operation {
 	calls := map[string][]porcupine.Operation{}
 	outcomes := outcomesOf(r)
+	unheard := map[string]history.Op{} // the first call of a trigger that nobody answered, by key
 	for _, op := range r.Ops {
-		if call, ok := callOf(op, outcomes); ok {
+		key := keyPrefix + op.Service + ":" + op.ID
+		if op.Unknown && op.Verb == history.Trigger {
+			if first, ok := unheard[key]; !ok || op.Called < first.Called {
+				unheard[key] = op
+			}
+		} else if call, ok := callOf(op, outcomes[key].answer); ok {
+			calls[op.Service] = append(calls[op.Service], call)
+		}
+	}
+	// Repetitions change nothing, so one call stands for all that were not
+	// answered; one that not even the log knows of was none.
+	for key, op := range unheard {
+		if outcome, ok := outcomes[key]; ok {
+			call := triggerCall(op, outcome.answer)
+			call.Return = max(int64(outcome.at), call.Call)
 			calls[op.Service] = append(calls[op.Service], call)
 		}
 	}
@@ -168,16 +179,22 @@ func callsOf(r *history.Record) map[string][]porcupine.Operation {
 	return calls
 }
 
-// outcomesOf is what the log says of each trigger, by its key.
-func outcomesOf(r *history.Record) map[string]answer {
-	outcomes := map[string]answer{}
-	for _, e := range r.End.Events {
+// outcome is what the log says of a trigger, and when that was seen.
+type outcome struct {
+	answer
+	at time.Duration
+}
+
+// outcomesOf are those of all triggers, by their keys.
+func outcomesOf(r *history.Record) map[string]outcome {
+	outcomes := map[string]outcome{}
+	for _, e := range seen(r) {
 		switch {
 		case e.Key == "":
 		case e.Kind == rollout.KindSubmitted:
-			outcomes[e.Key] = answer{began, e.Rollout}
+			outcomes[e.Key] = outcome{answer{began, e.Rollout}, e.At}
 		case e.Refusal != nil:
-			outcomes[e.Key] = told(string(e.Refusal.Code), e.Refusal.Rollout)
+			outcomes[e.Key] = outcome{told(string(e.Refusal.Code), e.Refusal.Rollout), e.At}
 		}
 	}
 	return outcomes
@@ -192,9 +209,8 @@ func told(kind, rolloutID string) answer {
 	return answer{kind, rolloutID}
 }
 
-// callOf is the operation of a call; one that nobody knows the outcome of, not
-// even the log, was none.
-func callOf(op history.Op, outcomes map[string]answer) (porcupine.Operation, bool) {
+// callOf is the operation of a call that was answered.
+func callOf(op history.Op, logged answer) (porcupine.Operation, bool) {
 	call := porcupine.Operation{ClientId: op.Client, Call: int64(op.Called), Return: int64(op.Back)}
 	switch op.Verb {
 	case history.Look:
@@ -204,19 +220,16 @@ func callOf(op history.Op, outcomes map[string]answer) (porcupine.Operation, boo
 		call.Input, call.Output = asked{verb: history.Abort, rollout: op.Rollout}, said{}
 		return call, !op.Unknown && op.Reply.OK && !op.Reply.Unchanged
 	case history.Trigger:
-		outcome, known := outcomes[keyPrefix+op.Service+":"+op.ID]
-		switch {
-		case !op.Unknown:
-			outcome = answerOf(op, outcome)
-		case known:
-			call.Return = forever
-		default:
-			return call, false
-		}
-		call.Input, call.Output = asked{verb: history.Trigger, id: op.ID, version: op.Version}, said{answer: outcome}
-		return call, true
+		return triggerCall(op, answerOf(op, logged)), true
 	}
 	return call, false
+}
+
+func triggerCall(op history.Op, a answer) porcupine.Operation {
+	return porcupine.Operation{
+		ClientId: op.Client, Call: int64(op.Called), Return: int64(op.Back),
+		Input: asked{verb: history.Trigger, id: op.ID, version: op.Version}, Output: said{answer: a},
+	}
 }
 
 // answerOf reads a reply. One that says that nothing changed, of a trigger that

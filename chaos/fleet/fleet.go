@@ -239,13 +239,16 @@ data: %s
 lease: %s
 nats: {listen: %q, cluster: %q, routes: [%s]}
 raft: {listen: %q, peers: [%s]}
-`, n.Name, filepath.Join(n.Dir, "data"), f.Lease, n.Address+":"+natsPort, n.Address+":"+clusterPort, quoted(routes),
+`, n.Name, n.State(), f.Lease, n.Address+":"+natsPort, n.Address+":"+clusterPort, quoted(routes),
 		n.Address+":"+raftPort, quoted(peers)))
 	if err != nil {
 		return err
 	}
 	n.add(Coordinator, f.program(Coordinator), "--config", file)
-	return nil
+	n.programs[len(n.programs)-1].watched = true
+	// The streams of the embedded server reserve 640 MiB.
+	const megabytes = 1024
+	return n.addDisk(megabytes)
 }
 
 func quoted(items []string) string {

@@ -17,7 +17,7 @@ const askTimeout = 2 * time.Second
 // Shares are the canaries' shares of a host's traffic in basis points, by
 // service, as its HAProxy has them now.
 func (n *Node) Shares(ctx context.Context) (map[string]int, error) {
-	lines, err := n.askHAProxy(ctx, "show map "+filepath.Join(n.Dir, "agent", "haproxy", "maps", "split.map"))
+	lines, err := n.askHAProxy(ctx, "show map "+filepath.Join(n.State(), "haproxy", "maps", "split.map"))
 	if err != nil {
 		return nil, err
 	}

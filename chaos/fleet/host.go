@@ -22,7 +22,7 @@ const (
 func CgroupName(dir string) string { return filepath.Base(dir) }
 
 // HAProxySocket is where a host's HAProxy is steered, as seen from here.
-func (n *Node) HAProxySocket() string { return filepath.Join(n.Dir, "agent", "haproxy", "admin.sock") }
+func (n *Node) HAProxySocket() string { return filepath.Join(n.State(), "haproxy", "admin.sock") }
 
 // Push builds the app's images and stores them in the registry, which forgets
 // them when it ends.
@@ -66,7 +66,7 @@ labels: {role: web}
 data: %s
 docker: unix://%s
 nats: {urls: [%s]}
-`, n.Name, filepath.Join(n.Dir, "agent"), dockerSocket, quoted(f.urls())))
+`, n.Name, n.State(), dockerSocket, quoted(f.urls())))
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,9 @@ nats: {urls: [%s]}
 		"--iptables=false", "--ip6tables=false", "--userland-proxy=false")
 	n.programs[len(n.programs)-1].ready = n.awaitDocker
 	n.add(Agent, f.program(Agent), "--config", agent)
-	return nil
+	n.programs[len(n.programs)-1].watched = true
+	const megabytes = 16
+	return n.addDisk(megabytes)
 }
 
 // awaitDocker waits until the host's dockerd answers, as systemd does before it

@@ -40,9 +40,10 @@ type Node struct {
 
 // program is one that belongs on a node.
 type program struct {
-	name  string
-	args  []string
-	ready func(context.Context) error // waits until it can be used; nil: at once
+	name    string
+	args    []string
+	watched bool                        // its syncs can be made bad
+	ready   func(context.Context) error // waits until it can be used; nil: at once
 
 	process *cell.Process // of the last run
 	wanted  bool          // it is to be up
@@ -106,7 +107,7 @@ func (n *Node) Start(name string) error {
 	if p.wanted && p.process != nil && !ended(p.process) {
 		return nil
 	}
-	p.process, err = n.cell.Start(cell.Program{Args: p.args, Log: filepath.Join(n.Dir, name+".log")})
+	p.process, err = n.cell.Start(cell.Program{Args: p.args, Log: filepath.Join(n.Dir, name+".log"), Watched: p.watched})
 	if err != nil {
 		return err
 	}

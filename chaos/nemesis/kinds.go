@@ -41,6 +41,13 @@ func Kinds() []Kind {
 		{Name: "agent-deaf", Says: "an agent speaks, but cannot hear", draw: cut(false, true)},
 		{Name: "network-slow", Says: "all links are late, and lose some frames", draw: (*Nemesis).networkSlow},
 		{Name: "registry-kill", Says: "kill -9 of the registry", draw: (*Nemesis).registryKill},
+		{Name: "raft-disk-full", Says: "no room under a replica's store", draw: diskFull(replica)},
+		{Name: "agent-disk-full", Says: "no room under an agent's state", draw: diskFull(host)},
+		{Name: "raft-fsync-fails", Says: "every sync of a replica's fails", draw: badSync(replica, fleet.Coordinator, cell.Sync{Fails: true})},
+		{Name: "raft-fsync-slow", Says: "every sync of a replica's is late", draw: badSync(replica, fleet.Coordinator, cell.Sync{Late: slowSync})},
+		{Name: "agent-fsync-fails", Says: "every sync of an agent's fails", draw: badSync(host, fleet.Agent, cell.Sync{Fails: true})},
+		{Name: "raft-clock", Says: "the wall clock of a replica jumps by up to a day", draw: skew(replica, fleet.Coordinator)},
+		{Name: "agent-clock", Says: "the wall clock of an agent jumps by up to a day", draw: skew(host, fleet.Agent)},
 		{Name: "registry-slow", Says: "the registry's network is slow", draw: (*Nemesis).registrySlow},
 	}
 }
