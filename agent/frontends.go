@@ -60,6 +60,13 @@ func (f *frontends) remove(ctx context.Context, name string) error {
 	return f.apply(ctx, name)
 }
 
+// revive starts HAProxy, if it is gone, with what it shall have.
+func (f *frontends) revive(ctx context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.apply(ctx, "")
+}
+
 // Private
 
 // bound puts this host's address before a port that stands alone.

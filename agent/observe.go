@@ -47,7 +47,9 @@ func (s *service) observe(ctx context.Context, a rollout.Assignment) (plan.Host,
 		return plan.Host{}, listErr
 	}
 	if err != nil && a.Stable == nil && anyRuns(found) {
-		return plan.Host{}, err // what is to go has to be seen first: it may be in use
+		// What is to go has to be seen first: it may be in use. Nothing else starts a
+		// HAProxy that is gone, where nothing is wanted of it any more.
+		return plan.Host{}, errors.Join(err, s.agent.frontends.revive(ctx))
 	}
 	front := frontendOf(a)
 	if a.Stable == nil && a.Canary == nil {

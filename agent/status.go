@@ -32,7 +32,7 @@ type status struct {
 
 // assigned notes that another assignment counts from now on.
 func (st *status) assigned(was, is rollout.Assignment) {
-	st.settled, st.wantsRaise, st.problem = false, false, problem{}
+	st.settled, st.hasImages, st.wantsRaise, st.problem = false, false, false, problem{}
 	if was.Rollout != is.Rollout {
 		st.deaths, st.death = 0, ""
 	}
