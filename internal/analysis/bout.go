@@ -31,7 +31,7 @@ const (
 type moment struct {
 	at    time.Duration
 	limit float64 // of the bout it falls in, in nats
-	gross bool    // no limit: nearly all of canary's requests were bad, and not so stable's
+	free  bool    // no limit: nearly all of canary's requests were bad, and not so stable's
 }
 
 // momentOf returns that of a table whose window closed then, with so many instances of canary, and
@@ -46,7 +46,7 @@ func momentOf(at time.Duration, t Table, canary, stable int, bad float64) moment
 		bad = float64(t.StableX) / float64(t.StableN)
 		m.limit = down(math.Log1p(float64(max(fewestPeers, stable)) / float64(max(1, canary))))
 	}
-	m.gross = t.CanaryN >= grossFrom && float64(t.CanaryX) >= grossShare*float64(t.CanaryN) && bad < .5
+	m.free = t.CanaryN >= grossFrom && float64(t.CanaryX) >= grossShare*float64(t.CanaryN) && bad < .5
 	return m
 }
 
@@ -66,7 +66,7 @@ func (b *bout) take(v vector, m moment) vector {
 	if b.on && m.at-b.began > boutLength {
 		b.on, b.limit, b.sum = false, 0, vector{}
 	}
-	if m.gross || !b.on && !v.speaks() {
+	if m.free || !b.on && !v.speaks() {
 		return v
 	}
 	if !b.on {

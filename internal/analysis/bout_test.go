@@ -56,7 +56,7 @@ func TestBoutGross(t *testing.T) {
 		"without stable":    {Table{20, 20, 0, 0}, .1, true},
 		"stable was so bad": {Table{20, 20, 0, 0}, .6, false},
 	} {
-		if got := momentOf(0, c.table, 1, 4, c.bad).gross; got != c.gross {
+		if got := momentOf(0, c.table, 1, 4, c.bad).free; got != c.gross {
 			t.Errorf("%s: gross is %t", name, got)
 		}
 	}
@@ -96,7 +96,7 @@ func TestBoutOnlyTakes(t *testing.T) {
 			at += rapid.IntRange(0, 40).Draw(t, "seconds")
 			nats := down(rapid.Float64Range(-2, 2).Draw(t, "nats"))
 			m := second(at, rapid.Float64Range(.1, 3).Draw(t, "limit"))
-			m.gross = rapid.IntRange(0, 9).Draw(t, "gross") == 0
+			m.free = rapid.IntRange(0, 9).Draw(t, "gross") == 0
 			b.addFrom(rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "host"), against(nats), m)
 			shown += nats
 			for _, start := range from {

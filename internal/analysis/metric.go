@@ -67,7 +67,8 @@ func (m *metric) observe(host string, t Table, c control) {
 	}
 	if c.known {
 		lr := m.grid.oneSample(t, min(c.high+c.margin, .999))
-		m.beyond.addFrom(host, m.grid.above(&lr, c.single), c.moment)
+		// It has no limit for bouts: it counts only if the evidence for worse does, which has one.
+		m.beyond.addFrom(host, m.grid.above(&lr, c.single), moment{free: true})
 	}
 	m.within.add(below(t, min(c.low+c.safe, .999), c.single))
 }
