@@ -215,6 +215,12 @@ func TestPauseResumeAbortRollback(t *testing.T) {
 		if r.To.Version() != "1" {
 			t.Errorf("rollback went to %s", r.To.Version())
 		}
+		if len(r.Spec.Steps) != 4 || r.Spec.Gates.Acting() {
+			t.Errorf("cold containers get their traffic by %+v", r.Spec.Steps)
+		}
+		if svc := b.group.members["c1"].State().Services[checkout]; !svc.Spec.Gates.Acting() || len(svc.Spec.Steps) == 4 {
+			t.Errorf("the next version would be rolled out by the return's own steps: %+v", svc.Spec.Steps)
+		}
 		if r := b.verb(api.Rollback, api.Command{}); r.OK || r.Code != rollout.CodeUnknown {
 			t.Errorf("rollback before the first revision: %+v", r)
 		}

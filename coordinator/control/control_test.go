@@ -68,7 +68,7 @@ func TestEarlierIsTheLastGoodRevision(t *testing.T) {
 func TestReturningKnowsARollback(t *testing.T) {
 	svc := past("1", "2")
 	stable, to := revisionOf("rev-2"), revisionOf("rev-1")
-	spec := direct(rollout.Spec{Service: "checkout", Steps: make([]rollout.Step, 4)})
+	spec := rollout.Spec{Service: "checkout", Steps: make([]rollout.Step, 4)}.Back()
 	svc.Active = &rollout.Rollout{From: &stable, To: to, Spec: spec}
 	if !returning(svc) {
 		t.Error("a rollback is not known as one")

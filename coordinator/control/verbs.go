@@ -142,13 +142,20 @@ func (s *server) rollback(ctx context.Context, service string, c api.Command) (r
 	if err != nil {
 		return rollout.Result{}, err
 	}
-	spec := direct(good.Spec)
+	spec, level := good.Spec, state.AtLevel()
+	if good.Kept != nil {
+		spec = *good.Kept
+	}
+	spec = spec.At(level)
+	if level < rollout.LevelLost {
+		spec = spec.Back() // an earlier release does not know how to keep the other one
+	}
 	hosts := view.live(spec.Hosts)
-	if problem := spec.CheckHosts(hosts); problem != nil {
+	if problem := spec.Back().CheckHosts(hosts); problem != nil {
 		return declined(problem.Refused())
 	}
 	return s.Leader.Propose(ctx, c.By, rollout.Submit{
-		Key: key, Spec: spec, To: good.To, Hosts: hosts, By: c.By,
+		Key: key, Spec: spec, Back: level >= rollout.LevelLost, To: good.To, Hosts: hosts, By: c.By,
 		Reason: strings.TrimSuffix("rollback to "+good.ID+": "+c.Reason, ": "),
 	})
 }
@@ -173,18 +180,14 @@ func (s *server) release(ctx context.Context, service string, c api.Command) (ro
 	return s.Leader.Propose(ctx, c.By, rollout.Release{Service: service, Host: c.Host, Reason: reason(c)})
 }
 
-// direct is a spec whose rollout takes one step: all traffic on all hosts.
-func direct(spec rollout.Spec) rollout.Spec {
-	spec.Steps = []rollout.Step{{Hosts: rollout.HostCount{Share: rollout.Full}, Weight: rollout.Full}}
-	spec.Gates = rollout.Gates{}
-	return spec
-}
-
 // returning reports whether the running rollout is a rollback already: a
 // repeated request must not take that one back.
 func returning(svc *rollout.Service) bool {
 	r := svc.Active
-	if len(r.Spec.Steps) != 1 || r.Spec.Gates.Acting() || r.Install() {
+	if r.Kept != nil {
+		return true
+	}
+	if !slices.Equal(r.Spec.Steps, r.Spec.Back().Steps) || r.Spec.Gates.Acting() || r.Install() {
 		return false
 	}
 	for _, old := range svc.History {

@@ -146,9 +146,10 @@ func (a *applier) start(svc *Service, c Submit) {
 	svc.Number++
 	svc.Epoch = a.index
 	now := a.state.Clock
+	spec, kept := c.path()
 	svc.Active = &Rollout{
 		ID: svc.Name + "-" + strconv.Itoa(svc.Number), Service: svc.Name,
-		Spec: c.Spec, From: svc.Stable, To: c.To, Hosts: c.Hosts,
+		Spec: spec, Kept: kept, From: svc.Stable, To: c.To, Hosts: c.Hosts,
 		Phase: Preparing, By: c.By, Reason: c.Reason,
 		StartedAt: now, PhaseAt: now, StepAt: now, Started: a.stamp.Wall,
 	}
@@ -321,7 +322,10 @@ func (a *applier) promote(svc *Service, r *Rollout, why Why) *Refusal {
 	to := r.To
 	svc.hold(r)
 	svc.Stable, svc.Spec = &to, r.Spec
-	if r.Spec.Pace == AutoPace {
+	if r.Kept != nil {
+		svc.Spec = *r.Kept
+	}
+	if svc.Spec.Pace == AutoPace {
 		svc.Spec.Steps = AutoSteps() // the path that was found is this rollout's own
 	}
 	r.Step, r.Parked, r.Cause, r.Text = len(r.Spec.Steps)-1, false, "", ""

@@ -39,6 +39,9 @@ type Submit struct {
 	Reason string   `json:"reason,omitempty"`
 	// Replace ends a running rollout first instead of being refused.
 	Replace bool `json:"replace,omitempty"`
+	// Back returns to a revision that was stable before: by Spec.Back, while
+	// Spec stays the service's.
+	Back bool `json:"back,omitempty"`
 }
 
 // Refuse records a trigger that was not accepted.

@@ -6,7 +6,7 @@ package rollout
 // said that it understands it (Raise). A later level only adds.
 const (
 	LevelFirst = 1
-	// LevelLost adds Raise and Lose, and in a Spec LostAfter and MaxLost.
+	// LevelLost adds Raise, Lose, Submit.Back, and in a Spec LostAfter and MaxLost.
 	LevelLost = 2
 	// LevelNewest is what this release understands.
 	LevelNewest = LevelLost
@@ -29,7 +29,7 @@ func Needs(c Command) int {
 	case Lose:
 		return LevelLost
 	case Submit:
-		return c.Spec.needs()
+		return c.needs()
 	case Refuse, Advance, Approve, Pause, Exclude, Release, Resume, Promote, RollBack, Abort, Finish:
 	}
 	return LevelFirst
@@ -47,8 +47,8 @@ func (s Spec) At(level int) Spec {
 
 // Private
 
-func (s Spec) needs() int {
-	if s.LostAfter != 0 || s.MaxLost != nil {
+func (c Submit) needs() int {
+	if c.Back || c.Spec.LostAfter != 0 || c.Spec.MaxLost != nil {
 		return LevelLost
 	}
 	return LevelFirst

@@ -128,6 +128,9 @@ func (f *modelFleet) checkTransitions(t *rapid.T) {
 		if now.Phase == rollout.Progressing && now.Step != old.Step && now.Step != old.Step+1 {
 			t.Fatalf("I1: %s went from step %d to %d", old.ID, old.Step, now.Step)
 		}
+		if now.Kept != nil && now.Phase == rollout.Succeeded && asJSON(t, f.state.Services[name].Spec.Steps) != asJSON(t, now.Kept.Steps) && f.state.Services[name].Active == nil {
+			t.Fatalf("%s went back, and its path stays with the service", old.ID)
+		}
 		if (now.Phase == rollout.RolledBack || now.Phase == rollout.Aborted) && now.Cause == "" {
 			t.Fatalf("I4: %s ended without a cause", old.ID)
 		}
@@ -162,7 +165,10 @@ func (f *modelFleet) submit(t *rapid.T) {
 	}
 	key := fmt.Sprintf("k%d", rapid.IntRange(max(1, f.submits-1), f.submits).Draw(t, "key"))
 	replace := rapid.Bool().Draw(t, "replace")
-	f.propose(t, rollout.Submit{Key: key, Spec: spec, To: rollout.NewRevision(spec, spec.Image+"@sha256:x"), Hosts: f.names, Replace: replace})
+	f.propose(t, rollout.Submit{
+		Key: key, Spec: spec, To: rollout.NewRevision(spec, spec.Image+"@sha256:x"), Hosts: f.names, Replace: replace,
+		Back: rapid.IntRange(0, 3).Draw(t, "back") == 0,
+	})
 }
 
 func (f *modelFleet) target() (rollout.Target, bool) {

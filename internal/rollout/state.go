@@ -85,12 +85,14 @@ const (
 
 // Rollout is one attempt to move a service from one revision to another.
 type Rollout struct {
-	ID      string    `json:"id"`
-	Service string    `json:"service"`
-	Spec    Spec      `json:"spec"`
-	From    *Revision `json:"from,omitempty"` // nil: an install
-	To      Revision  `json:"to"`
-	Hosts   []string  `json:"hosts"` // in the order in which they take steps
+	ID      string `json:"id"`
+	Service string `json:"service"`
+	Spec    Spec   `json:"spec"`
+	// Kept becomes the service's spec in place of Spec, if not nil (Submit.Back).
+	Kept  *Spec     `json:"kept,omitempty"`
+	From  *Revision `json:"from,omitempty"` // nil: an install
+	To    Revision  `json:"to"`
+	Hosts []string  `json:"hosts"` // in the order in which they take steps
 	// Excluded are hosts that the rollout went on without, and why.
 	Excluded []Exclusion `json:"excluded,omitempty"`
 	// Lost are hosts that the rollout went on without because they were silent.

@@ -32,7 +32,7 @@ const (
 // Validate checks a defaulted spec. It returns the first mistake, nil if none.
 func (s Spec) Validate() *Problem {
 	checks := []func() *Problem{
-		s.validateNames, s.validateFrontend, s.validateContainer, s.validateEnums, s.validatePace, s.validateSteps, s.validateLost,
+		s.validateNames, s.validateContainer, s.validateFrontend, s.validateEnums, s.validatePace, s.validateSteps, s.validateLost,
 		s.Gates.validate,
 	}
 	for _, check := range checks {
