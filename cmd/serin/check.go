@@ -15,10 +15,10 @@ import (
 
 // checked is what `serin check` found in one file.
 type checked struct {
-	File    string        `json:"file"`
-	OK      bool          `json:"ok"`
-	Problem *problem      `json:"problem,omitempty"` // why it is not
-	Spec    *rollout.Spec `json:"spec,omitempty"`    // what it means, with every default filled in
+	File     string        `json:"file"`
+	OK       bool          `json:"ok"`
+	Problems []problem     `json:"problems,omitempty"` // why it is not
+	Spec     *rollout.Spec `json:"spec,omitempty"`     // what it means, with every default filled in
 }
 
 // problem is a mistake in a file. Line and Column count from 1.
@@ -33,10 +33,11 @@ func newCheck(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check FILE...",
 		Short: "Check rollout files, without a coordinator",
-		Long: "Check rollout files (- for standard input), without a coordinator. A mistake is shown with its\n" +
-			"line. -o json prints one list, also for a single file: for each file {file, ok} and either\n" +
-			"problem {field, message, line, column} or spec, what it means with every default filled in\n" +
-			"(shares in basis points: 10000 is 100%; durations in nanoseconds).",
+		Long: "Check rollout files (- for standard input), without a coordinator. Every mistake is shown with its\n" +
+			"line, but for those that only follow from another one. -o json prints one list, also for a single\n" +
+			"file: for each file {file, ok} and either problems [{field, message, line, column}] or spec, what\n" +
+			"it means with every default filled in (shares in basis points: 10000 is 100%; durations in\n" +
+			"nanoseconds).",
 		Example: "  serin check rollout.yaml\n  serin check services/*.yaml\n" +
 			"  serin check services/*.yaml -o json | jq -r '.[] | select(.ok | not).file'",
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -59,8 +60,8 @@ func (a *app) check(files []string) error {
 	for _, file := range files {
 		spec, _, err := a.readSpec(file, "")
 		if err != nil {
-			a.complain("%v", err)
-			all = append(all, checked{File: file, Problem: problemOf(err)})
+			a.complainOf(err)
+			all = append(all, checked{File: file, Problems: problemsOf(err)})
 			bad.code = exitUsage
 			continue
 		}
@@ -89,6 +90,59 @@ func stepsOf(s rollout.Spec) string {
 		return "steps at an automatic pace"
 	}
 	return fmt.Sprintf("%d steps", len(s.Steps))
+}
+
+// faulty is a rollout file with mistakes.
+type faulty struct {
+	file     string
+	mistakes []*specfile.Error
+}
+
+// Error tells all mistakes.
+func (f *faulty) Error() string { return strings.Join(f.told(), "\n") }
+
+// Unwrap returns them.
+func (f *faulty) Unwrap() []error {
+	var all []error
+	for _, e := range f.mistakes {
+		all = append(all, e)
+	}
+	return all
+}
+
+// told are the mistakes, each behind the file's name.
+func (f *faulty) told() []string {
+	var all []string
+	for _, e := range f.mistakes {
+		all = append(all, fmt.Sprintf("%s: %v", f.file, e))
+	}
+	return all
+}
+
+// complainOf says what is wrong, each mistake of a file by itself.
+func (a *app) complainOf(err error) {
+	f, ok := errors.AsType[*faulty](err)
+	if !ok {
+		a.complain("%v", err)
+		return
+	}
+	for _, text := range f.told() {
+		a.complain("%s", text)
+	}
+}
+
+// problemsOf describes an error for programs: each mistake of a file, or the one
+// that it is.
+func problemsOf(err error) []problem {
+	f, ok := errors.AsType[*faulty](err)
+	if !ok {
+		return []problem{*problemOf(err)}
+	}
+	var all []problem
+	for _, e := range f.mistakes {
+		all = append(all, *problemOf(e))
+	}
+	return all
 }
 
 // problemOf describes an error for programs: a line and a column in place of

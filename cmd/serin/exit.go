@@ -91,7 +91,7 @@ func (a *app) finish(command *cobra.Command, err error) int {
 			a.complain("-v and -o json tell more")
 		}
 	default:
-		a.complain("%s", text)
+		a.complainOf(err)
 	}
 	if refused {
 		if next := nextStep(refusal); next != "" {

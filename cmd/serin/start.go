@@ -134,7 +134,7 @@ func (a *app) readSpec(file, image string) (rollout.Spec, []byte, error) {
 		spec, err = specfile.Parse(text)
 	}
 	if err != nil {
-		return spec, nil, fmt.Errorf("%s: %w", file, err)
+		return spec, nil, &faulty{file, specfile.Mistakes(text)}
 	}
 	if image != "" {
 		spec.Image = image

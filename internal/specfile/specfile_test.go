@@ -3,7 +3,9 @@ package specfile
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/cockroachdb/datadriven"
@@ -98,6 +100,65 @@ func FuzzParse(f *testing.F) {
 		}
 		if problem := spec.Validate(); problem != nil {
 			t.Errorf("parsed, yet not valid: %v", problem)
+		}
+	})
+}
+
+// TestMistakes runs what a user gets wrong at once: each is told, none that only
+// follows from another.
+func TestMistakes(t *testing.T) {
+	for name, c := range map[string]struct {
+		text string
+		want []string
+	}{
+		"none": {"service: web\nimage: web:1\ncontainer: {port: 80}\n", nil},
+		"keys, units and values": {
+			"service: Web\nimgae: web:1\ncontainer:\n  port: 99999\n  stop_grace: 5\nsteps:\n  - {weight: 5}\n  - {wieght: 10%}\n  - {}\n" +
+				"gates:\n  errors: {max_increase: 200%}\n  latency:\n    - {quantile: fast}\n  alpha: 99%\ndeadline: soon\n",
+			[]string{
+				`1:10: service: "Web" is not usable`, `2:1: unknown field "imgae"`, "4:9: container.port: is 99999", "5:15: 5 is no duration",
+				"7:14: 5 is no share", `8:6: unknown field "wieght"`, "11:26: gates.errors.max_increase: is 200%", "13:18: fast is no quantile",
+				"14:10: gates.alpha: is 99%", "15:11: soon is no duration", "0:0: image: is missing",
+			},
+		},
+		"what follows from others is not told": {
+			"service: web\nimage: web:1\ncontainer: 80\nsteps: [{weight: 50}, {weight: 5%}]\ngates: {one_host: maybe}\n",
+			[]string{"3:12: ", "4:18: 50 is no share", "5:19: gates.one_host"},
+		},
+		"no YAML":      {"service: [\n", []string{"1:10: "}},
+		"not a map":    {"- service\n", []string{"1:1: "}},
+		"empty":        {"", []string{"0:0: the file is empty"}},
+		"nothing else": {"{}\n", []string{"0:0: service: is missing", "0:0: image: is missing", "0:0: container.port: is missing"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := Mistakes([]byte(c.text))
+			if len(got) != len(c.want) {
+				t.Errorf("%d mistakes, want %d", len(got), len(c.want))
+			}
+			for k, e := range got {
+				said := fmt.Sprintf("%d:%d: ", e.Line, e.Column)
+				if e.Field != "" {
+					said += e.Field + ": "
+				}
+				said += strings.TrimPrefix(e.Message, fmt.Sprintf("[%d:%d] ", e.Line, e.Column))
+				if k >= len(c.want) || !strings.HasPrefix(said, c.want[k]) {
+					t.Errorf("mistake %d: %s", k, said)
+				}
+			}
+		})
+	}
+}
+
+// FuzzMistakes wants the same answer as Parse, whether there is a mistake, and an
+// end.
+func FuzzMistakes(f *testing.F) {
+	for _, seed := range []string{"steps: [{weight: 5}, 7]\ncontainer: 1\n", "a: {b: [c, {d: 1}]}\n", "service: &x web\nimage: *x\n", "? a\n: b\n", "<<: {service: web}\n"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, source []byte) {
+		_, err := Parse(source)
+		if got := Mistakes(source); (err == nil) != (len(got) == 0) {
+			t.Errorf("%d mistakes, and Parse says %v", len(got), err)
 		}
 	})
 }
