@@ -17,6 +17,11 @@ import (
 var update = flag.Bool("update", false, "rewrite the expected output in testdata/script")
 
 func TestMain(m *testing.M) {
+	// Many scripts wait for the end of a timeout, which is far longer than a busy
+	// machine stands still.
+	if err := flag.Set("test.parallel", "6"); err != nil {
+		panic(err)
+	}
 	testscript.Main(m, map[string]func(){"serin": main})
 }
 
@@ -109,5 +114,5 @@ func exitCode(ts *testscript.TestScript, neg bool, args []string) {
 
 // limited bounds what a fake waits for; test machines are slow and shared.
 func limited(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, time.Minute)
+	return context.WithTimeout(ctx, 10*time.Minute)
 }
