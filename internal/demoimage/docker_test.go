@@ -23,7 +23,7 @@ func dockerClient(t *testing.T) *client.Client {
 	docker, err := client.NewClientWithOpts(client.FromEnv, client.WithAPIVersionNegotiation())
 	if err == nil {
 		t.Cleanup(func() { _ = docker.Close() })
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		_, err = docker.Ping(ctx)
 	}
@@ -43,7 +43,7 @@ func TestDockerPullsAndRuns(t *testing.T) {
 		Name: "demoimage-test", Tag: "v1", Binary: buildProgram(t), Args: []string{"a", "b"},
 		Env: map[string]string{"GREETING": "hello"},
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	progress, err := docker.ImagePull(ctx, ref, image.PullOptions{})
 	if err != nil {

@@ -68,7 +68,7 @@ func endHAProxy(cmd *exec.Cmd) {
 
 func answers(t *testing.T, url string) bool {
 	t.Helper()
-	client := http.Client{Timeout: time.Second}
+	client := http.Client{Timeout: 10 * time.Second}
 	defer client.CloseIdleConnections()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
 	if err != nil {

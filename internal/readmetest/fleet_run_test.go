@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	patience = 30 * time.Second       // of one command, and for what a background one prints
+	patience = 3 * time.Minute        // of one command, and for what a background one prints
 	interval = 100 * time.Millisecond // between two looks at something that shall come
 )
 

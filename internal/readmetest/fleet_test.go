@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/serin-rollouts/serin/agent/docker"
 	"github.com/serin-rollouts/serin/internal/demoimage"
@@ -61,7 +60,7 @@ func newRig(t *testing.T, bin string, blocks []block) *rig {
 	var id [2]byte
 	_, _ = rand.Read(id[:]) // never fails
 	r.network = fmt.Sprintf("127.%d.%d.", id[0]%250+2, id[1])
-	r.env = append(os.Environ(), "PATH="+r.bin+":"+os.Getenv("PATH"), "NO_COLOR=1", "USER=ann")
+	r.env = append(os.Environ(), "PATH="+r.bin+":"+os.Getenv("PATH"), "NO_COLOR=1", "USER=ann", "NATS_TIMEOUT=1m")
 	r.install(t)
 	for _, b := range blocks {
 		if name := b.file(); name != "" {
@@ -235,7 +234,7 @@ func needRuntime(t *testing.T) {
 	t.Helper()
 	_, err := exec.LookPath("haproxy")
 	if err == nil {
-		ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, stop := context.WithTimeout(t.Context(), patience)
 		defer stop()
 		var engine io.Closer
 		if engine, err = docker.Open(ctx, docker.Config{}); err == nil {
