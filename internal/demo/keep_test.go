@@ -5,7 +5,25 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/serin-rollouts/serin/internal/specfile"
 )
+
+// TestKeptFile: what a person is given to play with is a rollout file, also with
+// all of its remarks taken in.
+func TestKeptFile(t *testing.T) {
+	text := fileOf("demo", "registry:1/demo:v2", "8080", kept())
+	for name, source := range map[string]string{"as it is": text, "with every gate": strings.ReplaceAll(text, "\n  # ", "\n  ")} {
+		spec, err := specfile.Parse([]byte(source))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		gates := spec.Gates.Judging()
+		if all := len(gates.Latency) + len(gates.Rates); (all == 3 && gates.Usage != nil) != (name == "with every gate") || gates.Errors.Observe {
+			t.Errorf("%s: %+v", name, gates)
+		}
+	}
+}
 
 // TestQuoted: a shell reads the words as they were, and plain ones stay plain.
 func TestQuoted(t *testing.T) {

@@ -33,7 +33,8 @@ func TestDemoKept(t *testing.T) {
 	for _, c := range []struct{ command, answer string }{
 		{"serin status", "v2"},
 		{"serin hosts", d.name + "-1"},
-		{"curl ", "hello from v2"},
+		{"curl -i", "hello from v2"},
+		{"curl -s", "demo_orders_total"},
 		{"while sleep", ""},
 		{"serin start ", "step 1/2"},
 		{"serin watch ", "step 1/2"},
@@ -41,6 +42,7 @@ func TestDemoKept(t *testing.T) {
 		{" sub ", "Subscribing on"},
 		{" req serin.v1.trigger", `"code":"conflict"`},
 		{" req serin.v1.get.", `"ok":true`},
+		{" req serin.v1.feedback.", `"ok":true`},
 	} {
 		k.run(c.command, c.answer)
 	}
