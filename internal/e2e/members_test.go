@@ -15,8 +15,8 @@ import (
 func TestMembersChange(t *testing.T) {
 	t.Parallel()
 	w := up(t, newFleet(t, localfleet.Config{Name: "members", Hosts: 1, Replicas: 3}))
-	w.wantSaid(w.serin(2, "cluster", "remove", "c9", "--yes"), "c1, c2, c3")
-	w.wantSaid(w.serin(2, "cluster", "transfer", "c9"), "c1, c2, c3")
+	w.wantSaid(w.cluster(2, "remove", "c9", "--yes"), "c1, c2, c3")
+	w.wantSaid(w.cluster(2, "transfer", "c9"), "c1, c2, c3")
 
 	fourth, err := w.Join(t.Context())
 	if err != nil {
@@ -25,11 +25,11 @@ func TestMembersChange(t *testing.T) {
 	if err := w.Start(fourth.Name); err != nil {
 		t.Fatal(err)
 	}
-	w.serin(0, "cluster", "add", "c4", fourth.Raft, "--timeout", "5m")
+	w.cluster(0, "add", "c4", fourth.Raft, "--timeout", "5m")
 	w.roll("four", w.file("v1", "[{weight: 100%}]"))
 	noneFailed := w.load(w.serving()...)
 	w.transfer("c1")
-	w.serin(0, "cluster", "remove", "c2", "--yes")
+	w.cluster(0, "remove", "c2", "--yes")
 	if err := w.Stop(bounded(t, patience), "c2"); err != nil {
 		t.Fatal(err)
 	}
@@ -41,8 +41,8 @@ func TestMembersChange(t *testing.T) {
 	w.wantSaid(w.serin(0, "events", "--since", "1h"), "v2")
 
 	// What is dead can be removed too.
-	w.serin(0, "cluster", "remove", "c1", "--yes")
-	w.wantSaid(w.serin(2, "cluster", "remove", "c1", "--yes"), "c3, c4")
+	w.cluster(0, "remove", "c1", "--yes")
+	w.wantSaid(w.cluster(2, "remove", "c1", "--yes"), "c3, c4")
 	noneFailed()
 	w.wantEventsComplete()
 }

@@ -16,12 +16,12 @@ func TestGroupShrinksToOne(t *testing.T) {
 	noneFailed := w.load(w.serving()...)
 	defer noneFailed()
 	w.transfer("c1")
-	w.serin(0, "cluster", "remove", "c2", "--yes")
+	w.cluster(0, "remove", "c2", "--yes")
 	if err := w.Stop(bounded(t, patience), "c2"); err != nil {
 		t.Fatal(err)
 	}
 	w.roll("two", w.ungated("v2", twoSteps))
-	w.serin(0, "cluster", "remove", "c3", "--yes")
+	w.cluster(0, "remove", "c3", "--yes")
 	w.roll("three", w.ungated("v1", twoSteps))
 	if err := w.Stop(bounded(t, patience), "c3"); err != nil {
 		t.Fatal(err)

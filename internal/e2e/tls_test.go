@@ -54,7 +54,6 @@ func TestTLS(t *testing.T) {
 		t.Errorf("hosts are %+v, want %s alone", hosts, f.Hosts[0].Name)
 	}
 	t.Log(w.serin(0, "cluster", "status"))
-	const noCoordinator = 8
 	w.TLS = nil
-	w.serin(noCoordinator, "status", "--timeout", "2s")
+	w.serin(exitNoLeader, "status", "--timeout", "2s")
 }

@@ -355,6 +355,9 @@ func (w *world) tidy(h *localfleet.Host, revision string) error {
 	return nil
 }
 
+// exitNoLeader is the exit code of a command that nobody has decided on.
+const exitNoLeader = 8
+
 // serin runs the command-line client and wants that exit code.
 func (w *world) serin(wantCode int, args ...string) string {
 	w.t.Helper()
@@ -362,6 +365,28 @@ func (w *world) serin(wantCode int, args ...string) string {
 	if code != wantCode {
 		w.t.Fatalf("serin %s: exit code %d, want %d\n%s", strings.Join(args, " "), code, wantCode, out)
 	}
+	return out
+}
+
+// cluster is serin for a command that changes the group. It is repeated while
+// nobody decides on it, since somebody else may be elected just then; remove of
+// what is gone, then, has been done.
+func (w *world) cluster(wantCode int, verb string, args ...string) string {
+	w.t.Helper()
+	var out string
+	asked := 0
+	eventually(w.t, "a decision on cluster "+verb, func() error {
+		var code int
+		code, out = w.try(append([]string{"cluster", verb}, args...)...)
+		asked++
+		switch {
+		case code == exitNoLeader:
+			return errors.New(out)
+		case code != wantCode && (verb != "remove" || asked == 1):
+			w.t.Fatalf("serin cluster %s %v: exit code %d, want %d\n%s", verb, args, code, wantCode, out)
+		}
+		return nil
+	})
 	return out
 }
 
