@@ -1,0 +1,202 @@
+package sim
+
+import (
+	"time"
+
+	"github.com/serin-rollouts/serin/agent/plan"
+	"github.com/serin-rollouts/serin/internal/rollout"
+)
+
+// staleRaise is I12's bound: the licence, on a clock that is 1 % off, and what a
+// call of Docker's may take.
+const staleRaise = licenceTime*102/100 + 1500*time.Millisecond
+
+// checkBegin is I2: operations of the loop never go back to an older epoch, over
+// restarts of the agent too.
+func (w *world) checkBegin(s *service, op plan.Op) {
+	epoch := s.assigned.Epoch
+	if last := s.h.performed[s.name]; epoch < last {
+		w.violate("I2", "%s does %q of epoch %d, after one of epoch %d", s.h.name, op, epoch, last)
+	}
+	s.h.performed[s.name] = epoch
+}
+
+// capacity counts the slots that take what the split does not, and can.
+func (h *host) capacity(service string) int {
+	n := 0
+	if back := h.balancer.backends[service]; back != nil && h.balancer.up {
+		for i := range back.slots {
+			x := &back.slots[i]
+			if c := h.balancer.live(service, x); c != nil && x.weight > 0 && c.ready(h.w.now) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// checkBefore looks at what an instruction is about to touch.
+func (w *world) checkBefore(s *service, op plan.Op) {
+	switch op := op.(type) {
+	case plan.Stop:
+		w.checkOurs(s, op.ID)
+		w.checkStop(s, op)
+	case plan.Remove:
+		w.checkOurs(s, op.ID)
+	case plan.Start:
+		w.checkOurs(s, op.ID)
+	case plan.Detach:
+		w.checkDetach(s, op)
+	default:
+	}
+}
+
+// checkOurs is I8: nothing without our label is touched.
+func (w *world) checkOurs(s *service, id string) {
+	if c := s.h.docker.find(id); c != nil && c.service != s.name {
+		w.violate("I8", "%s touches %s, which is not a container of %s", s.h.name, id, s.name)
+	}
+}
+
+// checkStop is I6: nothing is stopped that still gets requests, or has some open.
+func (w *world) checkStop(s *service, op plan.Stop) {
+	c, b := s.h.docker.find(op.ID), s.h.balancer
+	back := b.backends[s.name]
+	if c == nil || c.state != plan.Running || back == nil || !b.up {
+		return
+	}
+	for i := range back.slots {
+		x := &back.slots[i]
+		if x.addr == c.addr && x.open && x.name == c.slot {
+			w.violate("I6", "%s stops %s behind the open slot %s", s.h.name, op.ID, x.name)
+		}
+	}
+	if w.mix.services == 1 && w.now < b.oldUntil {
+		w.violate("I6", "%s stops %s, which an old worker of HAProxy still uses", s.h.name, op.ID)
+	}
+}
+
+// checkDetach is I6: open requests are cut off only when they have had their time.
+func (w *world) checkDetach(s *service, op plan.Detach) {
+	b := s.h.balancer
+	back := b.backends[s.name]
+	if back == nil || !b.up {
+		return
+	}
+	x := back.slot(op.Slot)
+	c := b.live(s.name, x)
+	if c == nil || !c.ready(w.now) || !back.sessions(x, w.now) {
+		return
+	}
+	if limit := c.revision.Container.DrainLimit * 98 / 100; !op.Cut || w.now-x.lastSent < limit {
+		w.violate("I6", "%s closes %s with requests open on it", s.h.name, op.Slot)
+	}
+}
+
+// checkAct looks at what an instruction has done.
+func (w *world) checkAct(s *service, op plan.Op, epoch uint64, capacity int) {
+	h := s.h
+	if want := wanted(s.assigned); h.capacity(s.name) < min(capacity, want) {
+		w.violate("I7", "%q left %s with %d of %d containers that serve", op, h.name, h.capacity(s.name), want)
+	}
+	back := h.balancer.backends[s.name]
+	if back != nil && back.split.Share == 0 {
+		h.zeroed[s.name] = w.now
+	}
+	if !plan.Raises(op) {
+		return
+	}
+	w.tally.Raises++
+	since, superseded := w.record.supersededAt(s.name, epoch)
+	if superseded && w.now-since > staleRaise {
+		w.violate("I12", "%s does %q of epoch %d, which was over %s ago", h.name, op, epoch, (w.now - since).Round(time.Millisecond))
+	}
+	w.checkWarm(s, op, epoch)
+}
+
+func wanted(a rollout.Assignment) int {
+	if a.Stable == nil {
+		return 0
+	}
+	return a.Stable.Replicas
+}
+
+// checkWarm is I7, too: stable stays warm until the rollout has ended.
+func (w *world) checkWarm(s *service, op plan.Op, epoch uint64) {
+	svc := w.cluster.truth.Services[s.name]
+	stop, ok := op.(plan.Stop)
+	if !ok || svc == nil || svc.Active == nil || svc.Active.From == nil || epoch != svc.Epoch || svc.Active.Phase == rollout.Promoting {
+		return
+	}
+	c := s.h.docker.find(stop.ID)
+	if _, held := svc.Held[s.h.name]; !held && c != nil && c.revision.ID == svc.Active.From.ID && len(sameUnit(s.h.docker, c)) == 1 {
+		w.violate("I7", "%s stops %s, which %s may have to go back to", s.h.name, c.id, svc.Active.ID)
+	}
+}
+
+// sameUnit lists the containers of the same slot and revision.
+func sameUnit(d *docker, c *container) []*container {
+	var same []*container
+	for _, x := range d.containers {
+		if x.service == c.service && x.slot == c.slot && x.revision.ID == c.revision.ID {
+			same = append(same, x)
+		}
+	}
+	return same
+}
+
+// checkServed is I6: no request goes to a program that has not been proved
+// ready, and none for long to somebody else's.
+func (w *world) checkServed(h *host, service string, s *slot, c *container, n int64) {
+	switch {
+	case c == nil:
+		for _, x := range h.docker.containers {
+			if x.addr == s.addr && x.state == plan.Running && w.now-h.soundFrom > 2*resync {
+				w.violate("I8", "%d requests for %s went to %s on %s", n, service, x.id, h.name)
+			}
+		}
+	case !c.ready(w.now) && !c.surprise:
+		w.violate("I6", "%d requests went to %s on %s before it was ready", n, c.id, h.name)
+	}
+}
+
+// checkLowered is I5: what was taken back gets no requests any more, on a host
+// that could hear of it, or else within its lease.
+func (w *world) checkLowered(h *host, service string, run rollout.Rollout, at, within time.Duration) {
+	back := h.balancer.backends[service]
+	svc := w.cluster.truth.Services[service]
+	again := svc.Active != nil && svc.Active.ID != run.ID && svc.Active.To.ID == run.To.ID || svc.Stable != nil && svc.Stable.ID == run.To.ID
+	if back == nil || back.split.Share == 0 || back.split.Salt != run.To.ID || again || h.agent == nil {
+		return
+	}
+	if h.capacity(service) < run.From.Replicas {
+		return // stable cannot take all of it yet
+	}
+	hears := within == lowerWithin
+	l := w.cluster.leader
+	switch {
+	case hears && (h.quietFrom > at-time.Second || l == nil || l.born > at-time.Second || h.agent.service(service).assigned.Service == ""):
+		return // it could not hear
+	case !hears && (h.soundFrom > at-time.Second || run.Spec.OnControlLoss != rollout.RevertOnLoss):
+		return
+	}
+	w.violate("I5", "%s after %s was taken back %s still gives it %s", within, run.ID, h.name, rollout.Percent(back.split.Share))
+}
+
+// noteDeath has the canary's share looked at once its death is known (I5).
+func (w *world) noteDeath(h *host, c *container) {
+	back := h.balancer.backends[c.service]
+	if back == nil || !h.balancer.up || h.agent == nil || back.split.Share == 0 || plan.BankOf(c.slot) != back.split.Bank {
+		return
+	}
+	at, run := w.now, h.agent
+	slot := back.slot(c.slot)
+	if !slot.open || h.soundFrom > at-time.Second || back.split.Salt != c.revision.ID {
+		return
+	}
+	w.after(lowerWithin, nil, func() {
+		if h.agent == run && h.soundFrom <= at && h.zeroed[c.service] < at && back.split.Share > 0 {
+			w.violate("I5", "%s after %s died %s still gives its bank %s", lowerWithin, c.id, h.name, rollout.Percent(back.split.Share))
+		}
+	})
+}

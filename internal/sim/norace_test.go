@@ -1,0 +1,5 @@
+//go:build !race
+
+package sim
+
+const testSteps = 400_000
