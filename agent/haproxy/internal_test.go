@@ -203,7 +203,7 @@ func BenchmarkTail(b *testing.B) {
 	ours, theirs := net.Pipe()
 	seen := 0
 	t := &tailer{
-		emit: func(Record) { seen++ }, tally: &tally{}, parser: newParser(),
+		emit: func(Record) { seen++ }, parser: newParser(),
 		known: func(string) bool { return true },
 	}
 	b.ReportAllocs()

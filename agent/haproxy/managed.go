@@ -27,8 +27,6 @@ type Managed struct {
 	oldOnes   atomic.Bool  // a reload may have left workers behind
 	alone     atomic.Int64 // pid of a worker that was seen to be the only one
 
-	lines tally
-
 	logMu    sync.Mutex
 	logReady net.Listener // opened by OpenManaged, taken by Tail
 }

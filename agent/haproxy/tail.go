@@ -8,7 +8,6 @@ import (
 	"hash/fnv"
 	"io"
 	"io/fs"
-	"maps"
 	"net"
 	"os"
 	"strconv"
@@ -32,27 +31,6 @@ type Record struct {
 	Path []byte
 }
 
-// Coverage is what Tail has seen, to compare with the requests that Observe
-// counts: HAProxy drops lines silently if the reader is too slow.
-type Coverage struct {
-	Lines   map[string]int64 // per service
-	Garbage int64            // lines that were none
-}
-
-// tally counts lines.
-type tally struct {
-	mu      sync.Mutex
-	lines   map[string]int64
-	garbage int64
-}
-
-// Coverage returns the counts since OpenManaged.
-func (m *Managed) Coverage() Coverage {
-	m.lines.mu.Lock()
-	defer m.lines.mu.Unlock()
-	return Coverage{Lines: maps.Clone(m.lines.lines), Garbage: m.lines.garbage}
-}
-
 // Tail listens for HAProxy's log ring and calls f with every request, from one
 // goroutine at a time, until ctx ends (then it returns nil). The strings in a
 // Record are interned: keeping them is free. Its Path is not to be kept.
@@ -67,7 +45,7 @@ func (m *Managed) Tail(ctx context.Context, f func(Record)) error {
 	g, ctx := errgroup.WithContext(ctx)
 	stop := context.AfterFunc(ctx, func() { _ = l.Close() }) // ends Accept; its error is told there
 	defer stop()
-	t := &tailer{emit: f, tally: &m.lines, parser: newParser(), known: m.known}
+	t := &tailer{emit: f, parser: newParser(), known: m.known}
 	g.Go(func() error {
 		for {
 			conn, err := l.Accept()
@@ -163,8 +141,7 @@ func endOf(ctx context.Context, err error) error {
 type tailer struct {
 	mu     sync.Mutex // over emit and parser: old and new workers each have a connection
 	emit   func(Record)
-	known  func(service string) bool // so that nobody on the host fills the tally with names
-	tally  *tally
+	known  func(service string) bool // so that nobody on the host makes services up
 	parser *parser
 }
 
@@ -178,9 +155,6 @@ func (t *tailer) serve(ctx context.Context, conn net.Conn) {
 	for {
 		frame, err := readFrame(r)
 		if err != nil {
-			if errors.Is(err, errFrame) {
-				t.tally.count("")
-			}
 			return
 		}
 		t.line(frame)
@@ -194,24 +168,7 @@ func (t *tailer) line(frame []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	rec, ok := t.parser.parse(frame)
-	if !ok || !t.known(rec.Service) {
-		t.tally.count("")
-		return
+	if ok && t.known(rec.Service) {
+		t.emit(rec)
 	}
-	t.tally.count(rec.Service)
-	t.emit(rec)
-}
-
-// count counts a line of a service, or a piece of garbage.
-func (t *tally) count(service string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if service == "" {
-		t.garbage++
-		return
-	}
-	if t.lines == nil {
-		t.lines = map[string]int64{}
-	}
-	t.lines[service]++
 }
