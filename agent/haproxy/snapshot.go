@@ -56,7 +56,7 @@ func (s Slot) Attached() bool { return s.Addr.IsValid() && s.State != Maint }
 // Counters are HAProxy's own since its worker started (Snapshot.Pid and Uptime
 // tell when that was); they stay with the slot when its container changes.
 type Counters struct {
-	Requests       int64 // attempts sent to this server, retries included (stot)
+	Requests       int64 // attempts sent to this server that have ended, retries included (stot less scur)
 	Errors5xx      int64 // the server answered 5xx (hrsp_5xx)
 	ResponseErrors int64 // no or half an answer: crash, timeout (eresp)
 	ConnectErrors  int64 // did not connect, no retry left (econ)
@@ -64,7 +64,9 @@ type Counters struct {
 	Retries        int64 // attempts that were repeated (wretr)
 }
 
-// Attempts is how often a request was sent to the server.
+// Attempts is how often a request was sent to the server and has ended, by an
+// answer or without one: one that is still waited for says nothing yet, or else
+// a server that answers nobody would look good until its users give up.
 func (c Counters) Attempts() int64 { return c.Requests }
 
 // Errors is an upper bound of the attempts that went wrong: HAProxy may count a

@@ -112,7 +112,8 @@ func (c *statColumns) stat(row []string) stat {
 		mode:     field(row, c.mode),
 		up:       strings.HasPrefix(status, "UP") || strings.HasPrefix(status, "no check") || strings.HasPrefix(status, "DRAIN"),
 		Counters: Counters{
-			Requests:       numeric(row, c.stot),
+			// The two are not counted at one instant.
+			Requests:       max(0, numeric(row, c.stot)-numeric(row, c.scur)),
 			Errors5xx:      numeric(row, c.hrsp5xx),
 			ResponseErrors: numeric(row, c.eresp),
 			ConnectErrors:  numeric(row, c.econ),
