@@ -96,7 +96,7 @@ func (p parts) run(ctx context.Context, open *teardown) error {
 		return err
 	}
 	p.cluster = members{Replica: r, server: server, bus: conn, copies: p.copies, log: p.log}
-	return p.follow(ctx, r, open)
+	return p.follow(ctx, r, server, open)
 }
 
 // connect brings the bus up. The server is nil if it is the user's own.
@@ -129,7 +129,7 @@ func (p parts) connect(ctx context.Context, open *teardown) (*bus.Conn, *embed.S
 
 // follow takes part in the group until ctx ends. The leading outlives ctx
 // until the replica is closed, so that it is handed over and not dropped.
-func (p parts) follow(ctx context.Context, r *replica.Replica, open *teardown) error {
+func (p parts) follow(ctx context.Context, r *replica.Replica, server *embed.Server, open *teardown) error {
 	leading, stop := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan struct{})
 	var failed error
@@ -148,9 +148,20 @@ func (p parts) follow(ctx context.Context, r *replica.Replica, open *teardown) e
 		return nil
 	case <-r.Done():
 		return r.Err()
+	case err := <-storing(server):
+		return fmt.Errorf("the embedded NATS server cannot store any more, and has to be started anew: %w", err)
 	case <-ended:
 		return failed
 	}
+}
+
+// storing tells when the embedded server has given up its streams; never if it
+// is the user's own.
+func storing(server *embed.Server) <-chan error {
+	if server == nil {
+		return nil
+	}
+	return server.Failed()
 }
 
 // lead runs one term.

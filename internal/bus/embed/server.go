@@ -28,6 +28,7 @@ type Server struct {
 	nats   *server.Server
 	system *system
 	fatal  <-chan error
+	failed <-chan error
 }
 
 // Start starts a server and returns when it accepts connections; see Ready for
@@ -67,6 +68,11 @@ func (s *Server) Ready(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Failed tells once that the server could not write to its streams. It does not
+// try again before it is started anew, not even when there is room again, and a
+// cluster with two such servers stands still.
+func (s *Server) Failed() <-chan error { return s.failed }
 
 // Alone reports whether it runs without a cluster, which can keep one copy of a
 // stream only.
@@ -129,7 +135,7 @@ func start(ctx context.Context, cfg Config) (*Server, error) {
 	system.nats = ns
 	logger := newLogger(cfg.Log)
 	ns.SetLoggerV2(logger, false, false, false)
-	s := &Server{cfg: cfg, nats: ns, system: system, fatal: logger.fatal}
+	s := &Server{cfg: cfg, nats: ns, system: system, fatal: logger.fatal, failed: logger.failed}
 	ns.Start()
 	if err := s.poll(ctx, s.accepting); err != nil {
 		return nil, errors.Join(fmt.Errorf("start embedded nats %s: %w", cfg.Name, err), s.Shutdown())
