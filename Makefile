@@ -63,6 +63,10 @@ bench: ## all benchmarks (PKGS=./internal/analysis)
 statistics: ## the numbers of docs/statistics.md, anew: an hour or so (ARGS='-only cost', '-cores 2')
 	go run ./internal/analysis/tables -write docs/statistics.md $(ARGS)
 
+.PHONY: chaos
+chaos: runtime ## a fleet of real processes, used and broken for ten minutes (ARGS='-nemesis leader-cut -for 2m', see chaos/README.md)
+	go run -buildvcs=false ./chaos -for 10m $(ARGS)
+
 .PHONY: check
 check: ## format, vet, lint, generated code, go.mod: changes nothing
 	$(LINT) fmt $(LINTFLAGS) --diff
