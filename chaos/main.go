@@ -48,6 +48,7 @@ func run() int {
 	flag.IntVar(&o.Count, "count", 0, "stop after so many faults; 0: no bound")
 	flag.IntVar(&o.Hosts, "hosts", 3, "Docker hosts")
 	flag.IntVar(&o.Replicas, "replicas", 3, "replicas of the coordinator")
+	flag.BoolVar(&o.OwnBus, "own-bus", false, "one NATS server on a host of its own, not one in each replica")
 	flag.IntVar(&o.Services, "services", 2, "services that are rolled out side by side")
 	flag.IntVar(&o.Rate, "rate", 120, "requests per second, of all services on all hosts together")
 	flag.DurationVar(&o.Calm, "calm", 2*time.Second, "the longest time between two faults")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -25,6 +26,7 @@ type Options struct {
 	For                             time.Duration // of faults and load
 	Count                           int           // of faults; 0: no bound
 	Hosts, Replicas, Services, Rate int
+	OwnBus                          bool          // the NATS server is one of the user's own
 	Calm                            time.Duration // the longest time between two faults
 
 	Ground Ground
@@ -36,10 +38,12 @@ const noNemesis = "none"
 
 // Validate names the option that is wrong.
 func (o Options) Validate() error {
-	if o.Nemesis != noNemesis {
-		if _, err := nemesis.Find(o.Nemesis); err != nil {
-			return fmt.Errorf("-nemesis: %w", err)
-		}
+	kinds, err := o.kinds()
+	if err != nil {
+		return fmt.Errorf("-nemesis: %w", err)
+	}
+	if i := slices.IndexFunc(kinds, func(k nemesis.Kind) bool { return k.OwnBus }); i >= 0 && !o.OwnBus {
+		return fmt.Errorf("-nemesis %s: needs -own-bus", kinds[i].Name)
 	}
 	switch {
 	case o.For <= 0 || o.Calm < 0:
@@ -54,7 +58,7 @@ func (o Options) Validate() error {
 // what everybody saw.
 func Run(ctx context.Context, o Options) (*history.Record, error) {
 	f, err := fleet.New(ctx, fleet.Config{
-		Dir: o.Ground.Dir, Bin: o.Ground.Bin, Hosts: o.Hosts, Replicas: o.Replicas, Lease: lease, Seed: o.Seed, Versions: versions(),
+		Dir: o.Ground.Dir, Bin: o.Ground.Bin, Hosts: o.Hosts, Replicas: o.Replicas, OwnBus: o.OwnBus, Lease: lease, Seed: o.Seed, Versions: versions(),
 	})
 	defer f.End()
 	if err != nil {
@@ -76,6 +80,13 @@ func Run(ctx context.Context, o Options) (*history.Record, error) {
 }
 
 // Private
+
+func (o Options) kinds() ([]nemesis.Kind, error) {
+	if o.Nemesis == noNemesis {
+		return nil, nil
+	}
+	return nemesis.Find(o.Nemesis, o.OwnBus)
+}
 
 // lease is short, so that what its end does is seen in a run.
 const lease = 10 * time.Second
@@ -174,8 +185,7 @@ func (r *storm) rage(ctx context.Context) {
 		others.Go(func() { o.Deliver(storming, 0) })
 		others.Go(func() { o.Disturb(storming) })
 	}
-	if r.Nemesis != noNemesis {
-		kinds, _ := nemesis.Find(r.Nemesis) // Validate has found them
+	if kinds, _ := r.kinds(); len(kinds) > 0 { // Validate has found them
 		n := nemesis.Nemesis{Fleet: r.fleet, Log: r.log, Chance: r.chance(ofNemesis), Kinds: kinds, Calm: r.Calm, Whole: r.whole, Say: r.Say}
 		n.Run(storming, r.Count)
 		if r.Count > 0 {

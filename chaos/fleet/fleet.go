@@ -25,6 +25,7 @@ type Config struct {
 	Dir             string // of all files
 	Bin             string // directory of serin, serin-coordinator and serin-agent
 	Hosts, Replicas int
+	OwnBus          bool          // a NATS server of the user's own, not those in the replicas
 	Lease           time.Duration // of canaries without a leader
 	Seed            uint64        // of what the network loses
 	Versions        []localfleet.Version
@@ -38,6 +39,7 @@ type Fleet struct {
 	Replicas []*Node // of the coordinator
 	Hosts    []*Node // Docker hosts
 	Store    *Node   // the registry's host
+	Bus      *Node   // the NATS server's host; nil if that is in the replicas
 
 	mu      sync.Mutex
 	crashes []Crash
@@ -56,6 +58,7 @@ const (
 	firstReplica = 1
 	firstHost    = 11
 	storeNumber  = 100
+	busNumber    = 101
 
 	natsPort, clusterPort, raftPort, registryPort = "4222", "6222", "7311", "5000"
 )
@@ -77,6 +80,11 @@ func New(ctx context.Context, cfg Config) (*Fleet, error) {
 	}
 	if err := f.Store.PowerOn(ctx); err != nil {
 		return f, err
+	}
+	if f.Bus != nil {
+		if err := f.Bus.PowerOn(ctx); err != nil {
+			return f, err
+		}
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() error { return f.Push(groupCtx) })
@@ -102,8 +110,10 @@ func (f *Fleet) End() {
 // Nodes are all hosts, of whatever kind.
 func (f *Fleet) Nodes() []*Node {
 	nodes := slices.Concat(f.Replicas, f.Hosts)
-	if f.Store != nil {
-		nodes = append(nodes, f.Store)
+	for _, n := range []*Node{f.Store, f.Bus} {
+		if n != nil {
+			nodes = append(nodes, n)
+		}
 	}
 	return nodes
 }
@@ -191,6 +201,9 @@ func (f *Fleet) lay() error {
 		return err
 	}
 	f.Store.add(Registry, f.program("serin"), "demo", "registry", "--listen", ":"+registryPort, "--dir", filepath.Join(f.Store.Dir, "layers"))
+	if err := f.layBus(); err != nil {
+		return err
+	}
 	for i := range f.Config.Replicas {
 		n, err := f.node(fmt.Sprintf("c%d", i+1), firstReplica+i)
 		if err != nil {
@@ -218,7 +231,27 @@ func (f *Fleet) lay() error {
 
 func (f *Fleet) program(name string) string { return filepath.Join(f.Bin, name) }
 
+// layBus configures the NATS server of the user's own, if there is to be one.
+func (f *Fleet) layBus() error {
+	if !f.OwnBus {
+		return nil
+	}
+	n, err := f.node("bus", busNumber)
+	if err != nil {
+		return err
+	}
+	f.Bus = n
+	n.add(NATS, f.program(NATS), "-js", "-sd", n.State(), "-a", n.Address, "-p", natsPort)
+	return n.addDisk(busMegabytes)
+}
+
+// busMegabytes is room for the streams, which reserve 640 MiB.
+const busMegabytes = 1024
+
 func (f *Fleet) urls() []string {
+	if f.Bus != nil {
+		return []string{"nats://" + f.Bus.Address + ":" + natsPort}
+	}
 	var urls []string
 	for _, n := range f.Replicas {
 		urls = append(urls, "nats://"+n.Address+":"+natsPort)
@@ -234,21 +267,22 @@ func (f *Fleet) layReplica(i int, n *Node) error {
 			routes = append(routes, other.Address+":"+clusterPort)
 		}
 	}
+	nats := fmt.Sprintf("{listen: %q, cluster: %q, routes: [%s]}", n.Address+":"+natsPort, n.Address+":"+clusterPort, quoted(routes))
+	if f.Bus != nil {
+		nats = fmt.Sprintf("{urls: [%s]}", quoted(f.urls()))
+	}
 	file, err := n.write("coordinator.yaml", fmt.Sprintf(`id: %s
 data: %s
 lease: %s
-nats: {listen: %q, cluster: %q, routes: [%s]}
+nats: %s
 raft: {listen: %q, peers: [%s]}
-`, n.Name, n.State(), f.Lease, n.Address+":"+natsPort, n.Address+":"+clusterPort, quoted(routes),
-		n.Address+":"+raftPort, quoted(peers)))
+`, n.Name, n.State(), f.Lease, nats, n.Address+":"+raftPort, quoted(peers)))
 	if err != nil {
 		return err
 	}
 	n.add(Coordinator, f.program(Coordinator), "--config", file)
 	n.programs[len(n.programs)-1].watched = true
-	// The streams of the embedded server reserve 640 MiB.
-	const megabytes = 1024
-	return n.addDisk(megabytes)
+	return n.addDisk(busMegabytes)
 }
 
 func quoted(items []string) string {

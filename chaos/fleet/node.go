@@ -20,7 +20,7 @@ const (
 	Dockerd     = "dockerd"
 	Containerd  = "containerd"
 	Registry    = "registry"
-	NATS        = "nats"
+	NATS        = "nats-server"
 )
 
 // restartAfter is how long a program that ended by itself stays down.

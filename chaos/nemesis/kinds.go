@@ -16,10 +16,11 @@ import (
 // Kinds are all ways to break a fleet.
 func Kinds() []Kind {
 	const (
-		brief = 600 * time.Millisecond
-		long  = 6 * time.Second
+		brief  = 600 * time.Millisecond
+		long   = 6 * time.Second
+		longer = 20 * time.Second
 	)
-	host, replica := (*Nemesis).host, (*Nemesis).replica
+	host, replica, bus := (*Nemesis).host, (*Nemesis).replica, func(n *Nemesis) *fleet.Node { return n.Fleet.Bus }
 	return []Kind{
 		{Name: "agent-kill", Says: "kill -9 of an agent", draw: kill(host, fleet.Agent, brief)},
 		{Name: "agent-stop", Says: "SIGSTOP of an agent", draw: freeze(host, fleet.Agent, long)},
@@ -40,6 +41,8 @@ func Kinds() []Kind {
 		{Name: "agent-mute", Says: "an agent hears, but cannot speak", draw: cut(true, false)},
 		{Name: "agent-deaf", Says: "an agent speaks, but cannot hear", draw: cut(false, true)},
 		{Name: "network-slow", Says: "all links are late, and lose some frames", draw: (*Nemesis).networkSlow},
+		{Name: "nats-kill", Says: "kill -9 of the NATS server, if that is not in the replicas", OwnBus: true, draw: kill(bus, fleet.NATS, long)},
+		{Name: "nats-stop", Says: "SIGSTOP of the NATS server, likewise", OwnBus: true, draw: freeze(bus, fleet.NATS, longer)},
 		{Name: "registry-kill", Says: "kill -9 of the registry", draw: (*Nemesis).registryKill},
 		{Name: "raft-disk-full", Says: "no room under a replica's store", draw: diskFull(replica)},
 		{Name: "agent-disk-full", Says: "no room under an agent's state", draw: diskFull(host)},

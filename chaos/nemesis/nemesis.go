@@ -22,15 +22,18 @@ type Kind struct {
 	Says string
 	// Users says that users of the targets may get no answer, whatever serin does.
 	Users bool
+	// OwnBus says that the fleet has to have a NATS server of its own.
+	OwnBus bool
 
 	draw func(*Nemesis) fault
 }
 
-// Find returns the kinds that are named, or all of them for "mix".
-func Find(names string) ([]Kind, error) {
+// Find returns the kinds that are named or, for "mix", all that such a fleet can
+// be broken by.
+func Find(names string, ownBus bool) ([]Kind, error) {
 	all := Kinds()
 	if names == "mix" {
-		return all, nil
+		return slices.DeleteFunc(all, func(k Kind) bool { return k.OwnBus && !ownBus }), nil
 	}
 	var chosen []Kind
 	for name := range strings.SplitSeq(names, ",") {
