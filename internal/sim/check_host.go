@@ -177,10 +177,13 @@ func (w *world) checkLowered(h *host, service string, run rollout.Rollout, at, w
 	switch {
 	case hears && (h.quietFrom > at-time.Second || l == nil || l.born > at-time.Second || h.agent.service(service).assigned.Service == ""):
 		return // it could not hear
-	case !hears && (h.soundFrom > at-time.Second || run.Spec.OnControlLoss != rollout.RevertOnLoss):
+	case !hears && run.Spec.OnControlLoss != rollout.RevertOnLoss:
+		return
+	case !hears && w.now-h.soundFrom < cutOffWithin: // an agent that starts begins its lease anew
+		w.after(lease, nil, func() { w.checkLowered(h, service, run, at, within) })
 		return
 	}
-	w.violate("I5", "%s after %s was taken back %s still gives it %s", within, run.ID, h.name, rollout.Percent(back.split.Share))
+	w.violate("I5", "%s after %s was taken back %s still gives it %s", (w.now - at).Round(time.Millisecond), run.ID, h.name, rollout.Percent(back.split.Share))
 }
 
 // noteDeath has the canary's share looked at once its death is known (I5).

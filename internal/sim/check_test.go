@@ -88,7 +88,6 @@ func sabotagesOfState() []sabotage {
 			if w.record.frozen == nil {
 				return false
 			}
-			w.cluster.truth.EventSeq += 0
 			w.cluster.truth.Clock++
 			return true
 		}},

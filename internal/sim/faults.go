@@ -104,14 +104,15 @@ type mix struct {
 func (w *world) draw() mix {
 	c := w.chance("mix")
 	m := mix{
-		hosts: 1 + c.below(5), services: 1, trouble: c.between(4*time.Minute, 25*time.Minute),
+		hosts: 1 + c.below(6), services: 1, trouble: c.between(4*time.Minute, 25*time.Minute),
 		traffic: pick(&c, 5.0, 40, 200), hostile: pick(&c, 0.2, 0.4, 0.6),
 	}
 	if c.below(4) == 0 {
 		m.services = 2
 	}
+	calm := pick(&c, 0.1, 1, 1) // in some fleets little goes wrong, so that much is seen of it
 	for k, rate := range usual() {
-		m.rates[k] = rate * pick(&c, 0, 0, 0.3, 1, 1, 3)
+		m.rates[k] = rate * calm * pick(&c, 0, 0, 0.3, 1, 1, 3)
 	}
 	m.rates[Trigger] = usual()[Trigger]
 	return m

@@ -163,7 +163,7 @@ func (w *world) nemesis() {
 		}
 	}
 	if c.strikes(BusAway) {
-		w.busAway = w.now + c.between(time.Second, 2*time.Minute)
+		w.busAway = w.now + c.between(time.Second, pick(c, 10*time.Second, 2*time.Minute, 30*time.Minute))
 		for _, h := range w.hosts {
 			h.troubled(w.busAway - w.now)
 		}

@@ -1,20 +1,16 @@
 package sim
 
 // mostRuns bounds how often a story is tried anew to make it shorter.
-const mostRuns = 600
+const mostRuns = 1000
 
 // Shrink leaves out faults, one group after the other, as long as the same
 // promise is still broken without them (delta debugging: Zeller and Hildebrandt,
 // 2002). It returns the shortest story that it finds.
-func Shrink(out Outcome) Outcome { return shrink(out, nil) }
-
-// Private
-
-func shrink(out Outcome, trap func(*world)) Outcome {
+func Shrink(out Outcome) Outcome {
 	if out.Violation == nil {
 		return out
 	}
-	s := &shrinking{best: out, trap: trap}
+	s := &shrinking{best: out}
 	for k := range kinds { // whole kinds first: most have nothing to do with it
 		s.try(func(_ int, f Fault) bool { return f.Kind != k })
 	}
@@ -24,13 +20,16 @@ func shrink(out Outcome, trap func(*world)) Outcome {
 		}
 		size = min(size, len(s.best.Faults))
 	}
-	return Run(Options{Seed: out.Seed, Only: keepIf(s.best.Faults, func(int, Fault) bool { return true }), Tell: true, trap: trap})
+	final := out.options
+	final.Only, final.Tell = keepIf(s.best.Faults, func(int, Fault) bool { return true }), true
+	return Run(final)
 }
+
+// Private
 
 // shrinking is a story on its way to be short.
 type shrinking struct {
 	best Outcome
-	trap func(*world)
 	runs int
 }
 
@@ -51,8 +50,9 @@ func (s *shrinking) sweep(size int) (shorter bool) {
 // broken all the same, in a shorter story.
 func (s *shrinking) try(keep func(int, Fault) bool) bool {
 	s.runs++
-	kept := keepIf(s.best.Faults, keep)
-	got := Run(Options{Seed: s.best.Seed, Only: kept, trap: s.trap})
+	o := s.best.options
+	o.Only, o.Tell = keepIf(s.best.Faults, keep), false
+	got := Run(o)
 	if got.Violation == nil || got.Violation.Invariant != s.best.Violation.Invariant || len(got.Faults) >= len(s.best.Faults) {
 		return false
 	}

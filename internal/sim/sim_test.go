@@ -70,12 +70,12 @@ func TestSimShrinks(t *testing.T) {
 		}
 	}
 	for seed := uint64(1); ; seed++ {
-		out := Run(Options{Seed: seed, trap: trap})
-		if out.Violation == nil {
+		out := Run(Options{Seed: seed, Steps: 1_500, trap: trap})
+		if out.Violation == nil || len(out.Faults) < 30 {
 			continue
 		}
-		short := shrink(out, trap)
-		if len(short.Faults) != 3 || short.Violation == nil || len(short.Story) == 0 {
+		short := Shrink(out)
+		if len(short.Faults) < 3 || len(short.Faults) > 12 || short.Violation == nil || len(short.Story) == 0 {
 			t.Errorf("seed %d: %d faults shrank to %d: %v", seed, len(out.Faults), len(short.Faults), short.Violation)
 		}
 		return

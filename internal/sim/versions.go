@@ -61,7 +61,7 @@ func (v *version) errorsOn(host string) float64 {
 // Private
 
 func (v *versions) spoil(made *version) {
-	switch v.chance.below(6) {
+	switch v.chance.below(8) {
 	case 0, 1:
 		made.errors, made.hopeless = badErrors, true
 	case 2:
@@ -71,10 +71,8 @@ func (v *versions) spoil(made *version) {
 	case 4:
 		made.dies = v.chance.between(2*time.Second, 2*time.Minute)
 	case 5:
-		if v.chance.below(2) == 0 {
-			made.missing = true
-			return
-		}
+		made.missing = true
+	default:
 		made.errors, made.oddHost = badErrors, hostName(v.chance.below(v.w.mix.hosts))
 	}
 }

@@ -37,6 +37,8 @@ type Outcome struct {
 	Story     []string
 	Tally     Tally
 	Digest    string // of everything that was decided, without wall clocks
+
+	options Options
 }
 
 // Tally counts what a run has seen, so that one that tests nothing shows.
@@ -67,6 +69,7 @@ func Run(o Options) (out Outcome) {
 			w.violate("no panic", "%v", p)
 		}
 		out = w.outcome()
+		out.options = o
 	}()
 	w.begin()
 	limit := o.Steps
