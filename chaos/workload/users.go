@@ -33,7 +33,7 @@ type Users struct {
 // How patient users are, and how many of them there are.
 const (
 	userPatience = 20 * time.Second
-	userCount    = 48
+	userCount    = 256
 	freshShare   = 10 // one request in so many is on a connection of its own
 )
 
