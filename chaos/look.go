@@ -127,17 +127,11 @@ func rest(ctx context.Context, n *fleet.Node) history.Rest {
 	return h
 }
 
-// crashes are the ends of programs that are defects: an agent that gives up
-// because its dockerd does not answer says so by exit code 1, and is started
-// again.
-func (r *storm) crashes() []string {
-	var all []string
+// crashes are the ends of programs that nobody asked for.
+func (r *storm) crashes() []history.Crash {
+	var all []history.Crash
 	for _, c := range r.fleet.Crashes() {
-		if c.How != givenUp {
-			all = append(all, fmt.Sprintf("%s on %s has ended by itself: %s", c.Program, c.Node, c.How))
-		}
+		all = append(all, history.Crash{At: r.log.Now() - time.Since(c.At), Node: c.Node, Program: c.Program, How: c.How})
 	}
 	return all
 }
-
-const givenUp = "exit code 1"

@@ -127,7 +127,11 @@ func TestEachCanFail(t *testing.T) {
 			r.Ops = append(r.Ops, repeat(r.Ops[3], api.Reply{Code: rollout.CodeConflict, Rollout: "shop-1"}))
 		}},
 		"bad version": {Bad, "has promoted v1, which errs", func(r *history.Record) { r.Plans[0].Ill = "errs" }},
-		"crash":       {Whole, "signal: segmentation fault", func(r *history.Record) { r.End.Crashes = []string{"signal: segmentation fault"} }},
+		"crash":       {Whole, "exit code 2", func(r *history.Record) { crash(r, 56, "h1") }},
+		"crash, good disk": {Whole, "exit code 2", func(r *history.Record) {
+			r.Faults[0].Kind = "raft-fsync-fails"
+			crash(r, 61, "h1")
+		}},
 		"no recovery": {Whole, "not whole again", func(r *history.Record) { r.Faults[0].Recovered = 0 }},
 	} {
 		r := quiet()
@@ -154,6 +158,18 @@ func TestUnknownCalls(t *testing.T) {
 	r := quiet()
 	r.Ops[2].Unknown = true // the log has it
 	r.Ops[3].Unknown = true // the log has not
+	for _, v := range Record(r) {
+		t.Error(v)
+	}
+}
+
+// TestDiskless: a program may give up, and Raft where the disk is broken must.
+func TestDiskless(t *testing.T) {
+	r := quiet()
+	crash(r, 56, "h1")
+	r.Faults = append(r.Faults, r.Faults[0])
+	r.Faults[1].Kind = "raft-fsync-fails"
+	r.End.Crashes = append(r.End.Crashes, history.Crash{At: seconds(5), Node: "h1", How: givenUp})
 	for _, v := range Record(r) {
 		t.Error(v)
 	}
@@ -189,6 +205,10 @@ func labels(service, revision string) map[string]string {
 
 func add(r *history.Record, c history.Container) {
 	r.End.Hosts[0].Containers = append(r.End.Hosts[0].Containers, c)
+}
+
+func crash(r *history.Record, at int, node string) {
+	r.End.Crashes = append(r.End.Crashes, history.Crash{At: seconds(at), Node: node, How: "exit code 2"})
 }
 
 func repeat(op history.Op, reply api.Reply) history.Op {

@@ -58,8 +58,10 @@ func Converged(r *history.Record) []Violation {
 // Fleet is that nothing crashed, and that every fault was recovered from.
 func Fleet(r *history.Record) []Violation {
 	f := found{promise: Whole}
-	for _, crash := range r.End.Crashes {
-		f.add(0, "%s", crash)
+	for _, c := range r.End.Crashes {
+		if c.How != givenUp && !diskless(r, c) {
+			f.add(c.At, "%s on %s has ended by itself: %s", c.Program, c.Node, c.How)
+		}
 	}
 	for _, fault := range r.Faults {
 		if fault.Recovered == 0 {
@@ -82,6 +84,19 @@ func (f *found) slots(h history.Rest) {
 			}
 		}
 	}
+}
+
+// givenUp is how a program ends that says why it cannot go on, such as an agent
+// whose dockerd does not answer; it is started again.
+const givenUp = "exit code 1"
+
+// diskless tells whether a program had to end where its disk did not take what it
+// wrote: Raft panics where it cannot keep its term.
+func diskless(r *history.Record, c history.Crash) bool {
+	return slices.ContainsFunc(r.Faults, func(f history.Fault) bool {
+		broken := f.Kind == "raft-disk-full" || f.Kind == "raft-fsync-fails"
+		return broken && slices.Contains(f.Targets, c.Node) && c.At >= f.Began && c.At <= over(f, r.Took)
+	})
 }
 
 // orphan says why a container should not be there.

@@ -111,14 +111,20 @@ type Rest struct {
 // Stranger is a container that is not serin's, as it was before the run.
 type Stranger struct{ Host, ID, StartedAt string }
 
+// Crash is an end of a program that nobody asked for, such as "exit code 2".
+type Crash struct {
+	At                 time.Duration
+	Node, Program, How string
+}
+
 // End is the fleet at the end of the run, after everything was healed.
 type End struct {
 	Services  []api.ServiceStatus
 	Hosts     []Rest
 	Events    []rollout.Event // all, read anew
 	Strangers []Stranger
-	Crashes   []string // programs that ended by themselves, in a way that is a defect
-	Problem   string   // why it could not be read
+	Crashes   []Crash // programs that ended by themselves
+	Problem   string  // why it could not be read
 }
 
 // Record is a whole run.
