@@ -19,6 +19,7 @@ type balancer struct {
 	pid      int
 	backends map[string]*backend
 	flowed   time.Duration // until when requests have been sent
+	reloaded time.Duration // when new workers last took over
 	oldUntil time.Duration // old workers serve until then
 }
 
@@ -26,6 +27,7 @@ type balancer struct {
 type backend struct {
 	slots [2 * banks]slot
 	split plan.Split
+	front string // how its traffic arrives, and how it is checked
 }
 
 // slot is one server line.
@@ -39,7 +41,8 @@ type slot struct {
 	owed     float64         // parts of a request
 	busy     time.Duration   // until when requests are open after the last one came
 	lastSent time.Duration
-	whose    string // the revision that it last led to
+	closed   time.Duration // when it was closed
+	whose    string        // the revision that it last led to
 }
 
 // tracks counts what a service's users got, by revision: the truth that
@@ -81,14 +84,20 @@ func (p *balancer) die() {
 }
 
 // ensure starts it, or reloads it, with a service.
-func (p *balancer) ensure(service string) {
+func (p *balancer) ensure(service, front string) {
 	p.flow()
-	if p.up && p.backends[service] == nil {
-		p.oldUntil = p.h.w.now + p.chance.between(0, 5*time.Second)
+	b := p.backends[service]
+	if p.up && b != nil && b.front == front {
+		return
 	}
-	if p.backends[service] == nil {
-		p.backends[service] = newBackend()
+	if p.up {
+		p.reloaded, p.oldUntil = p.h.w.now, p.h.w.now+p.chance.between(0, 5*time.Second)
 	}
+	if b == nil {
+		b = newBackend()
+		p.backends[service] = b
+	}
+	b.front = front
 	p.renew()
 }
 

@@ -90,6 +90,7 @@ func (l *link) up(r *report) {
 func (l *link) down(deliver func(*agent)) {
 	l.carry(func() {
 		if a := l.host.agent; a != nil {
+			l.host.hears = l.host.w.now
 			deliver(a)
 		}
 	})

@@ -82,8 +82,14 @@ const slack = 90 * time.Second
 // checkStep is what can be checked at any moment.
 func (w *world) checkStep() {
 	const every = 32 // steps: simulated time hardly passes in fewer
-	if l := w.cluster.leader; l != nil && w.steps%every == 0 {
+	if w.steps%every != 0 {
+		return
+	}
+	if l := w.cluster.leader; l != nil {
 		w.checkDeadlines(l)
+	}
+	for _, h := range w.hosts {
+		w.checkLease(h)
 	}
 }
 

@@ -71,7 +71,7 @@ func (w *world) checkStop(s *service, op plan.Stop) {
 			w.violate("I6", "%s stops %s behind the open slot %s", s.h.name, op.ID, x.name)
 		}
 	}
-	if w.mix.services == 1 && w.now < b.oldUntil {
+	if x := back.slot(c.slot); x.addr == c.addr && x.closed >= b.reloaded && b.reloaded > 0 && w.now < b.oldUntil { // closed for the new workers only
 		w.violate("I6", "%s stops %s, which an old worker of HAProxy still uses", s.h.name, op.ID)
 	}
 }
@@ -103,7 +103,7 @@ func (w *world) checkAct(s *service, op plan.Op, epoch uint64, capacity int) {
 	if back != nil && back.split.Share == 0 {
 		h.zeroed[s.name] = w.now
 	}
-	if !plan.Raises(op) {
+	if !plan.Raises(op) && !startsCanary(s, op) {
 		return
 	}
 	w.tally.Raises++
@@ -112,6 +112,20 @@ func (w *world) checkAct(s *service, op plan.Op, epoch uint64, capacity int) {
 		w.violate("I12", "%s does %q of epoch %d, which was over %s ago", h.name, op, epoch, (w.now - since).Round(time.Millisecond))
 	}
 	w.checkWarm(s, op, epoch)
+}
+
+// startsCanary tells what raises, whatever the plan calls it.
+func startsCanary(s *service, op plan.Op) bool {
+	c := s.assigned.Canary
+	switch op := op.(type) {
+	case plan.Create:
+		return c != nil && op.Revision.ID == c.ID
+	case plan.Start:
+		made := s.h.docker.find(op.ID)
+		return c != nil && made != nil && made.revision.ID == c.ID
+	default:
+		return false
+	}
 }
 
 func wanted(a rollout.Assignment) int {
@@ -184,6 +198,22 @@ func (w *world) checkLowered(h *host, service string, run rollout.Rollout, at, w
 		return
 	}
 	w.violate("I5", "%s after %s was taken back %s still gives it %s", (w.now - at).Round(time.Millisecond), run.ID, h.name, rollout.Percent(back.split.Share))
+}
+
+// checkLease is I5 without a leader: a canary in flight gets nothing once the
+// lease has ended, where stable can take it.
+func (w *world) checkLease(h *host) {
+	const grace = 15 * time.Second // for a look that finds stable whole again
+	if h.agent == nil || w.now-max(h.hears, h.soundFrom) < lease*102/100+grace {
+		return
+	}
+	for _, s := range h.agent.services {
+		back := h.balancer.backends[s.name]
+		inFlight := s.assigned.Canary != nil && s.assigned.OnControlLoss == rollout.RevertOnLoss
+		if back != nil && inFlight && back.split.Share > 0 && h.capacity(s.name) >= wanted(s.assigned) {
+			w.violate("I5", "%s has heard no leader for %s and still gives the canary %s", h.name, w.now-h.hears, rollout.Percent(back.split.Share))
+		}
+	}
 }
 
 // noteDeath has the canary's share looked at once its death is known (I5).

@@ -159,6 +159,9 @@ func (w *world) unrest() (invariant, text string) {
 			return "I4", svc.Active.ID + " is still " + string(svc.Active.Phase)
 		}
 		for _, h := range w.hosts {
+			if h.gone {
+				continue
+			}
 			if invariant, text := w.unsettled(svc, h); text != "" {
 				return invariant, h.name + ": " + text
 			}

@@ -280,6 +280,12 @@ func sabotagesOfHosts() []sabotage {
 			}
 			return false
 		}),
+		onService("the lease of a canary does not end", "I5", func(w *world, s *service, back *backend) bool {
+			if s.assigned.Canary != nil && s.assigned.OnControlLoss == rollout.RevertOnLoss && back.split.Share > 0 {
+				s.h.link.cut, s.agent.heard = w.now+longAway, 2*longAway
+			}
+			return false
+		}),
 		onService("a host calls itself settled, and has a container too many", "I8", func(w *world, s *service, _ *backend) bool {
 			s.h.docker.containers = append(s.h.docker.containers, &container{id: "left", service: s.name, slot: "b8", state: plan.Stopped})
 			w.noteSettled(s)

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/serin-rollouts/serin/agent/plan"
+	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
 // fate is what becomes of an instruction.
@@ -146,7 +147,7 @@ func (h *host) steering(s *service, op plan.Op) []instruction {
 	}
 	switch op := op.(type) {
 	case plan.EnsureFrontend:
-		return []instruction{{by: byBalancer, takes: b.chance.between(5*time.Millisecond, 2*time.Second), do: func() error { b.ensure(s.name); return nil }}}
+		return []instruction{{by: byBalancer, takes: b.chance.between(5*time.Millisecond, 2*time.Second), do: func() error { b.ensure(s.name, frontOf(s.assigned)); return nil }}}
 	case plan.RemoveFrontend:
 		return []instruction{{by: byBalancer, takes: 50 * time.Millisecond, do: func() error { b.forget(s.name); return nil }}}
 	case plan.Attach:
@@ -155,7 +156,7 @@ func (h *host) steering(s *service, op plan.Op) []instruction {
 		add(false, func(back *backend) { back.slot(op.Slot).weight = 0 })
 		add(false, func(back *backend) { back.slot(op.Slot).open = true })
 	case plan.Detach:
-		add(false, func(back *backend) { x := back.slot(op.Slot); x.open, x.weight = false, 0 })
+		add(false, func(back *backend) { x := back.slot(op.Slot); x.open, x.weight, x.closed = false, 0, h.w.now })
 	case plan.Weights:
 		for _, set := range op.Set {
 			add(false, func(back *backend) { back.slot(set.Slot).weight = set.Weight })
@@ -169,6 +170,23 @@ func (h *host) steering(s *service, op plan.Op) []instruction {
 	default:
 	}
 	return steps
+}
+
+// frontOf is what of an assignment is written into HAProxy's configuration
+// (agent/do.go): its checks ask for a path only if both revisions have it.
+func frontOf(a rollout.Assignment) string {
+	path := ""
+	for i, rev := range []*rollout.Revision{a.Stable, a.Canary} {
+		if rev == nil {
+			continue
+		}
+		own := rev.Container.Health.Path
+		if i > 0 && a.Stable != nil && own != path {
+			own = ""
+		}
+		path = own
+	}
+	return a.Frontend.Listen + path
 }
 
 func (b *backend) weigh(bank plan.Bank, weight int) {

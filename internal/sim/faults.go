@@ -24,6 +24,7 @@ const (
 	DiskRefuses
 	HostLeaves
 	HostReboots
+	HostGone // for good
 	HostJoins
 	DockerFails
 	DockerHalf // done, but an error is returned
@@ -55,6 +56,7 @@ func (k Kind) String() string {
 		LeaderKilled:    "the leader is killed", LeaderCutOff: "the leader is cut off and does not know it", QuorumLost: "the quorum is lost",
 		ReplicaRestored: "a replica restores itself from a snapshot", StreamFails: "the event stream fails", BusAway: "the bus is away",
 		AgentDies: "the agent dies", DiskRefuses: "the disk refuses to write", HostLeaves: "the host is cut off", HostReboots: "the host reboots",
+		HostGone:  "the host is gone for good",
 		HostJoins: "a host joins", DockerFails: "Docker fails", DockerHalf: "Docker does it and returns an error", DockerHangs: "Docker hangs",
 		DockerAway: "Docker is away", DockerForgets: "Docker does not tell", ContainerDies: "a container dies", BalancerFails: "HAProxy fails",
 		BalancerHalf: "HAProxy does it and returns an error", BalancerDies: "HAProxy dies", Trigger: "a trigger", TriggerTwice: "a trigger is repeated",
@@ -81,12 +83,12 @@ func usual() [kinds]float64 {
 		ProposalLost: 0.08, ProposalLate: 0.05, ProposalTwice: 0.05, ProposalUnknown: 0.05,
 		LeaderKilled: 0.02, LeaderCutOff: 0.04, QuorumLost: 0.005, ReplicaRestored: 0.1,
 		StreamFails: 0.1, BusAway: 0.005,
-		AgentDies: 0.004, DiskRefuses: 0.03, HostLeaves: 0.01, HostReboots: 0.004, HostJoins: 0.01,
+		AgentDies: 0.004, DiskRefuses: 0.03, HostLeaves: 0.02, HostReboots: 0.004, HostGone: 0.003, HostJoins: 0.01,
 		DockerFails: 0.04, DockerHalf: 0.03, DockerHangs: 0.01, DockerAway: 0.01, DockerForgets: 0.1,
-		ContainerDies: 0.01, BalancerFails: 0.02, BalancerHalf: 0.02, BalancerDies: 0.005,
+		ContainerDies: 0.02, BalancerFails: 0.02, BalancerHalf: 0.02, BalancerDies: 0.005,
 		Trigger: 0.25, TriggerTwice: 0.3, TriggerReplaces: 0.03,
 		OperatorPauses: 0.03, OperatorResumes: 0.05, OperatorAborts: 0.03,
-		OperatorPromotes: 0.05, OperatorForces: 0.015, OperatorReleases: 0.03,
+		OperatorPromotes: 0.05, OperatorForces: 0.04, OperatorReleases: 0.03,
 	}
 }
 

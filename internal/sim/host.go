@@ -19,12 +19,14 @@ type host struct {
 	disk     map[string]page // what the agent has written through
 	agent    *agent          // nil while none runs
 	runs     int             // of the agent
+	gone     bool            // for good
 	pace     float64         // of its monotonic clock
 	// quietFrom is since when nothing has gone wrong here: no message late, no
 	// operation failed, no agent dead.
 	quietFrom time.Duration
 	soundFrom time.Duration            // the same, but for messages
 	heardOf   time.Duration            // when a report last reached a leader
+	hears     time.Duration            // when a leader's message last reached the agent
 	zeroed    map[string]time.Duration // when the canary's share last became 0, by service
 	served    map[string]*tracks       // what users got, by service
 	performed map[string]uint64        // highest epoch of an operation, by service
@@ -85,7 +87,7 @@ func (h *host) hurt(d time.Duration) {
 
 // startAgent starts the agent, which finds its disk, Docker and HAProxy.
 func (h *host) startAgent() {
-	if h.agent != nil {
+	if h.agent != nil || h.gone {
 		return
 	}
 	h.runs++
@@ -109,7 +111,7 @@ func (h *host) killAgent() {
 // weather is what may happen to a host at any time.
 func (h *host) weather() {
 	w := h.w
-	if w.healed {
+	if w.healed || h.gone {
 		return
 	}
 	w.after(h.chance.between(5*time.Second, 10*time.Second), nil, h.weather)
@@ -128,6 +130,10 @@ func (h *host) weather() {
 		h.balancer.die()
 	}
 	if h.chance.strikes(HostReboots) {
+		h.reboot()
+	}
+	if h != w.hosts[0] && h.chance.strikes(HostGone) {
+		h.gone = true
 		h.reboot()
 	}
 }

@@ -42,7 +42,7 @@ func (s *service) observe() (plan.Host, bool) {
 		b.renew() // what is to go has to be seen first: it may be in use
 		return plan.Host{}, false
 	}
-	h := plan.Host{Now: s.agent.now(), MinStep: 1, OldWorkers: s.w.now < b.oldUntil, Frontend: back != nil}
+	h := plan.Host{Now: s.agent.now(), MinStep: 1, OldWorkers: s.w.now < b.oldUntil, Frontend: back != nil && (a.Stable == nil && a.Canary == nil || back.front == frontOf(a))}
 	for _, c := range mine {
 		h.Containers = append(h.Containers, s.container(c))
 	}

@@ -92,7 +92,7 @@ func (v *versions) specOf(c *chance, service string, made *version) rollout.Spec
 		Service: service, Image: fmt.Sprintf("%s:%d", service, made.number), Replicas: 1 + c.below(2),
 		Container: rollout.Container{
 			Port: 8080, StopGrace: time.Second, DrainLimit: 10 * time.Second,
-			Health: rollout.Health{Kind: rollout.TCPHealth, Timeout: 15 * time.Second},
+			Health: rollout.Health{Kind: rollout.HTTPHealth, Path: pick(c, "/healthz", "/healthz", "/ready"), Timeout: 15 * time.Second},
 		},
 		Strategy: pick(c, rollout.Canary, rollout.Canary, rollout.BlueGreen, rollout.Rolling),
 		Steps: pick(c, nil,
