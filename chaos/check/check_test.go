@@ -102,27 +102,31 @@ func TestEachCanFail(t *testing.T) {
 		"hangs, but not now": {I6, "timeout", func(r *history.Record) {
 			r.Plans[1].Ill, r.Requests[2].Failure = Hanging, "timeout"
 		}},
-		"orphan":           {I8, "of revision rev2", func(r *history.Record) { add(r, history.Container{State: running, Labels: labels("shop", "rev2")}) }},
-		"left created":     {I8, "is created", func(r *history.Record) { add(r, history.Container{State: "created", Labels: labels("shop", "rev1")}) }},
-		"of no service":    {I8, "no service", func(r *history.Record) { add(r, history.Container{State: running, Labels: labels("other", "rev1")}) }},
-		"slot to nowhere":  {I8, "an open slot", func(r *history.Record) { r.End.Hosts[0].Containers[0].Address = "172.17.0.9" }},
-		"stranger gone":    {I8, "is gone", func(r *history.Record) { r.End.Hosts[0].Containers = r.End.Hosts[0].Containers[:1] }},
-		"stranger stopped": {I8, "is exited", func(r *history.Record) { r.End.Hosts[0].Containers[1].State = "exited" }},
-		"stranger touched": {I8, "was restarted", func(r *history.Record) { r.Faults[0].Kind = "agent-kill" }},
-		"host not read":    {I8, "no dockerd", func(r *history.Record) { r.End.Hosts[0].Problem = "no dockerd" }},
-		"wrong revision":   {I10, "0 containers of v1", func(r *history.Record) { r.End.Hosts[0].Containers[0].Labels = labels("shop", "rev2") }},
-		"canary left":      {I10, "has 5 basis points", func(r *history.Record) { r.End.Hosts[0].Shares["shop"] = 5 }},
-		"two slots":        {I10, "open slots lead to", func(r *history.Record) { r.End.Hosts[0].Open["shop"] = []string{"172.17.0.2", "172.17.0.2"} }},
-		"still running":    {I10, "that runs", func(r *history.Record) { r.End.Services[0].Running = true }},
-		"state not read":   {I10, "no leader", func(r *history.Record) { r.End.Problem = "no leader" }},
-		"event missing":    {I11, "event 3 stands where 2", func(r *history.Record) { r.End.Events = append(r.End.Events[:1], r.End.Events[2:]...) }},
-		"event seen twice": {I11, "saw event 2 after 2", func(r *history.Record) { r.Events[2] = r.Events[1] }},
-		"event rewritten":  {I11, "and is \"promoting\" at the end", func(r *history.Record) { r.Events[2].Text = "other" }},
-		"no events":        {I11, "there are no events", func(r *history.Record) { r.Events, r.End.Events = nil, nil }},
-		"stale look":       {I15, "no order", func(r *history.Record) { r.Ops[4].Seen = history.View{Last: "shop-1", Stable: "v1"} }},
-		"wrong stable":     {I15, "no order", func(r *history.Record) { r.Ops[5].Seen.Stable = "v2" }},
-		"late conflict":    {I15, "no order", func(r *history.Record) { r.Ops[3].Called, r.Ops[3].Back = seconds(30), seconds(31) }},
-		"two accepted":     {I15, "no order", func(r *history.Record) { r.Ops[3].Reply = api.Reply{OK: true, Rollout: "shop-3"} }},
+		"orphan":                       {I8, "of revision rev2", func(r *history.Record) { add(r, history.Container{State: running, Labels: labels("shop", "rev2")}) }},
+		"left created":                 {I8, "is created", func(r *history.Record) { add(r, history.Container{State: "created", Labels: labels("shop", "rev1")}) }},
+		"of no service":                {I8, "no service", func(r *history.Record) { add(r, history.Container{State: running, Labels: labels("other", "rev1")}) }},
+		"slot to nowhere":              {I8, "an open slot", func(r *history.Record) { r.End.Hosts[0].Containers[0].Address = "172.17.0.9" }},
+		"stranger gone":                {I8, "is gone", func(r *history.Record) { r.End.Hosts[0].Containers = r.End.Hosts[0].Containers[:1] }},
+		"stranger stopped":             {I8, "is exited", func(r *history.Record) { r.End.Hosts[0].Containers[1].State = "exited" }},
+		"stranger touched":             {I8, "was restarted", func(r *history.Record) { r.Faults[0].Kind = "agent-kill" }},
+		"host not read":                {I8, "no dockerd", func(r *history.Record) { r.End.Hosts[0].Problem = "no dockerd" }},
+		"wrong revision":               {I10, "0 containers of v1", func(r *history.Record) { r.End.Hosts[0].Containers[0].Labels = labels("shop", "rev2") }},
+		"canary left":                  {I10, "has 5 basis points", func(r *history.Record) { r.End.Hosts[0].Shares["shop"] = 5 }},
+		"two slots":                    {I10, "open slots lead to", func(r *history.Record) { r.End.Hosts[0].Open["shop"] = []string{"172.17.0.2", "172.17.0.2"} }},
+		"still running":                {I10, "that runs", func(r *history.Record) { r.End.Services[0].Running = true }},
+		"state not read":               {I10, "no leader", func(r *history.Record) { r.End.Problem = "no leader" }},
+		"event missing":                {I11, "event 3 stands where 2", func(r *history.Record) { r.End.Events = append(r.End.Events[:1], r.End.Events[2:]...) }},
+		"event seen twice":             {I11, "saw event 2 after 2", func(r *history.Record) { r.Events[2] = r.Events[1] }},
+		"event rewritten":              {I11, "and is \"promoting\" at the end", func(r *history.Record) { r.Events[2].Text = "other" }},
+		"no events":                    {I11, "there are no events", func(r *history.Record) { r.Events, r.End.Events = nil, nil }},
+		"stale look":                   {I15, "no order", func(r *history.Record) { r.Ops[4].Seen = history.View{Last: "shop-1", Stable: "v1"} }},
+		"wrong stable":                 {I15, "no order", func(r *history.Record) { r.Ops[5].Seen.Stable = "v2" }},
+		"same version, and a conflict": {I15, "no order", func(r *history.Record) { r.Ops[3].Version = "v2" }},
+			r.Ops[4].Seen.Phase = rollout.RollingBack
+			r.Ops = append(r.Ops, again(r.Ops[4]))
+		}},
+		"late conflict": {I15, "no order", func(r *history.Record) { r.Ops[3].Called, r.Ops[3].Back = seconds(30), seconds(31) }},
+		"two accepted":  {I15, "no order", func(r *history.Record) { r.Ops[3].Reply = api.Reply{OK: true, Rollout: "shop-3"} }},
 		"other answer": {I15, "no order", func(r *history.Record) {
 			r.Ops = append(r.Ops, repeat(r.Ops[3], api.Reply{Code: rollout.CodeConflict, Rollout: "shop-1"}))
 		}},
@@ -148,6 +152,26 @@ func TestEachCanFail(t *testing.T) {
 	for _, p := range Promises() {
 		if !covered[p] {
 			t.Errorf("nothing shows that %q can fail", p)
+		}
+	}
+}
+
+// TestGoingBack: a version that goes back is not being rolled out any more, so
+// another trigger of it is in conflict, and not told that nothing is to do.
+func TestGoingBack(t *testing.T) {
+	for code, legal := range map[rollout.Code]bool{rollout.CodeConflict: true, rollout.CodeUnchanged: false} {
+		r := quiet()
+		reply := api.Reply{OK: code == rollout.CodeUnchanged, Unchanged: code == rollout.CodeUnchanged, Code: code, Rollout: "shop-2"}
+		during := func(op history.Op) history.Op {
+			op.Client, op.Service, op.Called, op.Back = 1, "shop", seconds(20), seconds(20)+time.Millisecond
+			return op
+		}
+		back := during(history.Op{Verb: history.Look, Seen: history.View{Running: "shop-2", Last: "shop-2", Stable: "v1", Phase: rollout.RollingBack}})
+		same := during(history.Op{Verb: history.Trigger, ID: "d", Version: "v2", Reply: reply})
+		same.Called, same.Back = same.Called+2*time.Millisecond, same.Back+2*time.Millisecond
+		r.Ops = append(r.Ops, back, same)
+		if got := len(Linear(r)) == 0; got != legal {
+			t.Errorf("%s: legal %v, want %v: %v", code, got, legal, Linear(r))
 		}
 	}
 }

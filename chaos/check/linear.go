@@ -47,6 +47,7 @@ type asked struct {
 const (
 	ended     history.Verb = "ended"
 	promoting history.Verb = "promoting"
+	returning history.Verb = "returning"
 )
 
 // said is a call's output.
@@ -72,12 +73,13 @@ type register struct {
 	running, target string // rollout and its version
 	last            string // rollout
 	promoting       bool
+	returning       bool
 	stable          string // version
 	answers         map[string]answer
 }
 
 func (s register) equal(o register) bool {
-	return s.running == o.running && s.target == o.target && s.last == o.last && s.promoting == o.promoting &&
+	return s.running == o.running && s.target == o.target && s.last == o.last && s.promoting == o.promoting && s.returning == o.returning &&
 		s.stable == o.stable && maps.Equal(s.answers, o.answers)
 }
 
@@ -97,20 +99,25 @@ func (s register) step(in asked, out said) (bool, register) {
 	case history.Trigger:
 		return s.trigger(in, out.answer)
 	case history.Abort:
-		return s.running == in.rollout && !s.promoting, s
+		return s.running == in.rollout && !s.promoting, s // that it returns is an event of its own
 	case history.Look:
 		return s.shows(out.seen), s
 	case promoting:
 		next := s
 		next.promoting = true
-		return s.running == in.rollout && !s.promoting, next
+		return s.running == in.rollout && !s.promoting && !s.returning, next
+	case returning:
+		next := s
+		next.returning = true
+		return s.running == in.rollout && !s.promoting && !s.returning, next
 	case ended:
 		next := s
-		next.running, next.promoting = "", false
-		if in.phase == rollout.Succeeded {
+		next.running, next.promoting, next.returning = "", false, false
+		good := in.phase == rollout.Succeeded
+		if good {
 			next.stable = s.target
 		}
-		return s.running == in.rollout && s.promoting == (in.phase == rollout.Succeeded), next
+		return s.running == in.rollout && s.promoting == good && s.returning == !good, next
 	}
 	return false, s
 }
@@ -133,9 +140,9 @@ func (s register) trigger(in asked, a answer) (bool, register) {
 		if s.running == "" {
 			return s.stable == in.version, next
 		}
-		return s.target == in.version, next
+		return s.target == in.version && !s.returning, next
 	case conflict:
-		return s.running == a.rollout && s.target != in.version, next
+		return s.running == a.rollout && (s.target != in.version || s.returning), next
 	}
 	return true, next // refused for what the state does not tell, such as a registry that is away
 }
@@ -144,7 +151,8 @@ func (s register) trigger(in asked, a answer) (bool, register) {
 // version may be called stable already.
 func (s register) shows(v history.View) bool {
 	stable := v.Stable == s.stable || s.promoting && v.Stable == s.target
-	return v.Running == s.running && v.Last == s.last && stable
+	phase := (v.Phase == rollout.Promoting) == s.promoting && (v.Phase == rollout.RollingBack) == s.returning
+	return v.Running == s.running && v.Last == s.last && stable && phase
 }
 
 // callsOf are the operations of each service.
@@ -267,6 +275,9 @@ func transitions(r *history.Record, s story, submitted history.Event) []porcupin
 	}
 	if e, ok := s.find(rollout.KindPromoting); ok {
 		add(e, asked{verb: promoting, rollout: s.rollout})
+	}
+	if e, ok := s.find(rollout.KindRollingBack); ok {
+		add(e, asked{verb: returning, rollout: s.rollout})
 	}
 	if e, ok := s.final(); ok {
 		add(e, asked{verb: ended, rollout: s.rollout, phase: e.Phase})
