@@ -122,11 +122,8 @@ func TestEachCanFail(t *testing.T) {
 		"stale look":                   {I15, "no order", func(r *history.Record) { r.Ops[4].Seen = history.View{Last: "shop-1", Stable: "v1"} }},
 		"wrong stable":                 {I15, "no order", func(r *history.Record) { r.Ops[5].Seen.Stable = "v2" }},
 		"same version, and a conflict": {I15, "no order", func(r *history.Record) { r.Ops[3].Version = "v2" }},
-			r.Ops[4].Seen.Phase = rollout.RollingBack
-			r.Ops = append(r.Ops, again(r.Ops[4]))
-		}},
-		"late conflict": {I15, "no order", func(r *history.Record) { r.Ops[3].Called, r.Ops[3].Back = seconds(30), seconds(31) }},
-		"two accepted":  {I15, "no order", func(r *history.Record) { r.Ops[3].Reply = api.Reply{OK: true, Rollout: "shop-3"} }},
+		"late conflict":                {I15, "no order", func(r *history.Record) { r.Ops[3].Called, r.Ops[3].Back = seconds(30), seconds(31) }},
+		"two accepted":                 {I15, "no order", func(r *history.Record) { r.Ops[3].Reply = api.Reply{OK: true, Rollout: "shop-3"} }},
 		"other answer": {I15, "no order", func(r *history.Record) {
 			r.Ops = append(r.Ops, repeat(r.Ops[3], api.Reply{Code: rollout.CodeConflict, Rollout: "shop-1"}))
 		}},
