@@ -41,6 +41,24 @@ func (r *record) checkDecision(before *rollout.State, e rollout.Entry, result ro
 	}
 }
 
+// checkLook holds what a leader decides against what it has seen: it does not
+// spin, and it acts on a gate that has failed.
+func (w *world) checkLook(s *rollout.State, e rollout.Evidence, commands []rollout.Command, atOnce bool) {
+	if len(commands) == 0 && atOnce {
+		w.violate("look", "nothing is to be done, and it is to be looked at again at once")
+	}
+	for _, name := range s.Names() {
+		run := s.Services[name].Active
+		if run == nil || run.Parked || run.Phase != rollout.Progressing && run.Phase != rollout.Paused {
+			continue
+		}
+		failed := e[name].Verdict.Outcome == analysis.Fail && run.Weight() > 0 && run.Spec.Gates.Acting() && !run.Install()
+		if failed && !slices.ContainsFunc(commands, func(c rollout.Command) bool { return targetOf(c).Service == name }) {
+			w.violate("gate", "a gate of %s has failed, and nothing follows", run.ID)
+		}
+	}
+}
+
 // checkForward is what has to hold before serin takes a step.
 func (r *record) checkForward(svc *rollout.Service, why rollout.Why) {
 	w, run := r.w, svc.Active

@@ -35,6 +35,19 @@ func (h *host) capacity(service string) int {
 	return n
 }
 
+// warmth is the weight of all slots that take what the split does not, and can.
+func (h *host) warmth(service string) int {
+	sum := 0
+	if back := h.balancer.backends[service]; back != nil && h.balancer.up {
+		for i := range back.slots {
+			if c := h.balancer.live(service, &back.slots[i]); c != nil && c.ready(h.w.now) {
+				sum += back.slots[i].weight
+			}
+		}
+	}
+	return sum
+}
+
 // checkBefore looks at what an instruction is about to touch.
 func (w *world) checkBefore(s *service, op plan.Op) {
 	switch op := op.(type) {
@@ -94,9 +107,9 @@ func (w *world) checkDetach(s *service, op plan.Detach) {
 }
 
 // checkAct looks at what an instruction has done.
-func (w *world) checkAct(s *service, op plan.Op, epoch uint64, capacity int) {
-	h := s.h
-	if want := wanted(s.assigned); h.capacity(s.name) < min(capacity, want) {
+func (w *world) checkAct(s *service, op plan.Op, b basis, capacity int) {
+	h, epoch := s.h, b.epoch
+	if want := b.wanted; h.capacity(s.name) < min(capacity, want) {
 		w.violate("I7", "%q left %s with %d of %d containers that serve", op, h.name, h.capacity(s.name), want)
 	}
 	back := h.balancer.backends[s.name]
@@ -183,7 +196,7 @@ func (w *world) checkLowered(h *host, service string, run rollout.Rollout, at, w
 	if back == nil || back.split.Share == 0 || back.split.Salt != run.To.ID || again || h.agent == nil {
 		return
 	}
-	if h.capacity(service) < run.From.Replicas {
+	if h.warmth(service) < run.From.Replicas*plan.FullWeight {
 		return // stable cannot take all of it yet
 	}
 	hears := within == lowerWithin
@@ -210,7 +223,7 @@ func (w *world) checkLease(h *host) {
 	for _, s := range h.agent.services {
 		back := h.balancer.backends[s.name]
 		inFlight := s.assigned.Canary != nil && s.assigned.OnControlLoss == rollout.RevertOnLoss
-		if back != nil && inFlight && back.split.Share > 0 && h.capacity(s.name) >= wanted(s.assigned) {
+		if back != nil && inFlight && back.split.Share > 0 && h.warmth(s.name) >= wanted(s.assigned)*plan.FullWeight {
 			w.violate("I5", "%s has heard no leader for %s and still gives the canary %s", h.name, w.now-h.hears, rollout.Percent(back.split.Share))
 		}
 	}

@@ -238,11 +238,11 @@ func sabotagesOfHosts() []sabotage {
 			if since, over := w.record.supersededAt(s.name, s.assigned.Epoch-1); !over || w.now-since < time.Minute {
 				return false
 			}
-			s.h.act(s, plan.Share{Split: back.split, Raise: true}, s.assigned.Epoch-1, func() {})
+			s.h.act(s, plan.Share{Split: back.split, Raise: true}, basis{epoch: s.assigned.Epoch - 1}, func() {})
 			return true
 		}),
 		onService("a serving slot is closed", "I7", func(_ *world, s *service, back *backend) bool {
-			s.h.act(s, plan.Weights{}, s.assigned.Epoch, func() { back.slot("a1").weight, back.slot("b1").weight = 0, 0 })
+			s.h.act(s, plan.Weights{}, s.basis(), func() { back.slot("a1").weight, back.slot("b1").weight = 0, 0 })
 			return true
 		}),
 		onService("a container is stopped behind its slot", "I6", func(_ *world, s *service, back *backend) bool {
@@ -250,7 +250,7 @@ func sabotagesOfHosts() []sabotage {
 			if c.ID == "" || s.h.docker.find(c.ID) == nil || !back.slot("a1").open {
 				return false
 			}
-			s.h.act(s, plan.Stop{ID: c.ID, Slot: "a1"}, s.assigned.Epoch, func() {})
+			s.h.act(s, plan.Stop{ID: c.ID, Slot: "a1"}, s.basis(), func() {})
 			return true
 		}),
 		onService("open requests are cut off", "I6", func(w *world, s *service, back *backend) bool {
@@ -258,7 +258,7 @@ func sabotagesOfHosts() []sabotage {
 			if !x.open || !back.sessions(x, w.now) {
 				return false
 			}
-			s.h.act(s, plan.Detach{Slot: "a1", Cut: true}, s.assigned.Epoch, func() {})
+			s.h.act(s, plan.Detach{Slot: "a1", Cut: true}, s.basis(), func() {})
 			return true
 		}),
 		onService("requests go to what is not ready", "I6", func(_ *world, s *service, _ *backend) bool {
@@ -270,7 +270,7 @@ func sabotagesOfHosts() []sabotage {
 			return true
 		}),
 		onService("somebody else's container is stopped", "I8", func(_ *world, s *service, _ *backend) bool {
-			s.h.act(s, plan.Stop{ID: foreign}, s.assigned.Epoch, func() {})
+			s.h.act(s, plan.Stop{ID: foreign}, s.basis(), func() {})
 			return true
 		}),
 		onService("the canary keeps its share after a rollback", "I5", func(w *world, s *service, back *backend) bool {

@@ -32,7 +32,7 @@ type job struct {
 	s     *service
 	op    plan.Op
 	turn  uint64
-	epoch uint64 // of the assignment that it is for
+	basis basis // of the assignment that it is for
 	steps []instruction
 	waits bool // a message may end it
 	over  bool
@@ -121,7 +121,7 @@ func (s *service) begin(op plan.Op) {
 		return
 	}
 	s.w.tell("%s: %s", s.h.name, op)
-	j := &job{s: s, op: op, turn: s.turn, epoch: s.assigned.Epoch, steps: s.h.instructions(s, op)}
+	j := &job{s: s, op: op, turn: s.turn, basis: s.basis(), steps: s.h.instructions(s, op)}
 	switch op.(type) {
 	case plan.Pull, plan.Prove, plan.Drain:
 		j.waits = true
@@ -184,7 +184,7 @@ func (j *job) do(step instruction) {
 	case works, half:
 	}
 	var err error
-	s.h.act(s, j.op, j.epoch, func() { err = step.do() })
+	s.h.act(s, j.op, j.basis, func() { err = step.do() })
 	if fate == half && err == nil {
 		s.h.hurt(time.Second)
 		err = errFailed

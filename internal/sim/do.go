@@ -60,13 +60,21 @@ func (h *host) instructions(s *service, op plan.Op) []instruction {
 	}
 }
 
+// basis is what of an assignment an operation is held against.
+type basis struct {
+	epoch  uint64
+	wanted int // containers that are to serve
+}
+
+func (s *service) basis() basis { return basis{s.assigned.Epoch, wanted(s.assigned)} }
+
 // act lets an instruction take effect, and has the checkers look at what it did.
-func (h *host) act(s *service, op plan.Op, epoch uint64, effect func()) {
+func (h *host) act(s *service, op plan.Op, b basis, effect func()) {
 	h.balancer.flow()
 	h.w.checkBefore(s, op)
 	capacity := h.capacity(s.name)
 	effect()
-	h.w.checkAct(s, op, epoch, capacity)
+	h.w.checkAct(s, op, b, capacity)
 }
 
 // steer does a whole operation on HAProxy at once, for the reflex.
@@ -76,7 +84,7 @@ func (h *host) steer(s *service, op plan.Op) {
 		return
 	}
 	for _, step := range h.steering(s, op) {
-		h.act(s, op, s.assigned.Epoch, func() { _ = step.do() }) // it lowers or closes: the next look repeats it
+		h.act(s, op, s.basis(), func() { _ = step.do() }) // it lowers or closes: the next look repeats it
 	}
 }
 

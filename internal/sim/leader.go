@@ -143,9 +143,7 @@ func (l *leader) decide() {
 		e[name] = x
 	}
 	commands, next := rollout.Decide(s, e, now)
-	if len(commands) == 0 && next <= now {
-		l.w.violate("look", "nothing is to be done, and it is to be looked at again at once")
-	}
+	l.w.checkLook(s, e, commands, next <= now)
 	for _, c := range commands {
 		l.proposeDecision(c)
 	}

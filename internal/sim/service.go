@@ -220,7 +220,7 @@ func (s *service) lowerTo(limit int) bool {
 	}
 	split := back.split
 	split.Share = min(limit, split.Share)
-	s.h.act(s, plan.Share{Split: split}, s.assigned.Epoch, func() { back.split = split })
+	s.h.act(s, plan.Share{Split: split}, s.basis(), func() { back.split = split })
 	s.again = s.raising
 	s.status.weight, s.seen.split.Share = limit, limit
 	s.agent.reportNow()
