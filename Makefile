@@ -63,6 +63,14 @@ bench: ## all benchmarks (PKGS=./internal/analysis)
 statistics: ## the numbers of docs/statistics.md, anew: an hour or so (ARGS='-only cost', '-cores 2')
 	go run ./internal/analysis/tables -write docs/statistics.md $(ARGS)
 
+.PHONY: sim
+sim: ## whole fleets from a seed, a million steps (ARGS='-seed 4711' tells the story of one)
+	go run -buildvcs=false ./chaos/sim $(or $(ARGS),-steps 1000000)
+
+.PHONY: mutants
+mutants: ## faults planted in the core, each of which the simulator has to see: some minutes (ARGS='-write docs/reliability.md')
+	go run -buildvcs=false ./chaos/mutants $(ARGS)
+
 .PHONY: chaos
 chaos: runtime ## a fleet of real processes, used and broken for ten minutes (ARGS='-nemesis leader-cut -for 2m', see chaos/README.md)
 	go run -buildvcs=false ./chaos -for 10m $(ARGS)
