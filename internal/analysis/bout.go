@@ -15,7 +15,7 @@ const (
 	relapse    = 15 * time.Second
 	// boutAid is how much further a host's limit reaches for what the others show on average in
 	// their own bouts: containers that fail on all hosts at once are no burst.
-	boutAid = 2
+	boutAid = 3
 	// fewestPeers is the number of stable containers on a host that a limit supposes at least.
 	fewestPeers = 2
 	// mostAided is the number of hosts above which no limit reaches further: what the limits leave

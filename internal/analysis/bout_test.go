@@ -31,10 +31,18 @@ func TestBout(t *testing.T) {
 		nats float64
 		want float64 // in all
 	}{
-		{0, -1, -1}, {5, 1, 0}, {10, 1.5, .5}, {15, 1.5, .5}, {20, -2, .5}, {25, -1, 0},
-		{60, 9, .5}, {65, 9, .5}, // still of the bout that began at 5
-		{70, 9, 2.75}, {129, 9, 2.75}, // half as much again
-		{150, -4, -1.25}, {151, 9, .25}, // another bout, but long after
+		{0, -1, -1},
+		{5, 1, 0},
+		{10, 1.5, .5},
+		{15, 1.5, .5},
+		{20, -2, .5},
+		{25, -1, 0},
+		{60, 9, .5},
+		{65, 9, .5}, // still of the bout that began at 5
+		{70, 9, 2.75},
+		{129, 9, 2.75}, // half as much again
+		{150, -4, -1.25},
+		{151, 9, .25}, // another bout, but long after
 	} {
 		sum += b.take(against(c.nats), second(c.at, 1.5))[unity+1]
 		near(t, "sum at "+time.Duration(c.at).String(), sum, c.want, 1e-6)
@@ -75,9 +83,9 @@ func TestBoutAid(t *testing.T) {
 	tell(5, 9, "a")
 	near(t, "one of three", b.aided().total[unity+1], 1, 1e-6)
 	tell(5, 9, "b")
-	near(t, "two of three", b.aided().total[unity+1], 4, 1e-6) // each 1 and twice the mean of 1 and 0
+	near(t, "two of three", b.aided().total[unity+1], 5, 1e-6) // each 1 and three times the mean of 1 and 0
 	tell(10, 9, "c")
-	near(t, "three of three", b.aided().total[unity+1], 9, 1e-6)
+	near(t, "three of three", b.aided().total[unity+1], 12, 1e-6)
 	near(t, "without aid", b.total[unity+1], 3, 1e-6)
 	b.restart()
 	near(t, "after a starting point", b.aided().total[unity+1], 3, 1e-6)

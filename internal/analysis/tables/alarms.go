@@ -97,9 +97,6 @@ func alarmsCheck(s *studio) error {
 	var wrong []error
 	n := s.times(200)
 	for _, h := range append(independent(), bursty()...) {
-		if !h.holds {
-			continue
-		}
 		c := counted{h, n, s.runs(h.name, n, play{h.Scene, span, func() []watcher { return ours(5 * time.Second) }})}
 		for _, w := range []int{worse5, beyond5} {
 			if c.over(w) {

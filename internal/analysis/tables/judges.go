@@ -46,12 +46,12 @@ func (p *panel) look(f *traffic.Fleet, reports []analysis.Report) {
 
 // worse fires when canary is refuted to be no worse than stable at all: what a
 // spec with no allowance acts on.
-type worse struct{ *panel }
+type worse struct{ *errorsJudge }
 
 func (w worse) fires(alpha float64) bool { return proven(w.finding.Worse, alpha) }
 
 // beyond fires when canary is refuted to be within the allowance, too.
-type beyond struct{ *panel }
+type beyond struct{ *errorsJudge }
 
 func (b beyond) fires(alpha float64) bool {
 	return proven(min(b.finding.Worse, b.finding.Beyond), alpha)
@@ -68,6 +68,37 @@ func (w whole) fires(float64) bool { return w.outcome == analysis.Fail }
 type safe struct{ *panel }
 
 func (s safe) fires(float64) bool { return s.finding.Outcome == analysis.Pass }
+
+// errorsJudge plays a fleet's reports to the product's judge of errors, once for all who ask. It looks
+// only where canary had errors not long ago: evidence against it rises in no other window.
+type errorsJudge struct {
+	judge   *analysis.Judge
+	at      time.Duration
+	until   time.Duration // when the last window with errors of canary has closed
+	finding analysis.Finding
+}
+
+func newErrorsJudge(increase int, window time.Duration) *errorsJudge {
+	return &errorsJudge{judge: analysis.NewJudge(analysis.Config{MaxIncrease: increase, Window: window})}
+}
+
+func (e *errorsJudge) look(f *traffic.Fleet, reports []analysis.Report) {
+	if e.at == f.Now() {
+		return
+	}
+	e.at = f.Now()
+	for _, r := range reports {
+		e.judge.Observe(r)
+	}
+	for _, t := range f.Tables() {
+		if t.CanaryX > 0 {
+			e.until = e.at + 2*time.Minute
+		}
+	}
+	if e.at <= e.until {
+		e.finding = e.judge.Finding(e.at)
+	}
+}
 
 // proven tells whether evidence in thousandths of a nat reaches 1/alpha.
 func proven(milli int64, alpha float64) bool {
@@ -94,7 +125,7 @@ func (r rates) fires(alpha float64) bool { return r.peer.Fires(alpha) }
 
 // ours is the product's judge, with windows of this length, at both allowances.
 func ours(window time.Duration) []watcher {
-	p := newPanel(halfPoint, window)
+	p := newErrorsJudge(halfPoint, window)
 	return []watcher{worse{p}, beyond{p}}
 }
 

@@ -38,6 +38,7 @@ func sections() []section {
 		{"detection", detectionTable, detectionCheck},
 		{"time", timeTable, nil},
 		{"late", lateTable, nil},
+		{"small", smallTable, nil},
 		{"safe", safeTable, safeCheck},
 		{"slow-alarms", slowAlarmsTable, nil},
 		{"slow", slowTable, slowCheck},
