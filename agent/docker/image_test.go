@@ -163,8 +163,8 @@ func TestImagesThatAreNowhere(t *testing.T) {
 		ref, _ := w.push(t)
 		repo := strings.TrimSuffix(ref, ":v1")
 		_, err := w.Resolve(ctx, repo+":v2")
-		if !errors.Is(err, docker.ErrNotFound) || !strings.Contains(err.Error(), "the registry way") ||
-			!strings.Contains(err.Error(), "the images of this host") || !strings.Contains(strings.ToLower(err.Error()), "no such image") {
+		if !errors.Is(err, docker.ErrNotFound) || !strings.Contains(err.Error(), "\nthe registry: ") ||
+			!strings.Contains(err.Error(), "\nthis host: ") || !strings.Contains(strings.ToLower(err.Error()), "no such image") {
 			t.Errorf("unknown tag: %v", err)
 		}
 		if _, err = w.Resolve(ctx, noDigest); !errors.Is(err, docker.ErrNotFound) {
