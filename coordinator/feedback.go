@@ -234,6 +234,7 @@ func (l *leader) opinions(w *watch, now time.Duration) {
 		good := analysis.Counts{Requests: stable, Errors: l.feedback.of(w.rollout.Service, from, to, g)}
 		r.Signals[g.Name] = analysis.Signal{Canary: bad, Stable: map[string]analysis.Counts{users: good}}
 	}
+	r.Pooled = true // users are no container
 	w.panel.ObserveApart(r)
 	w.stale = true
 }

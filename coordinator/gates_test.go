@@ -425,14 +425,14 @@ func TestExcludedHostIsForgotten(t *testing.T) {
 		}
 		return time.Duration(to) * time.Second
 	}
-	now := play(0, 25)
+	now := play(0, 240) // several bursts' time
 	if v := w.evidence(now).Verdict; v.Outlier != "b" || v.Outcome != analysis.Wait {
 		t.Fatalf("%s, outlier %q: %s", v.Outcome, v.Outlier, v.Reason)
 	}
 	w.sync(then(svc, 9, func(r *rollout.Rollout) {
 		r.Hosts, r.Excluded, r.StepAt = []string{"a", "c"}, []rollout.Exclusion{{Host: "b"}}, now
 	}), now)
-	now = play(25, 120)
+	now = play(240, 335)
 	v := w.evidence(now).Verdict
 	if v.Outlier != "" || v.Outcome != analysis.Pass || v.Canary.Errors != 0 {
 		t.Errorf("%s, outlier %q: %s", v.Outcome, v.Outlier, v.Reason)

@@ -104,7 +104,7 @@ func (p *pool) report(now time.Duration, instances int) analysis.Report {
 	all := p.sums[served]
 	r := analysis.Report{
 		Host: pooled, Incarnation: strconv.Itoa(p.life), At: now,
-		Canary: all.Canary, Stable: maps.Clone(all.Stable), CanaryInstances: instances,
+		Canary: all.Canary, Stable: maps.Clone(all.Stable), CanaryInstances: instances, Pooled: true,
 		Signals: map[string]analysis.Signal{},
 	}
 	for gate, s := range p.sums {

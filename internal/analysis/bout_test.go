@@ -122,3 +122,25 @@ func TestBoutOnlyTakes(t *testing.T) {
 		}
 	})
 }
+
+// TestPooledHasNoBouts: what stands for many hosts is found out as fast as many hosts are.
+func TestPooledHasNoBouts(t *testing.T) {
+	after := func(pooled bool) time.Duration {
+		j := NewJudge(Config{})
+		for i := range int64(600) {
+			now := time.Duration(i) * time.Second
+			j.Observe(Report{
+				Host: "fleet", At: now, Pooled: pooled, CanaryInstances: 3,
+				Canary: Counts{Requests: 20 * i, Errors: 2 * i}, Stable: map[string]Counts{"a": {Requests: 90 * i}, "b": {Requests: 90 * i}},
+			})
+			if j.Finding(now).Outcome == Fail {
+				return now
+			}
+		}
+		return time.Hour
+	}
+	one, many := after(false), after(true)
+	if many > 30*time.Second || one <= boutLength {
+		t.Errorf("one host after %s, a pool after %s", one, many)
+	}
+}

@@ -40,6 +40,7 @@ type host struct {
 	block     block
 	stable    memory
 	hasCanary bool // reports canary instances
+	pooled    bool
 	served    bool // canary has served in a window of this step
 }
 
@@ -95,7 +96,7 @@ func (j *Judge) Observe(r Report) {
 		j.refused++
 		return
 	}
-	h.hasCanary = r.CanaryInstances > 0
+	h.hasCanary, h.pooled = r.CanaryInstances > 0, r.Pooled
 	if h.cut.due(h.cut.heard, j.window) {
 		j.weigh(r.Host, h, h.cut.cut(h.cut.heard))
 	}
@@ -121,6 +122,7 @@ func (j *Judge) weigh(name string, h *host, w window[Counts]) {
 		h.stable = h.stable.after(t.StableN, t.StableX)
 	}
 	c := j.control(w, t, past, h.stable)
+	c.moment.free = c.moment.free || h.pooled
 	j.errors.observe(name, t, c)
 	if w.whole {
 		j.spread.learn(tick, h.block.observe(w.stable, j.spread.long))

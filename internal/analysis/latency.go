@@ -57,6 +57,7 @@ type latencyHost struct {
 	warmAt    time.Duration
 	cold      bool
 	hasCanary bool
+	pooled    bool
 	served    bool
 
 	round, warm, base int64 // the rounds it was gathered in, see learner
@@ -133,7 +134,7 @@ func (j *latencyJudge) hear(r Report, now reading[times]) bool {
 		return false
 	}
 	h.cuts = j.cuts
-	h.hasCanary = now.instances > 0
+	h.hasCanary, h.pooled = now.instances > 0, r.Pooled
 	j.gather(r, h)
 	if h.cut.due(h.cut.heard, j.config.Window) {
 		j.weigh(r.Host, h, h.cut.cut(h.cut.heard))
@@ -215,6 +216,7 @@ func (j *latencyJudge) weigh(name string, h *latencyHost, w window[times]) {
 		phi := b.spread.factors(tick, fail, w.instances, w.serving())
 		c := b.control(h.stable[k], phi)
 		c.moment = momentOf(w.at, fail, w.instances, w.serving(), c.high)
+		c.moment.free = c.moment.free || h.pooled
 		b.observe(name, j.grid, fail, pass, c)
 		if w.whole {
 			b.spread.learn(tick, h.blocks[k].observe(instances(w, k), b.spread.long))

@@ -19,6 +19,9 @@ type Report struct {
 	Stable map[string]Counts `json:"stable,omitempty"`
 	// CanaryInstances is the number of canary instances that may get traffic.
 	CanaryInstances int `json:"canary_instances,omitempty"`
+	// Pooled says that the host stands for many: what it shows within a minute is of many
+	// containers, and no burst of one.
+	Pooled bool `json:"pooled,omitempty"`
 
 	// Latencies are how long requests took, cumulative within the incarnation, by track, stable
 	// instance and route class. Nil says nothing new: what the last report said holds on.
