@@ -43,6 +43,12 @@ func serve(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, release()) }()
+	shown, err := expose(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, shown.close(ctx)) }()
+	cfg.HAProxy.Observe = shown.metrics.Commanded
 	book, err := openLedger(cfg.DataDir, cfg.Host)
 	if err != nil {
 		return err
@@ -68,8 +74,10 @@ func serve(ctx context.Context, cfg Config) (err error) {
 	defer func() { err = errors.Join(err, hangUp(conn)) }() //nolint:contextcheck // it says goodbye after ctx has ended
 	a := newAgent(cfg, book, outside{
 		engine: engine, library: engine, scales: engine, proxy: balancer, splitter: balancer, bus: conn, lines: linesOf(balancer, cfg),
-		dockerVersion: info.EngineVersion,
+		observer: shown.metrics, dockerVersion: info.EngineVersion,
 	})
+	shown.metrics.Watch(a.sight, conn)
+	shown.agent.Store(a)
 	return a.run(ctx, conn)
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/serin-rollouts/serin/agent/docker"
 	"github.com/serin-rollouts/serin/agent/haproxy"
 	"github.com/serin-rollouts/serin/internal/bus"
+	"github.com/serin-rollouts/serin/internal/httpd"
 )
 
 // Mode says whose HAProxy takes the traffic.
@@ -42,6 +43,9 @@ type Config struct {
 	// DataDir holds the accepted assignments.
 	DataDir string
 
+	// HTTP is the address for /metrics, /healthz and /readyz; empty: none.
+	HTTP string
+
 	Bus    bus.Config
 	Docker docker.Config
 
@@ -59,6 +63,8 @@ type Config struct {
 	// Dial opens the connections by which readiness is proved; nil means the
 	// real network.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Listen opens the listener at HTTP; nil means the real network.
+	Listen func(ctx context.Context, network, addr string) (net.Listener, error)
 
 	Log zerolog.Logger
 }
@@ -80,6 +86,9 @@ func (c Config) Validate() error {
 		return errors.New("intervals: must be longer than 0")
 	case c.Lease < time.Second:
 		return fmt.Errorf("lease: %s is too short, a leader is heard about once a second", c.Lease)
+	}
+	if err := httpd.Validate(c.HTTP); err != nil {
+		return err
 	}
 	if err := c.Bus.Validate(); err != nil {
 		return fmt.Errorf("nats: %w", err)

@@ -30,7 +30,9 @@ var errTurned = errors.New("overtaken by a newer message")
 func (s *service) converge(ctx context.Context) error {
 	asks := 0
 	for ctx.Err() == nil {
+		began := time.Now()
 		pause := s.pass(ctx, &asks)
+		s.agent.out.observer.Passed(s.name, time.Since(began))
 		if pause <= 0 {
 			continue
 		}
@@ -84,7 +86,10 @@ func (s *service) act(ctx, opctx context.Context, op plan.Op, turn uint64, asks 
 	if s.memory.repeats(op) {
 		return s.failed(ctx, turn, op.String(), problem{text: op.String() + ": is done, but does not show"})
 	}
-	if err := s.do(opctx, op, turn); err != nil {
+	began := time.Now()
+	err := s.do(opctx, op, turn)
+	s.agent.out.observer.Did(kindOf(op), time.Since(began), err)
+	if err != nil {
 		s.memory.lastOp = "" // it is no wonder that nothing shows
 		return s.broke(ctx, opctx, op, turn, err)
 	}

@@ -41,6 +41,9 @@ type bench struct {
 
 	stop func() error // ends the agent
 
+	http string // where it serves, "" for nowhere
+	web  *web
+
 	existing bool            // the HAProxy is the user's own
 	sick     map[string]bool // revisions that never get ready; guarded by leader.mu
 	// program is what a container answers to a path, "" for nothing at all; nil:
@@ -72,7 +75,7 @@ func newBenchWith(t *testing.T, dir string, proxy *haproxytest.HAProxy) *bench {
 	t.Helper()
 	server := bustest.StartEmpty(t)
 	b := &bench{
-		dir: dir, images: map[string]string{}, sick: map[string]bool{},
+		web: &web{conns: make(chan net.Conn)}, dir: dir, images: map[string]string{}, sick: map[string]bool{},
 		haproxy: proxy, existing: proxy.Pid() != 0,
 	}
 	b.docker = dockertest.New(dockertest.Config{OnStop: func(c dockertest.Container) { b.haproxy.Refuse(b.at(c.IP), true) }, OnStart: func(c dockertest.Container) error {
@@ -109,6 +112,7 @@ func (b *bench) config() Config {
 			Dir: b.dir + "/h", Socket: "/admin.sock", Dial: b.haproxy.Dial, Listen: b.haproxy.Listen, Launch: b.haproxy.Launch,
 			Exec: b.haproxy.Exec, Signal: b.haproxy.Signal, LogAddr: "127.0.0.1:0", Log: zerolog.Nop(),
 		},
+		HTTP: b.http, Listen: b.web.open,
 		Dial: b.dialContainer, Log: zerolog.New(zerolog.NewTestWriter(b.t)).Level(zerolog.WarnLevel),
 	}
 }

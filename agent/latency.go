@@ -80,13 +80,17 @@ func (w *stopwatch) record(r haproxy.Record) {
 	at.times.Add(r.Micros)
 }
 
-// empty moves what a slot's lines told into timings, nil to forget it. Only
-// slots that were emptied once are listened to: anybody on the host might
-// write lines to a TCP port.
-func (w *stopwatch) empty(slot string, into *timings) {
+// empty moves what a slot's lines told into timings, nil to forget it, and shows
+// it to whoever hears, who must not keep it; nil: nobody does. Only slots that
+// were emptied once are listened to: anybody on the host might write lines to a
+// TCP port.
+func (w *stopwatch) empty(slot string, into *timings, hears func(timings)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	from := w.slots[slot]
+	if hears != nil {
+		hears(from)
+	}
 	if from == nil {
 		w.slots[slot] = timings{}
 		return

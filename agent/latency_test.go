@@ -15,6 +15,7 @@ import (
 
 	"github.com/serin-rollouts/serin/agent/haproxy"
 	"github.com/serin-rollouts/serin/agent/haproxy/haproxytest"
+	"github.com/serin-rollouts/serin/agent/metrics"
 	"github.com/serin-rollouts/serin/agent/plan"
 	"github.com/serin-rollouts/serin/internal/analysis"
 	"github.com/serin-rollouts/serin/internal/latency"
@@ -270,7 +271,7 @@ func TestTheLogIsTriedAgain(t *testing.T) {
 // TestReportsStaySmall: many services share the room for latencies, and each
 // gets its turn.
 func TestReportsStaySmall(t *testing.T) {
-	a := &agent{services: map[string]*service{}, leash: newLeash(time.Now(), time.Minute), log: zerolog.Nop(), started: "once"}
+	a := &agent{services: map[string]*service{}, leash: newLeash(time.Now(), time.Minute), log: zerolog.Nop(), started: "once", out: outside{observer: metrics.New("test")}}
 	a.cfg.Host = host
 	const many = 256
 	for i := range many {

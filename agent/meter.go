@@ -16,6 +16,9 @@ type meter struct {
 	last    map[string]reading // by slot
 	totals  map[string]*instance
 	watch   *stopwatch // whose lines are attributed as the counts are
+	// tell hears what each reading adds to a revision, and how long these
+	// requests took; nil: nobody does.
+	tell func(revision string, n analysis.Counts, took timings)
 }
 
 type reading struct {
@@ -72,14 +75,15 @@ func (m *meter) read(pid int, back haproxy.Backend, units map[string]plan.Contai
 		m.last[slot.Name] = now
 		requests, errs := now.counts.Requests-was.counts.Requests, now.counts.Errors-was.counts.Errors
 		if !same || !known || requests < 0 || errs < 0 {
-			m.watch.empty(slot.Name, nil)
+			m.watch.empty(slot.Name, nil, nil)
 			continue
 		}
 		of := was.owner
 		if of == (owner{}) {
 			of = now.owner
 		}
-		m.watch.empty(slot.Name, m.add(slot.Name, of, analysis.Counts{Requests: requests, Errors: errs}))
+		n := analysis.Counts{Requests: requests, Errors: errs}
+		m.watch.empty(slot.Name, m.add(slot.Name, of, n), m.teller(of.revision, n))
 	}
 }
 
@@ -140,6 +144,14 @@ func (m *meter) requests(name string) int64 {
 func nameOf(slot, id string) string { return slot + "-" + id[:min(12, len(id))] }
 
 // Private
+
+// teller tells what a reading added, once it is known how long it took.
+func (m *meter) teller(revision string, n analysis.Counts) func(timings) {
+	if m.tell == nil || n == (analysis.Counts{}) {
+		return nil
+	}
+	return func(took timings) { m.tell(revision, n, took) }
+}
 
 // latencies renders an instance's, by route class.
 func (i *instance) latencies(as analysis.Latency) []analysis.Latency {

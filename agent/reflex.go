@@ -106,7 +106,9 @@ func (s *service) lowerTo(ctx context.Context, split plan.Split, limit int) erro
 	s.mu.Lock()
 	s.status.weight, s.seen.split.Share = limit, limit
 	s.mu.Unlock()
-	s.log.Warn().Int("weight", limit).Dur("took", time.Since(began)).Msg("canary lowered")
+	took := time.Since(began)
+	s.log.Warn().Int("weight", limit).Dur("took", took).Msg("canary lowered")
+	s.agent.out.observer.Lowered(s.name, took)
 	s.agent.reportNow()
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/serin-rollouts/serin/agent/docker/dockertest"
 	"github.com/serin-rollouts/serin/agent/haproxy"
+	"github.com/serin-rollouts/serin/agent/metrics"
 	"github.com/serin-rollouts/serin/agent/plan"
 	"github.com/serin-rollouts/serin/internal/rollout"
 	"github.com/serin-rollouts/serin/internal/wire"
@@ -77,6 +78,7 @@ func (s *splits) note(share int) {
 }
 
 func loneService(out outside) *service {
+	out.observer = metrics.New("test")
 	a := newAgent(Config{Host: host, Log: zerolog.Nop()}, nil, out)
 	s := newService(a, shop)
 	r1, r2 := &rollout.Revision{ID: "r1", Replicas: 1}, &rollout.Revision{ID: "r2", Replicas: 1}

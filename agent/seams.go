@@ -7,6 +7,7 @@ import (
 
 	"github.com/serin-rollouts/serin/agent/docker"
 	"github.com/serin-rollouts/serin/agent/haproxy"
+	"github.com/serin-rollouts/serin/internal/latency"
 )
 
 // engine is Docker's containers.
@@ -53,6 +54,20 @@ type publisher interface {
 	Publish(subject string, data []byte) error
 }
 
+// observer hears what the agent does, for metrics. It must not block.
+type observer interface {
+	// Counted tells of requests that a track of a service got.
+	Counted(service, track string, requests, errors int64)
+	// Timed tells how long some of them took; the sketch is lent.
+	Timed(service, track string, some *latency.Sketch)
+	// Did tells of an operation, by its kind.
+	Did(operation string, took time.Duration, err error)
+	// Passed tells of one pass of a service's loop.
+	Passed(service string, took time.Duration)
+	// Lowered tells that the reflex has lowered a canary.
+	Lowered(service string, took time.Duration)
+}
+
 // outside is everything that an agent touches.
 type outside struct {
 	engine   engine
@@ -61,6 +76,7 @@ type outside struct {
 	proxy    proxy
 	splitter splitter
 	bus      publisher
+	observer observer
 	// lines calls f with each line of HAProxy's log until ctx ends; nil: there
 	// is no log.
 	lines func(ctx context.Context, f func(haproxy.Record)) error

@@ -77,11 +77,13 @@ type sighting struct {
 
 func newService(a *agent, name string) *service {
 	watch := newStopwatch()
-	return &service{
+	s := &service{
 		name: name, agent: a, log: a.log.With().Str("service", name).Logger(),
 		wake: make(chan struct{}, 1), urgent: make(chan struct{}, 1), stir: make(chan struct{}, 1),
 		stopping: map[string]bool{}, memory: newMemory(), watch: watch, meter: newMeter(watch),
 	}
+	s.meter.tell = s.tellLocked
+	return s
 }
 
 // accept takes an assignment that the fence let through and the ledger holds.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/serin-rollouts/serin/coordinator/replica"
 	"github.com/serin-rollouts/serin/internal/bus"
+	"github.com/serin-rollouts/serin/internal/httpd"
 	"github.com/serin-rollouts/serin/internal/identity"
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
@@ -37,6 +38,8 @@ type Config struct {
 	NATS    NATS
 	Raft    Raft
 	TLS     identity.Files
+	// HTTP is the address for /metrics, /healthz and /readyz; empty: none.
+	HTTP string
 	// Lease is how long an agent keeps a canary serving without a sign of life
 	// from a leader; DefaultLease if zero.
 	Lease time.Duration
@@ -100,6 +103,9 @@ func (c Config) Validate() error {
 	}
 	if err := c.TLS.Validate(); err != nil {
 		return fmt.Errorf("tls: %w", err)
+	}
+	if err := httpd.Validate(c.HTTP); err != nil {
+		return err
 	}
 	if _, err := c.Raft.peers(); err != nil {
 		return err

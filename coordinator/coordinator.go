@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/serin-rollouts/serin/coordinator/control"
+	"github.com/serin-rollouts/serin/coordinator/metrics"
 	"github.com/serin-rollouts/serin/coordinator/replica"
 	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/bus/embed"
@@ -35,7 +36,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if cfg.Lease == 0 {
 		cfg.Lease = DefaultLease
 	}
-	p := parts{cfg: cfg, log: cfg.Log.With().Str("component", "coordinator").Str("replica", cfg.ID).Logger()}
+	p := parts{cfg: cfg, metrics: metrics.New(cfg.Version), log: cfg.Log.With().Str("component", "coordinator").Str("replica", cfg.ID).Logger()}
 	var open teardown
 	err := p.run(ctx, &open)
 	return errors.Join(err, open.close(ctx, p.log))
@@ -48,6 +49,7 @@ type parts struct {
 	cfg     Config
 	log     zerolog.Logger
 	ledger  ledger
+	metrics *metrics.Metrics // nil: nobody watches
 	bus     *bus.Conn
 	cluster control.Cluster
 	copies  int // of each stream; 0: somebody else makes the streams
@@ -66,6 +68,10 @@ func (p parts) run(ctx context.Context, open *teardown) error {
 		if err := replica.Claim(dir, p.cfg.ID); err != nil {
 			return err
 		}
+	}
+	var ready readiness
+	if err := p.expose(ctx, &ready, open); err != nil {
+		return err
 	}
 	conn, server, err := p.connect(ctx, open)
 	if err != nil {
@@ -88,7 +94,9 @@ func (p parts) run(ctx context.Context, open *teardown) error {
 	if err != nil {
 		return err
 	}
-	p.ledger, p.bus, p.copies = r, conn, p.cfg.NATS.replicas()
+	p.ledger, p.bus, p.copies = watched{r, p.metrics}, conn, p.cfg.NATS.replicas()
+	p.metrics.Watch(metrics.Sources{State: r.State, Cluster: r.Cluster, Bus: conn})
+	ready.open(r, conn)
 	if server != nil && server.Alone() && len(p.cfg.NATS.Routes) > 0 {
 		p.copies = 1 // what is left of a cluster
 	}
@@ -166,7 +174,9 @@ func storing(server *embed.Server) <-chan error {
 
 // lead runs one term.
 func (p parts) lead(ctx context.Context, term uint64) error {
-	return newLeader(p, term).lead(ctx)
+	l := newLeader(p, term)
+	defer p.metrics.Lead(desk{l}.View)()
+	return l.lead(ctx)
 }
 
 func (p parts) source() string { return event.Source(p.cfg.Cluster) }

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/serin-rollouts/serin/coordinator/control"
+	"github.com/serin-rollouts/serin/coordinator/metrics"
 	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/rollout"
 	"github.com/serin-rollouts/serin/internal/wire"
@@ -42,6 +43,7 @@ type leader struct {
 	version string
 	log     zerolog.Logger
 	ledger  ledger
+	metrics *metrics.Metrics // nil: nobody watches
 	bus     *bus.Conn
 	cluster control.Cluster
 	copies  int // of each stream
@@ -67,6 +69,7 @@ func newLeader(c parts, term uint64) *leader {
 		id: c.cfg.ID, term: term, source: c.source(), lease: c.cfg.Lease, level: c.cfg.level(), version: c.cfg.Version,
 		log:       c.log.With().Uint64("term", term).Logger(),
 		ledger:    c.ledger,
+		metrics:   c.metrics,
 		bus:       c.bus,
 		cluster:   c.cluster,
 		copies:    c.copies,
@@ -206,6 +209,7 @@ func (l *leader) hear(s *rollout.State, health wire.Health) {
 		l.inbox.dropped.Add(1)
 		return
 	}
+	l.metrics.Heard(health)
 	l.roster.put(health.Host, health.Labels)
 	for _, x := range health.Services {
 		if w := l.watches[x.Service]; w != nil {

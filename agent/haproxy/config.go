@@ -60,6 +60,9 @@ type Config struct {
 	Exec func(ctx context.Context, bin string, args []string) (output string, err error)
 	// Signal sends a signal to a process that a socket in Dir has named.
 	Signal func(pid int, sig syscall.Signal) error
+	// Observe is told of each exchange on a runtime socket: its first command,
+	// without arguments, and what it came to. nil: nobody is.
+	Observe func(command string, took time.Duration, err error)
 	// Log gets the transitions: starts, reloads, adoptions.
 	Log zerolog.Logger
 }
@@ -91,6 +94,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.Signal == nil {
 		c.Signal = syscall.Kill
+	}
+	if c.Observe == nil {
+		c.Observe = func(string, time.Duration, error) {}
 	}
 }
 

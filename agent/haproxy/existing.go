@@ -43,7 +43,7 @@ func OpenExisting(ctx context.Context, cfg Config) (*Existing, error) {
 	}
 	x := &Existing{}
 	x.cfg = cfg
-	x.sock = socket{dial: cfg.Dial, path: cfg.Socket, timeout: cfg.Timeout}
+	x.sock = socket{dial: cfg.Dial, path: cfg.Socket, timeout: cfg.Timeout, observe: cfg.Observe}
 	x.persist = x.save
 	x.view.Store(&view{services: map[string]entry{}})
 	if cfg.Dir != "" {

@@ -47,8 +47,8 @@ func OpenManaged(ctx context.Context, cfg Config) (*Managed, error) {
 	}
 	m := &Managed{maxConn: maxConnections()}
 	m.cfg = cfg
-	m.sock = socket{dial: cfg.Dial, path: m.path("admin.sock"), timeout: cfg.Timeout}
-	m.master = socket{dial: cfg.Dial, path: m.path("master.sock"), timeout: cfg.Timeout}
+	m.sock = socket{dial: cfg.Dial, path: m.path("admin.sock"), timeout: cfg.Timeout, observe: cfg.Observe}
+	m.master = socket{dial: cfg.Dial, path: m.path("master.sock"), timeout: cfg.Timeout, observe: cfg.Observe}
 	m.mapPath = m.path("maps/split.map")
 	m.cfgFile.path = m.path("haproxy.cfg")
 	m.splitFile.path = m.mapPath

@@ -34,6 +34,7 @@ type socket struct {
 	dial    func(ctx context.Context, network, addr string) (net.Conn, error)
 	path    string
 	timeout time.Duration // of one exchange
+	observe func(command string, took time.Duration, err error)
 }
 
 // run sends the commands in one line and returns one answer for each.
@@ -45,7 +46,9 @@ func (s *socket) run(ctx context.Context, commands ...string) ([]string, error) 
 		}
 	}
 	line := "set severity-output number;" + strings.Join(commands, ";") + "\n"
+	began := time.Now()
 	text, err := s.exchange(ctx, line)
+	s.observe(verb(commands), time.Since(began), err)
 	if err != nil {
 		return nil, err
 	}
@@ -72,6 +75,16 @@ func (s *socket) set(ctx context.Context, commands ...string) error {
 		}
 	}
 	return errors.Join(refused...)
+}
+
+// verb is the first command without its arguments: its first two words, of which
+// there are few.
+func verb(commands []string) string {
+	if len(commands) == 0 {
+		return ""
+	}
+	words := strings.Fields(commands[0])
+	return strings.Join(words[:min(2, len(words))], " ")
 }
 
 // accepted judges the answer to a changing command: nothing, or a message of

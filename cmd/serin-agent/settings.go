@@ -27,6 +27,7 @@ type settings struct {
 	Docker   string            `yaml:"docker" doc:"address of the Docker Engine"`
 	Registry string            `yaml:"registry_config" doc:"file like Docker's config.json, with credentials for registries"`
 	HAProxy  haproxySettings   `yaml:"haproxy"`
+	HTTP     daemon.HTTP       `yaml:"http"`
 	Log      daemon.Log        `yaml:"log"`
 }
 
@@ -57,6 +58,7 @@ func defaults() settings {
 		NATS:    natsSettings{URLs: []string{"nats://127.0.0.1:4222"}},
 		Docker:  docker.DefaultHost,
 		HAProxy: haproxySettings{Mode: string(agent.Managed), Binary: "haproxy", Log: "unix"},
+		HTTP:    daemon.HTTP{Listen: "127.0.0.1:9311"},
 		Log:     daemon.Log{Level: "info"},
 	}
 }
@@ -76,6 +78,7 @@ func (s settings) config(log zerolog.Logger) agent.Config {
 			URLs: s.NATS.URLs, Creds: s.NATS.Creds, Log: log.With().Str("component", "bus").Logger(),
 			TLS: s.TLS.Files(),
 		},
+		HTTP:   s.HTTP.Address(),
 		Docker: docker.Config{Host: s.Docker, RegistryConfig: s.Registry, Log: log.With().Str("component", "docker").Logger()},
 		Mode:   agent.Mode(s.HAProxy.Mode),
 		Bind:   s.HAProxy.Bind,

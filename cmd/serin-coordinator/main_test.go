@@ -29,10 +29,11 @@ func TestRunSaysWhatIsWrong(t *testing.T) {
 		"unknown verb":   {[]string{"chekc", "--id", "c1"}, daemon.ExitUsage, "chekc"},
 		"two verbs":      {[]string{"run", "check", "--id", "c1"}, daemon.ExitUsage, "one verb"},
 		"raft address":   {[]string{"check", "--id", "c1", "--raft-listen", "nonsense"}, daemon.ExitUsage, "--raft-listen"},
+		"http address":   {[]string{"check", "--id", "c1", "--http-listen", "nonsense"}, daemon.ExitUsage, "--http-listen"},
 		"nats address":   {[]string{"check", "--id", "c1", "--nats-listen", "nonsense"}, daemon.ExitUsage, "--nats-listen"},
 		"peers":          {[]string{"--id", "c1", "--raft-peers", "c1"}, daemon.ExitUsage, "--raft-peers"},
 		"half an id":     {[]string{"--id", "c1", "--tls-ca", "ca.pem"}, daemon.ExitUsage, "tls"},
-		"data is a file": {[]string{"--id", "c1", "--data", "main.go", "--nats-listen", "127.0.0.1:0"}, daemon.ExitFailed, "main.go"},
+		"data is a file": {[]string{"--id", "c1", "--data", "main.go", "--nats-listen", "127.0.0.1:0", "--http-listen", "off"}, daemon.ExitFailed, "main.go"},
 	} {
 		var stdout, stderr bytes.Buffer
 		code := run(t.Context(), c.args, &stdout, &stderr)
@@ -77,6 +78,7 @@ func TestRunAlone(t *testing.T) {
 		args := []string{
 			"--id", "c1", "--data", filepath.Join(t.TempDir(), "data"),
 			"--nats-listen", "127.0.0.1:0", "--raft-listen", "127.0.0.1:" + freePort(t),
+			"--http-listen", "127.0.0.1:0",
 		}
 		done <- run(ctx, args, in, in)
 		_ = in.Close()

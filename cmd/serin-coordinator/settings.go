@@ -19,6 +19,7 @@ type settings struct {
 	NATS    natsSettings  `yaml:"nats"`
 	Raft    raftSettings  `yaml:"raft"`
 	TLS     daemon.TLS    `yaml:"tls"`
+	HTTP    daemon.HTTP   `yaml:"http"`
 	Lease   time.Duration `yaml:"lease" doc:"how long an agent keeps a canary serving without hearing a leader"`
 	Record  string        `yaml:"record" doc:"directory for records of what rollouts were judged by, for serin analyze; none if empty"`
 	Log     daemon.Log    `yaml:"log"`
@@ -56,6 +57,7 @@ func defaults() settings {
 		Data:  "/var/lib/serin-coordinator",
 		NATS:  natsSettings{Listen: "0.0.0.0:4222"},
 		Raft:  raftSettings{Listen: "127.0.0.1:7311"},
+		HTTP:  daemon.HTTP{Listen: "127.0.0.1:7310"},
 		Lease: coordinator.DefaultLease,
 		Log:   daemon.Log{Level: "info"},
 	}
@@ -64,7 +66,7 @@ func defaults() settings {
 func (s settings) config(log zerolog.Logger) coordinator.Config {
 	cfg := coordinator.Config{
 		ID: s.ID, Data: s.Data, Cluster: s.Cluster, Lease: s.Lease, Record: s.Record, Version: build.Semantic(version), Log: log,
-		TLS: s.TLS.Files(),
+		TLS: s.TLS.Files(), HTTP: s.HTTP.Address(),
 		NATS: coordinator.NATS{
 			Embed: s.NATS.Embed || len(s.NATS.URLs) == 0, Listen: s.NATS.Listen, Cluster: s.NATS.Cluster,
 			Routes: s.NATS.Routes, URLs: s.NATS.URLs, Creds: s.NATS.Creds, Replicas: s.NATS.Replicas,

@@ -41,6 +41,19 @@ type TLS struct {
 // Files returns it as the parts of the daemon take it.
 func (t TLS) Files() identity.Files { return identity.Files{CA: t.CA, Cert: t.Cert, Key: t.Key} }
 
+// HTTP is the section of the configuration for what is served over HTTP.
+type HTTP struct {
+	Listen string `yaml:"listen" doc:"address for /metrics, /healthz and /readyz, or off"`
+}
+
+// Address is where to listen, empty for nowhere.
+func (h HTTP) Address() string {
+	if h.Listen == "off" {
+		return ""
+	}
+	return h.Listen
+}
+
 // Log is the section of the configuration for the log.
 type Log struct {
 	Level string `yaml:"level" doc:"debug, info, warn or error"`

@@ -32,6 +32,8 @@ type Config struct {
 	Ready func(ctx context.Context) error
 	// Metrics answers /metrics.
 	Metrics http.Handler
+	// Open opens the listener; nil means the real network.
+	Open func(ctx context.Context, network, address string) (net.Listener, error)
 	// Routes are more patterns, as http.ServeMux has them.
 	Routes map[string]http.Handler
 	Log    zerolog.Logger
@@ -61,7 +63,10 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if cfg.Listen == "" {
 		return nil, nil //nolint:nilnil // nil is a server that serves nothing
 	}
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.Listen)
+	if cfg.Open == nil {
+		cfg.Open = new(net.ListenConfig).Listen
+	}
+	listener, err := cfg.Open(ctx, "tcp", cfg.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("http.listen: %w; name another address, or off", err)
 	}

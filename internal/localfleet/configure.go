@@ -67,7 +67,15 @@ func (f *Fleet) replicaConfig(r Replica, group string) string {
 data: %s
 nats: {listen: %q, cluster: %q, routes: [%s]}
 raft: {listen: %q, %s}
-`, r.Name, f.path(r.Name), r.NATS, r.Cluster, quoted(routes), r.Raft, group) + tlsSection(f.identity(r.Name))
+http: {listen: %q}
+%s`, r.Name, f.path(r.Name), r.NATS, r.Cluster, quoted(routes), r.Raft, group, r.HTTP, f.lease()) + tlsSection(f.identity(r.Name))
+}
+
+func (f *Fleet) lease() string {
+	if f.Lease == 0 {
+		return ""
+	}
+	return fmt.Sprintf("lease: %s\n", f.Lease)
 }
 
 func (f *Fleet) agentConfig(h *Host) string {
@@ -80,7 +88,8 @@ labels: %s
 data: %s
 nats: {urls: [%s]}
 haproxy: %s
-`, h.Name, h.Labels, f.path(h.Name), quoted(f.URLs()), h.HAProxy) + tlsSection(files)
+http: {listen: %q}
+`, h.Name, h.Labels, f.path(h.Name), quoted(f.URLs()), h.HAProxy, h.HTTP) + tlsSection(files)
 }
 
 func tlsSection(files identity.Files) string {

@@ -61,12 +61,13 @@ func checkMachine(ctx context.Context, bin string) error {
 // its own, so that all of them can listen on the same port, as real hosts do.
 func (f *Fleet) allot(ctx context.Context) error {
 	f.Name, f.Dir = NewName(f.Config.Name)
-	ports, err := FreePorts(ctx, replicaPorts*f.Config.Replicas+2)
+	ports, err := FreePorts(ctx, replicaPorts*f.Config.Replicas+3)
 	if err != nil {
 		return err
 	}
 	f.Registry, f.Port = loopback+ports[0], ports[1]
-	ports = ports[2:]
+	http := ports[2]
+	ports = ports[3:]
 	for range f.Config.Replicas {
 		f.addReplica(ports[:replicaPorts])
 		ports = ports[replicaPorts:]
@@ -74,7 +75,7 @@ func (f *Fleet) allot(ctx context.Context) error {
 	for i := range f.Config.Hosts {
 		address := fmt.Sprintf("127.0.0.%d", 11+i)
 		f.Hosts = append(f.Hosts, &Host{
-			Name: fmt.Sprintf("%s-%d", f.Name, i+1), Address: address,
+			Name: fmt.Sprintf("%s-%d", f.Name, i+1), Address: address, HTTP: net.JoinHostPort(address, http),
 			Labels: "{fleet: demo}", HAProxy: "{bind: " + address + "}",
 		})
 	}
@@ -85,13 +86,14 @@ func (f *Fleet) allot(ctx context.Context) error {
 func (f *Fleet) addReplica(ports []string) Replica {
 	r := Replica{
 		Name: "c" + strconv.Itoa(len(f.Replicas)+1), NATS: loopback + ports[0], Cluster: loopback + ports[1], Raft: loopback + ports[2],
+		HTTP: loopback + ports[3],
 	}
 	f.Replicas = append(f.Replicas, r)
 	return r
 }
 
 const (
-	replicaPorts = 3 // that a replica listens on
+	replicaPorts = 4 // that a replica listens on
 	loopback     = "127.0.0.1:"
 )
 

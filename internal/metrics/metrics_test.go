@@ -57,7 +57,7 @@ type fakeWire struct {
 	err   error
 }
 
-func (f fakeWire) Stats() bus.Stats                                   { return f.stats }
+func (f fakeWire) Stats() bus.Stats                                 { return f.stats }
 func (f fakeWire) RoundTrip(context.Context) (time.Duration, error) { return f.trip, f.err }
 
 func TestBus(t *testing.T) {
@@ -70,7 +70,8 @@ func TestBus(t *testing.T) {
 		"gone":     {fakeWire{stats: bus.Stats{Reconnects: 2}, err: bus.ErrNotConnected}, []string{"serin_nats_connected 0", "serin_nats_reconnects_total 2"}, "round_trip_seconds "},
 		"there": {
 			fakeWire{stats: bus.Stats{Connected: true, InMessages: 5, OutBytes: 70}, trip: 20 * time.Millisecond},
-			[]string{"serin_nats_connected 1", `serin_nats_messages_total{direction="in"} 5`, `serin_nats_bytes_total{direction="out"} 70`, "serin_nats_round_trip_seconds 0.02"}, "nothing",
+			[]string{"serin_nats_connected 1", `serin_nats_messages_total{direction="in"} 5`, `serin_nats_bytes_total{direction="out"} 70`, "serin_nats_round_trip_seconds 0.02"},
+			"nothing",
 		},
 	} {
 		s := New("serin-test", "1")

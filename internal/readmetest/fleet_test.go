@@ -139,6 +139,7 @@ func (r *rig) daemon(t *testing.T, name, program string, args ...string) {
 		t.Fatal(err)
 	}
 	defer func() { _ = log.Close() }()
+	args = append(args, "--http-listen", "127.0.0.1:0") // the default is every replica's and every agent's
 	cmd := exec.Command(filepath.Join(r.bin, program), args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
