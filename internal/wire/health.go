@@ -143,7 +143,7 @@ func checkServiceHealth(s ServiceHealth) error {
 func knownCause(cause rollout.Cause) bool {
 	switch cause {
 	case rollout.CauseGate, rollout.CauseDeath, rollout.CauseImage, rollout.CauseStart, rollout.CauseDeadline,
-		rollout.CauseOperator, rollout.CauseReplaced, rollout.CauseApproval, rollout.CauseHost:
+		rollout.CauseOperator, rollout.CauseReplaced, rollout.CauseApproval, rollout.CauseHost, rollout.CauseLost:
 		return true
 	}
 	return false
