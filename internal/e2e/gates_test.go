@@ -95,8 +95,8 @@ func (g gated) file(version string) string {
       when: canary.lag < stable.lag + 5
       every: 1s
   checks:
-    - {name: selfcheck, path: %s, every: 1s, timeout: 10s, max_increase: 30%%, min_checks: 4}
-    - {name: shop, url: %q, every: 1s, timeout: 10s, when: status == 200}
+    - {name: selfcheck, path: %s, every: 3s, timeout: 3s, max_increase: 30%%, min_checks: 4}
+    - {name: shop, url: %q, every: 3s, timeout: 3s, when: status == 200}
   feedback: {name: complaints, kinds: [complaint], max_increase: 20%%, min_requests: 20}`,
 		g.prometheus.address, localfleet.SelfCheckPath, g.page.URL)
 	return strings.Replace(g.world.file(version, "[{weight: 50%}, {weight: 100%}]"), "gates: "+gates, "gates:"+all, 1) + "routing: weights\n"
