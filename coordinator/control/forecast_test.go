@@ -30,10 +30,10 @@ func TestForecastTellsWhatItRestsOn(t *testing.T) {
 	}{
 		"an install":     {gated, nil, []Host{host(true, "", 0, 0)}, []int64{0, 0}, nil},
 		"no gate":        {rollout.Gates{}, []string{"1"}, []Host{host(true, "rev-1", 5000, 5)}, []int64{0, 0}, nil},
-		"no traffic":     {gated, []string{"1"}, []Host{host(true, "rev-1", 0, 0)}, []int64{0, 1223}, nil},
-		"too little":     {gated, []string{"1"}, []Host{host(true, "rev-1", 900, 9)}, []int64{0, 1223}, nil},
-		"silent, others": {gated, []string{"1"}, []Host{host(false, "rev-1", 5000, 50), host(true, "rev-0", 5000, 50)}, []int64{0, 1223}, nil},
-		"one in 1000":    {gated, []string{"1"}, []Host{host(true, "rev-1", 5000, 5), host(true, "rev-1", 5000, 5)}, []int64{0, 1906}, &api.Counts{Requests: 10_000, Errors: 10}},
+		"no traffic":     {gated, []string{"1"}, []Host{host(true, "rev-1", 0, 0)}, []int64{0, 1049}, nil},
+		"too little":     {gated, []string{"1"}, []Host{host(true, "rev-1", 900, 9)}, []int64{0, 1049}, nil},
+		"silent, others": {gated, []string{"1"}, []Host{host(false, "rev-1", 5000, 50), host(true, "rev-0", 5000, 50)}, []int64{0, 1049}, nil},
+		"one in 1000":    {gated, []string{"1"}, []Host{host(true, "rev-1", 5000, 5), host(true, "rev-1", 5000, 5)}, []int64{0, 1635}, &api.Counts{Requests: 10_000, Errors: 10}},
 	} {
 		plan := api.Plan{Path: []api.StepStatus{{Weight: 0}, {Weight: 500}}}
 		var svc *rollout.Service

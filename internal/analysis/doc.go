@@ -41,10 +41,17 @@
 //   - Each window's log-likelihood ratio is divided by phi, how much errors cluster in instances
 //     as seen among stable's own, or, where a host has just one, among its windows. It is then
 //     clipped at ln 5, so no single window decides.
+//   - What a host shows for worse within a minute of its first sign of it, a bout, is worth no more
+//     than a fair bet on which of the host's containers a burst hits: (mc+ms)/mc for mc containers of
+//     canary among ms of stable, however many errors there are. The limit is half as high again for a
+//     bout that follows on another, and higher by three times what the other hosts show in theirs at
+//     the time. A window in which nine in ten of canary's requests are bad and less than half of
+//     stable's is free of it, and so is a report that stands for many hosts, see [Report.Pooled].
+//     Limits only ever take away.
 //   - The evidence for worse is limited to twice what the others show without any one host, or a
 //     third of the whole, whichever is more: one sick host decides only when it is very sick.
 //     The verdict names it.
-//   - Half of the evidence for a roll-back counts from the very start, the rest from starting
+//   - Seven tenths of the evidence for a roll-back count from the very start, the rest from starting
 //     points set at every step and every five minutes, so that a long good history does not hide
 //     a late regression.
 //
@@ -52,13 +59,12 @@
 //
 // The level of worse is exact, for finite samples and any way of looking, if in each host-window
 // the failing requests are exchangeable between canary and stable, and phi can only lower it then.
-// If errors cluster inside instances it rests on phi, the clip and the rule of breadth. In
-// simulation (docs/statistics.md) it holds for bursts shorter than a window while canary has up to
-// a tenth of the traffic. At a half, up to three times alpha of the good versions are failed if no
-// increase is allowed; with half a point allowed it holds. It does not for bursts of one container
-// that outlast the window and are rarer than the rollout is long: a canary container that fails
-// for half a minute while no stable one ever did looks like a regression, because it is all that
-// can be known. Choose a longer [Config.Window] if a service is like that.
+// If errors cluster inside instances it rests on phi, the clip, the limit on bouts and the rule of
+// breadth. In simulation (docs/statistics.md) it holds within the simulation's error for bursts of 2
+// to 30 s, up to half of the traffic, on five hosts, on three, and on one. The price is paid where
+// one host is all there is, or all that is bad: unless nearly all of its requests fail, it takes
+// minutes, not seconds, until that decides, for a burst is over by then. A burst that lasts for
+// minutes, or in which nothing goes right, is not to be told from a regression.
 //
 // The levels of beyond and safe are approximate: they rest on an estimate of stable's rate. What
 // beyond gets wrong can fail only versions that are truly worse.

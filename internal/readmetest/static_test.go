@@ -65,7 +65,7 @@ func TestRequestsTable(t *testing.T) {
 			t.Errorf("README.md has not the row\n%s", row.String())
 		}
 	}
-	for perWindow, words := range map[int64]string{100: "is %.0f instead of 610", 500: "with 100 it is %.0f"} {
+	for perWindow, words := range map[int64]string{100: "is %.0f instead of 520", 500: "with 100 it is %.0f"} {
 		needed := analysis.Plan(analysis.Config{MaxIncrease: 100, MinRequests: 100}, analysis.Counts{Requests: 100_000}, perWindow)
 		if want := fmt.Sprintf(words, twoDigits(float64(needed))); !strings.Contains(text, want) {
 			t.Errorf("README.md does not say %q", want)
