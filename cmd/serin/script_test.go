@@ -6,8 +6,10 @@ import (
 	"flag"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"testing"
 	"time"
 
@@ -37,6 +39,11 @@ func TestMain(m *testing.M) {
 //	requests SUBJECT          prints what has been asked on SUBJECT
 //	seen SUBJECT N            waits until it has been asked N times
 func TestScript(t *testing.T) {
+	// Under nohup the scripts' programs would be born deaf to SIGHUP: a signal that is listened to is
+	// not ignored any more in what this process starts.
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(hup) }) // after the scripts, which run beside each other
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		UpdateScripts:       *update,
