@@ -11,6 +11,7 @@ import (
 
 	"github.com/serin-rollouts/serin/internal/analysis"
 	"github.com/serin-rollouts/serin/internal/bus"
+	"github.com/serin-rollouts/serin/internal/fleetclock"
 	"github.com/serin-rollouts/serin/internal/rollout"
 	"github.com/serin-rollouts/serin/internal/wire"
 )
@@ -41,6 +42,8 @@ type fakeAgent struct {
 	sequence uint64
 	interval time.Duration
 	services map[string]*fakeService
+	fleet    fleetclock.Clock // marks reports
+	marks    bool
 	waves    []rollout.Wave
 	raisedBy []string // leaders whose word raised something
 	mute     bool
@@ -71,6 +74,7 @@ func startAgent(ctx context.Context, t *testing.T, conn *bus.Conn, name string) 
 		bus.AssignSubject(name):  a.assign,
 		bus.AllSteps:             a.wave,
 		bus.ResolveSubject(name): a.resolve,
+		bus.BeatSubject:          a.beat,
 	} {
 		if _, err := conn.Subscribe(subject, f); err != nil {
 			t.Fatal(err)
@@ -130,6 +134,9 @@ func (a *fakeAgent) health() wire.Health {
 	h := wire.Health{
 		Host: a.name, Version: "1.0.0", Nonce: a.nonce, Sequence: a.sequence, Started: "once",
 		Labels: map[string]string{"role": "web"}, Wall: time.Now().UnixMilli(),
+	}
+	if a.marks {
+		h.Mark = a.fleet.At(time.Now())
 	}
 	for name, s := range a.services {
 		settled := s.settled()
@@ -206,6 +213,14 @@ func (s *fakeService) follow(want rollout.Assignment) {
 	if want.Canary != nil {
 		s.version = want.Canary.Version()
 	}
+}
+
+func (a *fakeAgent) beat(m bus.Msg) {
+	b, err := wire.DecodeBeat(m.Data)
+	if err != nil {
+		panic(err)
+	}
+	a.fleet.Hear(time.Now(), b.Clock, b.Lease, b.Term)
 }
 
 func (a *fakeAgent) wave(m bus.Msg) {

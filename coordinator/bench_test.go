@@ -19,6 +19,7 @@ func BenchmarkRound(b *testing.B) {
 			l, s, reports := largeFleet(b.Context(), hosts)
 			b.ResetTimer()
 			for n := 0; b.Loop(); n++ {
+				at := time.Duration(n+1) * time.Second
 				for i := range reports {
 					h := reports[i]
 					h.Sequence, h.Nonce = uint64(n+1), uint64(n+1)
@@ -26,11 +27,38 @@ func BenchmarkRound(b *testing.B) {
 					x.CanaryCounts.Requests = int64(n * 10)
 					x.StableCounts = map[string]analysis.Counts{"a1": {Requests: int64(n * 90)}}
 					h.Services = []wire.ServiceHealth{x}
-					l.hear(s, h)
+					h.Mark = at + time.Duration(i)
+					l.answer(s, l.hear(h, at), at)
 					if i%100 == 0 {
-						rollout.Decide(s, l.evidence(l.clock.now()), l.clock.now())
+						l.fold()
+						rollout.Decide(s, l.evidence(at), at)
 					}
 				}
+			}
+			b.ReportMetric(float64(b.Elapsed())/float64(b.N)/float64(hosts), "ns/report")
+		})
+	}
+}
+
+// BenchmarkFollow is what such a round costs a replica that does not lead: it
+// hears every host, brings the reports into order and judges them, but looks at
+// no verdict.
+func BenchmarkFollow(b *testing.B) {
+	for _, hosts := range []int{100, 1_000, 10_000} {
+		b.Run(fmt.Sprintf("hosts=%d", hosts), func(b *testing.B) {
+			l, _, reports := largeFleet(b.Context(), hosts)
+			b.ReportAllocs()
+			for n := 0; b.Loop(); n++ {
+				at := time.Duration(n+1) * time.Second
+				for i, h := range reports {
+					h.Sequence, h.Mark = uint64(n+1), at+time.Duration(i)
+					x := h.Services[0]
+					x.CanaryCounts.Requests = int64(n * 10)
+					x.StableCounts = map[string]analysis.Counts{"a1": {Requests: int64(n * 90)}}
+					h.Services = []wire.ServiceHealth{x}
+					l.hear(h, at)
+				}
+				l.fold()
 			}
 			b.ReportMetric(float64(b.Elapsed())/float64(b.N)/float64(hosts), "ns/report")
 		})
@@ -53,7 +81,8 @@ func largeFleet(ctx context.Context, hosts int) (*leader, *rollout.State, []wire
 	s.Index = 5
 	s.Services[checkout] = svc
 	p := parts{cfg: Config{ID: "c1", Lease: DefaultLease}, log: testLog(), ledger: newGroup("c1").members["c1"]}
+	p.listener = newListener(p)
 	l := newLeader(p, 1)
-	l.sync(ctx, s)
+	l.keepUp(ctx, s)
 	return l, s, reports
 }

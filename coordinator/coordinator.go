@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -46,13 +47,14 @@ func Run(ctx context.Context, cfg Config) error {
 
 // parts is what a leader works with.
 type parts struct {
-	cfg     Config
-	log     zerolog.Logger
-	ledger  ledger
-	metrics *metrics.Metrics // nil: nobody watches
-	bus     *bus.Conn
-	cluster control.Cluster
-	copies  int // of each stream; 0: somebody else makes the streams
+	cfg      Config
+	log      zerolog.Logger
+	ledger   ledger
+	metrics  *metrics.Metrics // nil: nobody watches
+	bus      *bus.Conn
+	cluster  control.Cluster
+	copies   int // of each stream; 0: somebody else makes the streams
+	listener *listener
 }
 
 func (p parts) run(ctx context.Context, open *teardown) error {
@@ -104,6 +106,9 @@ func (p parts) run(ctx context.Context, open *teardown) error {
 		return err
 	}
 	p.cluster = members{Replica: r, server: server, bus: conn, copies: p.copies, log: p.log}
+	if err := p.listen(ctx, open); err != nil {
+		return err
+	}
 	return p.follow(ctx, r, server, open)
 }
 
@@ -133,6 +138,28 @@ func (p parts) connect(ctx context.Context, open *teardown) (*bus.Conn, *embed.S
 	}
 	open.push("bus", unbounded(conn.Close))
 	return conn, server, nil
+}
+
+// listen has this replica hear the fleet, whoever leads.
+func (p *parts) listen(ctx context.Context, open *teardown) error {
+	p.listener = newListener(*p)
+	subs, err := p.listener.subscribe(p.bus)
+	for _, s := range subs {
+		open.push("subscription", unbounded(s.Close))
+	}
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var work sync.WaitGroup
+	work.Go(func() { p.listener.follow(ctx) })
+	work.Go(func() { p.listener.recorder.run(ctx) })
+	open.push("listener", func(context.Context) error {
+		stop()
+		work.Wait()
+		return nil
+	})
+	return nil
 }
 
 // follow takes part in the group until ctx ends. The leading outlives ctx
@@ -174,6 +201,10 @@ func storing(server *embed.Server) <-chan error {
 
 // lead runs one term.
 func (p parts) lead(ctx context.Context, term uint64) error {
+	if !p.listener.take(ctx) {
+		return nil
+	}
+	defer p.listener.giveBack()
 	l := newLeader(p, term)
 	defer p.metrics.Lead(desk{l}.View)()
 	return l.lead(ctx)

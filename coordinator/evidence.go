@@ -1,7 +1,6 @@
 package coordinator
 
 import (
-	"slices"
 	"time"
 
 	"github.com/serin-rollouts/serin/internal/analysis"
@@ -13,15 +12,32 @@ import (
 // seconds long.
 const poolEvery = time.Second
 
-// watch gathers the evidence about one running rollout. Only the loop uses it.
+// watch gathers the evidence about one running rollout. Only who holds the
+// listener uses it.
+//
+// What hosts are and what they show are two things. What they are counts when
+// it is heard, and for what the state wants now. What they show reaches the
+// judges in the order of the marks (merge), and belongs to the step that the
+// reports themselves are of: so it is the same on every replica, whenever it
+// heard what, and whenever it learned of the step.
 type watch struct {
 	rollout *rollout.Rollout // of the state last synced
 	epoch   uint64
 	index   map[string]int // a host's position in the rollout
 	hosts   map[string]rollout.HostEvidence
-	took    time.Duration // the leader's takeover
+	since   time.Duration // from when on the replica has heard the fleet
 
-	panel     *taped // nil where there is nothing to compare with
+	merge   *merge
+	judging *rollout.Rollout // that the reports folded now are of
+	places  map[string]int   // a host's position in it
+	turnAt  uint64           // epoch from which on reports are of rollout, not of judging; 0: they are of the same
+	first   bool             // the evidence was heard from its beginning
+	own     bool             // some of it came without a mark: no other replica has it just so
+	owed    bool             // it is to begin anew before it decides anything
+	attempt int              // how often evidence began anew before this
+
+	panel     *taped    // nil where there is nothing to compare with
+	feedback  *feedback // of all services; nil: nobody listens
 	pool      *pool
 	pooledAt  time.Duration
 	instances map[string]int // canary instances by host, for the pool
@@ -39,49 +55,76 @@ type watch struct {
 	zeroMillis int64
 }
 
-func newWatch(svc *rollout.Service, took, now time.Duration) *watch {
-	w := &watch{
-		hosts: map[string]rollout.HostEvidence{}, index: map[string]int{},
-		instances: map[string]int{}, readings: readings{}, took: took, settledAt: -1, zeroMillis: -1,
-	}
+func newWatch(svc *rollout.Service, since, now time.Duration) *watch {
 	r := svc.Active
-	w.place(r)
+	w := &watch{
+		rollout: r, epoch: svc.Epoch, index: positions(r), hosts: map[string]rollout.HostEvidence{}, since: since,
+		merge: newMerge(), judging: r, first: r.Phase == rollout.Preparing, attempt: r.Anew,
+		instances: map[string]int{}, readings: readings{}, settledAt: -1, zeroMillis: -1,
+	}
+	w.places = w.index
 	if !r.Install() {
-		w.panel = &taped{Panel: analysis.NewPanel(r.Spec.Gates.Judging())}
+		w.panel = &taped{Panel: analysis.NewPanel(w.gates()), anew: r.Anew > 0 || !w.first}
 		w.pool = newPool()
 		w.asker = newAsker(r.Spec.Gates)
 	}
-	w.rollout, w.epoch = r, svc.Epoch
+	w.settle()
 	w.begin(now)
 	return w
 }
 
 // sync follows the state: a transition of the same rollout.
-func (w *watch) sync(svc *rollout.Service, now time.Duration) {
+func (w *watch) sync(svc *rollout.Service) {
 	before := w.rollout
 	w.rollout = svc.Active
-	moved := before.Step != svc.Active.Step || before.StepAt != svc.Active.StepAt
 	if len(before.Hosts) != len(svc.Active.Hosts) {
-		w.leave(svc.Active)
+		w.leave(before)
 	}
 	if svc.Epoch != w.epoch {
 		w.epoch = svc.Epoch
 		w.settled = map[string]bool{}
 	}
-	if before.Parked && !svc.Active.Parked && w.panel != nil {
-		// A person wants the canary tried once more: the old evidence has had its say.
-		w.panel.renew(svc.Active.Spec.Gates.Judging(), now)
+	if before.Step != svc.Active.Step || before.StepAt != svc.Active.StepAt {
+		w.settle()
+		w.turnAt = svc.Epoch
 	}
-	if moved {
-		w.begin(now)
+	if at := svc.Active.StepEpoch; at != before.StepEpoch {
+		w.turnAt = at
+	}
+	if svc.Active.Anew != before.Anew {
+		w.owed = false
+	}
+	if w.turnAt == 0 {
+		w.judging = svc.Active
 	}
 	if before.Phase != svc.Active.Phase {
 		w.zeroed, w.zeroMillis = map[string]bool{}, -1
 	}
 }
 
-// hear takes in one host's account.
+// hear takes in one host's account, of an agent that does not mark it: it is
+// judged as it arrives.
 func (w *watch) hear(name string, h wire.ServiceHealth, now time.Duration) {
+	w.look(name, h, now)
+	w.own = true
+	w.judge(name, h, now)
+}
+
+// hearMarked takes in one host's account; it is judged when its turn has come.
+func (w *watch) hearMarked(a arrival, now time.Duration) {
+	w.look(a.host, a.health, now)
+	if !w.merge.put(a) {
+		w.own = true
+	}
+}
+
+// fold judges what has come into order.
+func (w *watch) fold() {
+	w.merge.release(w.index, w.epoch, func(a arrival) { w.judge(a.host, a.health, a.mark) })
+}
+
+// look notes what a host is.
+func (w *watch) look(name string, h wire.ServiceHealth, now time.Duration) {
 	k, ours := w.index[name]
 	if !ours {
 		return
@@ -90,8 +133,21 @@ func (w *watch) hear(name string, h wire.ServiceHealth, now time.Duration) {
 	w.noteSettled(name, k, h, now)
 	w.noteZero(name, k, h, now)
 	w.readings.note(name, h.Readings, now)
-	w.observe(name, k, h, now)
 }
+
+// judge takes in what a host shows, at a time on the fleet's clock.
+func (w *watch) judge(name string, h wire.ServiceHealth, at time.Duration) {
+	if w.turnAt > 0 && h.Epoch >= w.turnAt {
+		w.turn(at)
+	}
+	if k, ours := w.places[name]; ours {
+		w.observe(name, k, h, at)
+	}
+}
+
+// shared reports whether other replicas that heard the rollout from the
+// beginning of its evidence judge by the same.
+func (w *watch) shared() bool { return w.first && !w.own && w.merge.whole() }
 
 // saw notes when a host last reported, whatever it had to say of the service.
 func (w *watch) saw(name string, at time.Duration) {
@@ -105,7 +161,13 @@ func (w *watch) saw(name string, at time.Duration) {
 
 // evidence returns the pooled view. Its map of hosts is the watch's own.
 func (w *watch) evidence(now time.Duration) rollout.ServiceEvidence {
-	if w.stale {
+	switch {
+	case w.panel == nil:
+	case w.owed:
+		w.verdict, w.stale = waitFor(now, "evidence is about to begin anew: whoever leads now has not heard all of what came before"), true
+	case w.turnAt > 0:
+		w.verdict, w.stale = waitFor(now, "no host has reported from this step yet"), true
+	case w.stale:
 		w.verdict, w.stale = w.panel.Verdict(now), false
 	}
 	e := rollout.ServiceEvidence{
@@ -131,41 +193,91 @@ func evidenceOf(h wire.ServiceHealth) rollout.HostEvidence {
 	}
 }
 
-// place notes each host's position in the rollout.
-func (w *watch) place(r *rollout.Rollout) {
-	clear(w.index)
-	for k, name := range r.Hosts {
-		w.index[name] = k
-	}
+// waitFor is the verdict while there is nothing to judge by.
+func waitFor(now time.Duration, why string) analysis.Verdict {
+	return analysis.Verdict{Outcome: analysis.Wait, At: now, Reason: why}
 }
 
-// leave forgets the hosts that the rollout goes on without, and what they have
-// shown.
-func (w *watch) leave(r *rollout.Rollout) {
-	w.place(r)
-	gone := slices.Clone(r.Lost)
-	for _, x := range r.Excluded {
-		gone = append(gone, x.Host)
+// positions are the places of the hosts in the rollout.
+func positions(r *rollout.Rollout) map[string]int {
+	index := make(map[string]int, len(r.Hosts))
+	for k, name := range r.Hosts {
+		index[name] = k
 	}
-	for _, host := range gone {
-		delete(w.hosts, host)
-		delete(w.instances, host)
-		delete(w.readings, host)
-		if w.panel != nil {
-			w.panel.Exclude(host)
+	return index
+}
+
+// gates are what the panel judges by, with what this evidence may spend.
+func (w *watch) gates() analysis.Gates { return w.rollout.Spec.Gates.Judging().Attempt(w.attempt) }
+
+// leave forgets the hosts that the rollout goes on without.
+func (w *watch) leave(before *rollout.Rollout) {
+	w.index = positions(w.rollout)
+	for _, host := range before.Hosts {
+		if _, stays := w.index[host]; !stays {
+			delete(w.hosts, host)
+			delete(w.readings, host)
 		}
 	}
 }
 
-// begin starts watching a step.
-func (w *watch) begin(now time.Duration) {
+// settle begins to wait for the hosts of a step.
+func (w *watch) settle() {
 	w.settled, w.settledAt = map[string]bool{}, -1
 	w.zeroed = map[string]bool{}
+}
+
+// turn begins a step with the first report that is of it.
+func (w *watch) turn(at time.Duration) {
+	before := w.judging
+	w.judging, w.places, w.turnAt = w.rollout, w.index, 0
 	if w.panel == nil {
 		return
 	}
-	w.panel.step = w.rollout.Step + 1
-	w.panel.Restart(now, step(w.rollout))
+	for _, host := range before.Hosts {
+		if _, stays := w.places[host]; !stays {
+			delete(w.instances, host)
+			w.panel.Exclude(host)
+		}
+	}
+	switch {
+	case before.Anew != w.judging.Anew:
+		w.renew(w.judging.Anew, at)
+	case before.Parked && !w.judging.Parked: // some replica cannot count that
+		w.renew(w.attempt+1, at)
+	}
+	w.begin(at)
+}
+
+// adopt is called when this replica comes to lead. Where other replicas judge by
+// the same evidence it goes on. Where not every replica can count how often
+// evidence begins anew it does so at once, and uncounted.
+func (w *watch) adopt(counted bool, now time.Duration) {
+	switch {
+	case w.panel == nil || w.rollout.Phase == rollout.Preparing || w.shared():
+	case counted:
+		w.owed = true
+	default:
+		w.renew(w.attempt+1, now)
+		w.begin(now)
+	}
+}
+
+// renew forgets all evidence.
+func (w *watch) renew(attempt int, at time.Duration) {
+	w.attempt, w.first, w.own, w.owed = attempt, true, false, false
+	w.merge.forget()
+	w.panel.renew(w.gates(), at)
+	w.stale = true
+}
+
+// begin starts judging a step.
+func (w *watch) begin(at time.Duration) {
+	if w.panel == nil {
+		return
+	}
+	w.panel.step = w.judging.Step + 1
+	w.panel.Restart(at, step(w.judging))
 	w.pool.restart()
 	w.stale = true
 }
@@ -196,61 +308,65 @@ func (w *watch) noteSettled(name string, k int, h wire.ServiceHealth, now time.D
 	}
 }
 
-func (w *watch) moving() bool {
-	return w.rollout.Phase == rollout.Progressing || w.rollout.Phase == rollout.Paused
+func (w *watch) moving() bool { return moving(w.rollout) }
+
+// moving reports whether canary and stable stand side by side.
+func moving(r *rollout.Rollout) bool {
+	return r.Phase == rollout.Progressing || r.Phase == rollout.Paused
 }
 
 // noteZero measures how long the way back took to reach the last host of the
-// wave. A leader that took over after the decision cannot tell.
+// wave. A replica that has heard the fleet only since the decision cannot tell.
 func (w *watch) noteZero(name string, k int, h wire.ServiceHealth, now time.Duration) {
 	r := w.rollout
 	if r.Phase != rollout.RollingBack || w.zeroMillis >= 0 || k >= r.Wave() || h.Epoch < w.epoch || h.Weight != 0 {
 		return
 	}
 	w.zeroed[name] = true
-	if len(w.zeroed) == r.Wave() && r.PhaseAt > w.took {
+	if len(w.zeroed) == r.Wave() && r.PhaseAt > w.since {
 		w.zeroMillis = (now - r.PhaseAt).Milliseconds()
 	}
 }
 
 // observe feeds the panel.
-func (w *watch) observe(name string, k int, h wire.ServiceHealth, now time.Duration) {
-	if w.panel == nil || !w.moving() {
+func (w *watch) observe(name string, k int, h wire.ServiceHealth, at time.Duration) {
+	r := w.judging
+	if w.panel == nil || !moving(r) {
 		return
 	}
-	inWave := k < w.rollout.Wave()
-	if w.rollout.Weight() == 0 {
+	inWave := k < r.Wave()
+	if r.Weight() == 0 {
 		h.CanaryInstances = 0 // none that may get traffic: windows of stable alone are whole
 	}
 	w.pool.add(name, k, inWave, h)
+	w.stale = true
+	w.opinions(at)
 	if !w.pooling() {
 		w.panel.Observe(analysis.Report{
-			Host: name, Incarnation: h.Incarnation, At: now,
+			Host: name, Incarnation: h.Incarnation, At: at,
 			Canary: h.CanaryCounts, Stable: h.StableCounts, CanaryInstances: h.CanaryInstances,
 			Latencies: h.Latencies, Signals: h.Signals, Usage: h.Usage,
 		})
-		w.stale = true
 		return
 	}
 	// What a container uses is compared over hosts anyway.
-	w.panel.ObserveApart(analysis.Report{Host: name, Incarnation: h.Incarnation, At: now, Usage: h.Usage})
+	w.panel.ObserveApart(analysis.Report{Host: name, Incarnation: h.Incarnation, At: at, Usage: h.Usage})
 	if inWave {
 		w.instances[name] = h.CanaryInstances
 	}
-	if now-w.pooledAt < poolEvery {
+	if at-w.pooledAt < poolEvery {
 		return
 	}
-	w.pooledAt = now
+	w.pooledAt = at
 	total := 0
 	for _, n := range w.instances {
 		total += n
 	}
-	w.panel.Observe(w.pool.report(now, total))
-	w.stale = true
+	w.panel.Observe(w.pool.report(at, total))
 }
 
 // pooling reports whether hosts are compared with hosts.
 func (w *watch) pooling() bool {
-	r := w.rollout
+	r := w.judging
 	return r.Weight() == rollout.Full && r.Wave() < len(r.Hosts)
 }

@@ -62,12 +62,12 @@ func TestApprovalDoesNotBeginTheHoldAgain(t *testing.T) {
 		w.hear(host, wire.ServiceHealth{Epoch: 5, Settled: true, Incarnation: "1"}, 2*time.Second)
 	}
 	approved := then(svc, 6, func(r *rollout.Rollout) { r.Approved = true })
-	w.sync(approved, 3*time.Second)
+	w.sync(approved)
 	if got := w.evidence(3 * time.Second).SettledAt; got != 2*time.Second {
 		t.Errorf("after the approval the hold counts from %s, want 2s", got)
 	}
 	resumed := then(approved, 8, func(r *rollout.Rollout) { r.StepAt = 9 * time.Second })
-	w.sync(resumed, 9*time.Second)
+	w.sync(resumed)
 	if got := w.evidence(9 * time.Second).SettledAt; got != -1 {
 		t.Errorf("after pause and resume the hold counts from %s, want from when it is settled again", got)
 	}
@@ -93,10 +93,11 @@ func TestResumeAfterAFailedGateJudgesAnew(t *testing.T) {
 		t.Fatalf("half of the answers are errors, yet: %s: %s", v.Outcome, v.Reason)
 	}
 	parked := then(svc, 6, func(r *rollout.Rollout) { r.Phase, r.Parked = rollout.Paused, true })
-	w.sync(parked, now)
+	w.sync(parked)
 	w.sync(then(parked, 7, func(r *rollout.Rollout) {
 		r.Phase, r.Parked, r.StepAt = rollout.Progressing, false, now
-	}), now)
+	}))
+
 	if v := w.evidence(now).Verdict; v.Outcome != analysis.Wait {
 		t.Errorf("just resumed: %s: %s", v.Outcome, v.Reason)
 	}
@@ -117,7 +118,7 @@ func TestOnlyWhatIsServedFromNowOnIsJudged(t *testing.T) {
 	}
 	resumed := func() *watch {
 		w := newWatch(then(svc, 6, func(r *rollout.Rollout) { r.Phase, r.Parked = rollout.Paused, true }), 0, time.Second)
-		w.sync(then(svc, 7, func(r *rollout.Rollout) { r.StepAt = time.Minute }), time.Minute)
+		w.sync(then(svc, 7, func(r *rollout.Rollout) { r.StepAt = time.Minute }))
 		return w
 	}
 	for name, watching := range map[string]func() *watch{"taken over": takenOver, "resumed": resumed} {
@@ -143,7 +144,7 @@ func TestZeroMillisCountsToTheLastHostOfTheWave(t *testing.T) {
 	}{"own decision": {0, 250}, "predecessor's": {10 * time.Second, -1}} {
 		svc := atFirstStep(twoHosts())
 		w := newWatch(svc, c.took, time.Second)
-		w.sync(then(svc, 7, func(r *rollout.Rollout) { r.Phase, r.PhaseAt = rollout.RollingBack, 10*time.Second }), 10*time.Second)
+		w.sync(then(svc, 7, func(r *rollout.Rollout) { r.Phase, r.PhaseAt = rollout.RollingBack, 10*time.Second }))
 		for _, report := range []struct {
 			host   string
 			epoch  uint64
@@ -204,9 +205,9 @@ func TestPoolSumsBothSides(t *testing.T) {
 }
 
 func TestFleetKeepsTheLatestReport(t *testing.T) {
-	f := newFleet()
+	f := newFleet(0)
 	report := func(started string, sequence uint64) bool {
-		_, ok := f.hear(wire.Health{Host: "a", Started: started, Sequence: sequence, Labels: map[string]string{"role": "web"}}, time.Second)
+		_, _, ok := f.hear(wire.Health{Host: "a", Started: started, Sequence: sequence, Labels: map[string]string{"role": "web"}}, time.Second)
 		return ok
 	}
 	for i, c := range []struct {

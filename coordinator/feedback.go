@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -32,7 +31,7 @@ func (o opinion) names(r rollout.Revision) bool {
 	return o.revision == r.ID || o.revision == r.Version() || o.revision == r.Name || o.revision == r.Image
 }
 
-// feedback counts what users say, since this leader leads.
+// feedback counts what users say, since this replica runs.
 type feedback struct {
 	mu      sync.Mutex
 	counts  map[opinion]int64
@@ -52,12 +51,12 @@ func newFeedback() *feedback {
 // hearFeedback counts one message, and answers it if it is a request. One that
 // cannot be counted is told of in the log, more and more rarely, and with the
 // gates of the rollout.
-func (l *leader) hearFeedback(m bus.Msg) {
-	reply, refusal := l.takeFeedback(m)
+func (n *listener) hearFeedback(m bus.Msg) {
+	reply, refusal := n.takeFeedback(m)
 	if refusal != nil {
 		reply = api.Refused(refusal)
 	}
-	if m.Reply == "" {
+	if m.Reply == "" || !n.leads.Load() {
 		return
 	}
 	data, err := json.Marshal(reply)
@@ -65,39 +64,39 @@ func (l *leader) hearFeedback(m bus.Msg) {
 		err = m.Respond(data)
 	}
 	if err != nil {
-		l.log.Debug().Err(err).Str("subject", m.Subject).Msg("feedback not answered")
+		n.log.Debug().Err(err).Str("subject", m.Subject).Msg("feedback not answered")
 	}
 }
 
-func (l *leader) takeFeedback(m bus.Msg) (api.Reply, *rollout.Refusal) {
+func (n *listener) takeFeedback(m bus.Msg) (api.Reply, *rollout.Refusal) {
 	service, err := bus.ParseFeedback(m.Subject)
 	if err != nil {
 		refusal := &rollout.Refusal{Code: rollout.CodeInvalid, Field: "subject", Message: err.Error()}
-		return api.Reply{}, l.refuseFeedback("", refusal)
+		return api.Reply{}, n.refuseFeedback("", refusal)
 	}
-	svc := l.ledger.State().Services[service]
+	svc := n.ledger.State().Services[service]
 	if svc == nil {
 		refusal := &rollout.Refusal{Code: rollout.CodeUnknown, Field: "subject", Message: fmt.Sprintf("no service %q", service)}
-		return api.Reply{}, l.refuseFeedback("", refusal)
+		return api.Reply{}, n.refuseFeedback("", refusal)
 	}
 	said, problem := api.ParseFeedback(m.Data)
 	if problem != nil {
-		return api.Reply{}, l.refuseFeedback(service, problem.Refused())
+		return api.Reply{}, n.refuseFeedback(service, problem.Refused())
 	}
 	if refusal := whose(svc, said.Revision); refusal != nil {
-		return api.Reply{}, l.refuseFeedback(service, refusal)
+		return api.Reply{}, n.refuseFeedback(service, refusal)
 	}
-	if !l.feedback.add(opinion{service, said.Revision, said.Kind}, max(1, said.Count)) {
-		return api.Reply{}, l.refuseFeedback(service, &rollout.Refusal{
+	if !n.feedback.add(opinion{service, said.Revision, said.Kind}, max(1, said.Count)) {
+		return api.Reply{}, n.refuseFeedback(service, &rollout.Refusal{
 			Code: rollout.CodeBusy, Field: "kind", Message: fmt.Sprintf("%d kinds and revisions are told apart already; use fewer kinds", mostOpinions),
 		})
 	}
 	return countedBy(svc, said.Kind), nil
 }
 
-func (l *leader) refuseFeedback(service string, why *rollout.Refusal) *rollout.Refusal {
-	if n := l.feedback.refuse(service, why.Error()); n&(n-1) == 0 { // the 1st, 2nd, 4th, ...
-		l.log.Warn().Err(why).Str("service", service).Int64("messages", n).Msg("feedback not counted")
+func (n *listener) refuseFeedback(service string, why *rollout.Refusal) *rollout.Refusal {
+	if times := n.feedback.refuse(service, why.Error()); n.leads.Load() && times&(times-1) == 0 { // the 1st, 2nd, 4th, ...
+		n.log.Warn().Err(why).Str("service", service).Int64("messages", times).Msg("feedback not counted")
 	}
 	return why
 }
@@ -217,24 +216,20 @@ func (f *feedback) of(service string, r, other rollout.Revision, gate rollout.Fe
 }
 
 // opinions tells the panel what users have said, now and then.
-func (l *leader) opinions(w *watch, now time.Duration) {
-	gates := w.rollout.Spec.Gates.Feedback
-	if len(gates) == 0 || w.panel == nil || !w.moving() || now-w.opinionsAt < feedbackEvery {
+func (w *watch) opinions(at time.Duration) {
+	gates := w.judging.Spec.Gates.Feedback
+	if len(gates) == 0 || w.feedback == nil || at-w.opinionsAt < feedbackEvery {
 		return
 	}
-	w.opinionsAt = now
-	r := analysis.Report{
-		Host: users, Incarnation: "term-" + strconv.FormatUint(l.term, 10), At: now,
-		Signals: map[string]analysis.Signal{}, CanaryInstances: 1,
-	}
+	w.opinionsAt = at
+	r := analysis.Report{Host: users, At: at, Signals: map[string]analysis.Signal{}, CanaryInstances: 1}
 	canary, stable := w.pool.requests()
-	to, from := w.rollout.To, *w.rollout.From
+	to, from := w.judging.To, *w.judging.From
 	for _, g := range gates {
-		bad := analysis.Counts{Requests: canary, Errors: l.feedback.of(w.rollout.Service, to, from, g)}
-		good := analysis.Counts{Requests: stable, Errors: l.feedback.of(w.rollout.Service, from, to, g)}
+		bad := analysis.Counts{Requests: canary, Errors: w.feedback.of(w.rollout.Service, to, from, g)}
+		good := analysis.Counts{Requests: stable, Errors: w.feedback.of(w.rollout.Service, from, to, g)}
 		r.Signals[g.Name] = analysis.Signal{Canary: bad, Stable: map[string]analysis.Counts{users: good}}
 	}
 	r.Pooled = true // users are no container
 	w.panel.ObserveApart(r)
-	w.stale = true
 }

@@ -44,35 +44,42 @@ type fleet struct {
 	resumed time.Duration // first report after a silence of all hosts
 }
 
-func newFleet() *fleet { return &fleet{hosts: map[string]*host{}, resumed: -gatherLongest} }
+// newFleet returns a fleet that is listened to from a time on.
+func newFleet(since time.Duration) *fleet {
+	return &fleet{hosts: map[string]*host{}, heard: since, resumed: -gatherLongest}
+}
 
-// hear takes in a report. It reports false for one that is older than what is
-// known, or a host too many.
-func (f *fleet) hear(h wire.Health, now time.Duration) (*host, bool) {
-	if len(f.hosts) > 0 && now-f.heard > gatherLongest {
+// hear takes in a report, and returns how many of the host's reports before it
+// did not arrive. It reports false for one that is older than what is known, or
+// a host too many.
+func (f *fleet) hear(h wire.Health, now time.Duration) (known *host, missed int64, ok bool) {
+	if now-f.heard > gatherLongest {
 		f.resumed = now
 	}
 	f.heard = now
-	known := f.hosts[h.Host]
+	known = f.hosts[h.Host]
 	switch {
 	case known == nil:
 		f.forget(now)
 		if len(f.hosts) >= maxHosts {
-			return nil, false
+			return nil, 0, false
 		}
 		known = &host{answered: -1}
 		f.hosts[h.Host] = known
 	case older(h, known.health):
-		return nil, false
+		return nil, 0, false
 	case h.Started != known.health.Started || !maps.Equal(h.Labels, known.health.Labels):
 		known.answered, known.index = -1, 0
+	}
+	if h.Started == known.health.Started && h.Sequence > known.health.Sequence {
+		missed = int64(h.Sequence - known.health.Sequence - 1)
 	}
 	keepLatencies(known.health.Services, h.Services)
 	known.health, known.seen = h, now
 	if h.Wall != 0 {
 		known.skew = time.Until(time.UnixMilli(h.Wall))
 	}
-	return known, true
+	return known, missed, true
 }
 
 // returning is how much longer to wait for reports after a silence of all

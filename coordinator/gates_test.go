@@ -314,8 +314,9 @@ func TestFeedbackIsCompared(t *testing.T) {
 		g.Feedback = []rollout.FeedbackGate{{Conduct: conduct("complaints"), Kinds: []string{"complaint"}, MaxIncrease: 100}}
 	})
 	svc.Active.To.Name = "shop/checkout:2.0"
-	l := &leader{term: 7, feedback: newFeedback(), ledger: still{state: &rollout.State{Services: map[string]*rollout.Service{checkout: svc}}}}
+	l := &listener{feedback: newFeedback(), ledger: still{state: &rollout.State{Services: map[string]*rollout.Service{checkout: svc}}}}
 	w := newWatch(svc, 0, 0)
+	w.feedback = l.feedback
 	say := func(f api.Feedback) {
 		data, err := json.Marshal(f)
 		if err != nil {
@@ -323,7 +324,7 @@ func TestFeedbackIsCompared(t *testing.T) {
 		}
 		l.hearFeedback(bus.Msg{Subject: bus.FeedbackSubject("checkout"), Data: data})
 	}
-	for i := range int64(60) {
+	for i := range int64(65) {
 		now := time.Duration(i) * time.Second
 		settle(w, now, func(_ string, h *wire.ServiceHealth) {
 			h.CanaryCounts = analysis.Counts{Requests: 10 * i}
@@ -333,9 +334,8 @@ func TestFeedbackIsCompared(t *testing.T) {
 		say(api.Feedback{Revision: "new", Kind: "praise", Count: 100})
 		say(api.Feedback{Revision: "old", Kind: "complaint"})
 		say(api.Feedback{Kind: "complaint"}) // of nothing
-		l.opinions(w, now)
 	}
-	v := w.evidence(time.Minute).Verdict
+	v := w.evidence(65 * time.Second).Verdict
 	if f, _ := v.Finding("complaints"); v.Outcome != analysis.Fail || f.Canary.Errors < 100 || f.Stable.Errors < 30 {
 		t.Errorf("%s: %s\n%+v", v.Outcome, v.Reason, f)
 	}
@@ -357,7 +357,7 @@ func TestFeedbackIsAnswered(t *testing.T) {
 	fresh := rollout.Revision{ID: "r2", Image: "shop/checkout@sha256:2", Name: "shop/checkout:1.5.0"}
 	svc := &rollout.Service{Name: checkout, Stable: &old, Active: &rollout.Rollout{ID: "checkout-7", Service: checkout, From: &old, To: fresh}}
 	svc.Active.Spec.Gates.Feedback = []rollout.FeedbackGate{{Conduct: conduct("complaints"), Kinds: []string{"complaint", "slow"}}}
-	l := &leader{feedback: newFeedback(), ledger: still{state: &rollout.State{Services: map[string]*rollout.Service{checkout: svc}}}}
+	l := &listener{feedback: newFeedback(), ledger: still{state: &rollout.State{Services: map[string]*rollout.Service{checkout: svc}}}}
 	for _, c := range []struct{ subject, text, want string }{
 		{"checkout", `{"revision":"1.5.0","kind":"complaint"}`, `{"ok":true,"rollout":"checkout-7"}`},
 		{"checkout", `{"revision":"1.5.0","kind":"complain"}`, `{"ok":true,"message":"no gate counts the kind \"complain\"; they count complaint, slow","rollout":"checkout-7"}`},
@@ -431,7 +431,8 @@ func TestExcludedHostIsForgotten(t *testing.T) {
 	}
 	w.sync(then(svc, 9, func(r *rollout.Rollout) {
 		r.Hosts, r.Excluded, r.StepAt = []string{"a", "c"}, []rollout.Exclusion{{Host: "b"}}, now
-	}), now)
+	}))
+
 	now = play(240, 335)
 	v := w.evidence(now).Verdict
 	if v.Outlier != "" || v.Outcome != analysis.Pass || v.Canary.Errors != 0 {

@@ -11,18 +11,22 @@ import (
 // maxHosts bounds what a flood of invented hosts can take of the leader.
 const maxHosts = 50_000
 
-// inbox holds the newest report of each host until the loop takes it. Counters
-// are cumulative, so a report that is overwritten costs freshness only.
+// mostUnread bounds the reports of one host that wait for the loop.
+const mostUnread = 8
+
+// inbox holds the reports of each host until the loop takes them, the oldest
+// first. Counters are cumulative, so what is overwritten when there are too many
+// costs freshness only.
 type inbox struct {
 	ready   chan struct{} // holds one token while there is something to take
 	dropped atomic.Int64  // reports that could not be read or kept
 
 	mu     sync.Mutex
-	latest map[string]wire.Health
+	unread map[string][]wire.Health
 }
 
 func newInbox() *inbox {
-	return &inbox{ready: make(chan struct{}, 1), latest: map[string]wire.Health{}}
+	return &inbox{ready: make(chan struct{}, 1), unread: map[string][]wire.Health{}}
 }
 
 // receive is the bus's callback: it decodes, and never blocks.
@@ -32,6 +36,11 @@ func (b *inbox) receive(m bus.Msg) {
 		b.dropped.Add(1)
 		return
 	}
+	b.wake()
+}
+
+// wake says that there is something to take.
+func (b *inbox) wake() {
 	select {
 	case b.ready <- struct{}{}:
 	default:
@@ -39,11 +48,11 @@ func (b *inbox) receive(m bus.Msg) {
 }
 
 // take returns what has arrived since the last time.
-func (b *inbox) take() map[string]wire.Health {
+func (b *inbox) take() map[string][]wire.Health {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	taken := b.latest
-	b.latest = make(map[string]wire.Health, len(taken))
+	taken := b.unread
+	b.unread = make(map[string][]wire.Health, len(taken))
 	return taken
 }
 
@@ -52,16 +61,25 @@ func (b *inbox) take() map[string]wire.Health {
 func (b *inbox) put(h wire.Health) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	old, known := b.latest[h.Host]
-	if !known && len(b.latest) >= maxHosts {
-		return false
+	all := b.unread[h.Host]
+	if len(all) == 0 {
+		if len(b.unread) >= maxHosts {
+			return false
+		}
+		b.unread[h.Host] = []wire.Health{h}
+		return true
 	}
-	if known && older(h, old) {
+	newest := &all[len(all)-1]
+	switch {
+	case older(h, *newest):
 		return false
+	case len(all) < mostUnread:
+		b.unread[h.Host] = append(all, h)
+	default:
+		keepLatencies(newest.Services, h.Services)
+		keepNews(newest.Services, h.Services)
+		*newest = h
 	}
-	keepLatencies(old.Services, h.Services)
-	keepNews(old.Services, h.Services)
-	b.latest[h.Host] = h
 	return true
 }
 

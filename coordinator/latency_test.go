@@ -70,12 +70,12 @@ func (b *bench) wantLatency(known bool) {
 }
 
 func TestFleetKeepsLatencies(t *testing.T) {
-	f := newFleet()
+	f := newFleet(0)
 	sequence := uint64(0)
 	hear := func(x wire.ServiceHealth) wire.ServiceHealth {
 		sequence++
 		x.Service = checkout
-		h, ok := f.hear(wire.Health{Host: "a", Sequence: sequence, Services: []wire.ServiceHealth{{Service: "other"}, x}}, time.Second)
+		h, _, ok := f.hear(wire.Health{Host: "a", Sequence: sequence, Services: []wire.ServiceHealth{{Service: "other"}, x}}, time.Second)
 		if !ok {
 			t.Fatal("not heard")
 		}
@@ -115,11 +115,13 @@ func TestFleetKeepsLatencies(t *testing.T) {
 	}
 }
 
-// TestInboxKeepsTelemetry: a report that is overtaken before the loop looks
-// takes nothing away that the next one does not say again.
+// TestInboxKeepsTelemetry: a report that is overtaken before the loop looks, for
+// there are too many, takes nothing away that the next one does not say again.
 func TestInboxKeepsTelemetry(t *testing.T) {
 	b := newInbox()
-	say := func(sequence uint64, x wire.ServiceHealth) {
+	sequence := uint64(0)
+	say := func(x wire.ServiceHealth) {
+		sequence++
 		x.Service, x.Incarnation = checkout, "1"
 		b.put(wire.Health{Host: "a", Sequence: sequence, Services: []wire.ServiceHealth{x}})
 	}
@@ -131,13 +133,17 @@ func TestInboxKeepsTelemetry(t *testing.T) {
 		Latencies: []analysis.Latency{{Instance: "a1", Requests: 9, Lines: 9}}, Usage: []analysis.Usage{{Instance: "a1", Memory: 1}},
 		Signals: map[string]analysis.Signal{"x": count(1), "y": count(2)}, Readings: []wire.Reading{depth, age},
 	}
-	say(1, first)
-	say(2, wire.ServiceHealth{Signals: map[string]analysis.Signal{"x": count(3)}, Readings: []wire.Reading{newer}})
+	for range mostUnread - 1 {
+		say(wire.ServiceHealth{})
+	}
+	say(first)
+	say(wire.ServiceHealth{Signals: map[string]analysis.Signal{"x": count(3)}, Readings: []wire.Reading{newer}})
 	want := wire.ServiceHealth{
 		Service: checkout, Incarnation: "1", Latencies: first.Latencies, Usage: first.Usage,
 		Signals: map[string]analysis.Signal{"x": count(3), "y": count(2)}, Readings: []wire.Reading{newer, age},
 	}
-	if diff := cmp.Diff(want, b.take()["a"].Services[0]); diff != "" {
+	all := b.take()["a"]
+	if diff := cmp.Diff(want, all[len(all)-1].Services[0]); len(all) != mostUnread || diff != "" {
 		t.Error(diff)
 	}
 }

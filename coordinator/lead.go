@@ -12,7 +12,6 @@ import (
 	"github.com/serin-rollouts/serin/coordinator/metrics"
 	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/rollout"
-	"github.com/serin-rollouts/serin/internal/wire"
 )
 
 // ledger is the replicated state as a leader uses it.
@@ -42,25 +41,19 @@ type leader struct {
 	level   int // of the log, that this replica understands
 	version string
 	log     zerolog.Logger
-	ledger  ledger
 	metrics *metrics.Metrics // nil: nobody watches
 	bus     *bus.Conn
 	cluster control.Cluster
 	copies  int // of each stream
 
+	*listener // the replica's; the loop's, but for what says otherwise
 	clock     clock
-	inbox     *inbox
-	recorder  *recorder      // nil: nothing is recorded
-	calls     chan func()    // run by the loop
-	proposed  chan string    // services whose proposal has come back
-	confirmed *atomic.Uint64 // last event that the stream holds
-	gathered  chan struct{}  // closed once the fleet has had time to report
-	work      workers        // everything in this term
-	feedback  *feedback
-	roster    *roster             // what others than the loop know of the fleet
+	calls     chan func()         // run by the loop
+	proposed  chan string         // services whose proposal has come back
+	confirmed *atomic.Uint64      // last event that the stream holds
+	gathered  chan struct{}       // closed once the fleet has had time to report
+	work      workers             // everything in this term
 	answers   *answers            // to hosts that asked
-	fleet     *fleet              // the loop's
-	watches   map[string]*watch   // the loop's, by service
 	pending   map[string]struct{} // the loop's: services with a proposal on its way
 }
 
@@ -68,47 +61,38 @@ func newLeader(c parts, term uint64) *leader {
 	l := &leader{
 		id: c.cfg.ID, term: term, source: c.source(), lease: c.cfg.Lease, level: c.cfg.level(), version: c.cfg.Version,
 		log:       c.log.With().Uint64("term", term).Logger(),
-		ledger:    c.ledger,
 		metrics:   c.metrics,
 		bus:       c.bus,
 		cluster:   c.cluster,
 		copies:    c.copies,
-		clock:     newClock(c.ledger.State().Clock),
-		inbox:     newInbox(),
-		recorder:  newRecorder(c.cfg.Record, c.log),
+		listener:  c.listener,
+		clock:     newClock(c.listener.now(c.ledger.State())),
 		calls:     make(chan func()),
 		proposed:  make(chan string, 1),
 		confirmed: &atomic.Uint64{},
 		gathered:  make(chan struct{}),
-		feedback:  newFeedback(),
-		roster:    newRoster(),
-		fleet:     newFleet(),
-		watches:   map[string]*watch{},
 		pending:   map[string]struct{}{},
+	}
+	if !l.clocked {
+		// Nobody has told this replica the time since it started: its state's clock was
+		// that of an old snapshot then, and the fleet has still to be waited for.
+		l.since = l.clock.base
 	}
 	l.answers = newAnswers(l)
 	return l
 }
 
-// lead runs one term until ctx ends with it.
+// lead runs one term until ctx ends with it. The caller holds the listener.
 func (l *leader) lead(ctx context.Context) error {
 	l.log.Info().Uint64("index", l.ledger.State().Index).Msg("leading")
 	defer l.log.Info().Msg("leading no more")
-	health, err := l.bus.Subscribe(bus.AllHealth, l.inbox.receive)
-	if err != nil {
-		return err
-	}
-	defer l.close(health)
-	feedback, err := l.bus.Subscribe(bus.AllFeedback, l.hearFeedback)
-	if err != nil {
-		return err
-	}
-	defer l.close(feedback)
+	l.leads.Store(true)
+	defer l.leads.Store(false)
 	group, ctx := errgroup.WithContext(ctx)
 	l.work.group = group
 	intake := newIntake(l)
 	for _, part := range []func(context.Context) error{
-		l.work.seal, l.loop, l.publish, l.answers.run, l.beat, newJournal(l).run, l.recorder.run, l.streams, l.raise,
+		l.work.seal, l.loop, l.publish, l.answers.run, l.beat, newJournal(l).run, l.streams, l.raise,
 		l.keep("triggers", intake.run), l.keep("operators' API", l.serve),
 	} {
 		group.Go(func() error { return part(ctx) })
@@ -121,11 +105,12 @@ func (l *leader) lead(ctx context.Context) error {
 func (l *leader) loop(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	l.adopt(ctx, l.ledger.State())
 	for ctx.Err() == nil {
 		began := time.Now()
 		changed := l.ledger.Changed()
 		s := l.ledger.State()
-		l.sync(ctx, s)
+		l.keepUp(ctx, s)
 		wait, ready := max(0, l.decide(ctx, s)-l.clock.now()), l.inbox.ready
 		if took := time.Since(began); took > restFrom {
 			// A large fleet: let reports gather for as long as a look at it takes.
@@ -148,89 +133,51 @@ func (l *leader) loop(ctx context.Context) error {
 	return nil
 }
 
+// adopt goes on with what this replica knows already. Hosts that asked the last
+// leader are answered. Evidence of which something is not known here, or was
+// not known to others, begins anew before it decides anything.
+func (l *leader) adopt(ctx context.Context, s *rollout.State) {
+	l.keepUp(ctx, s)
+	l.hearAll(s)
+	now := l.clock.now()
+	for _, w := range l.watches {
+		l.askOutside(ctx, w)
+		w.adopt(s.AtLevel() >= rollout.LevelRenew, now)
+	}
+	for _, h := range l.fleet.hosts {
+		h.answered, h.index = -1, 0
+		if now-h.seen < busyInterval {
+			l.answer(s, h, now)
+		}
+	}
+}
+
 // hearAll takes in what has arrived.
 func (l *leader) hearAll(s *rollout.State) {
-	for _, h := range l.inbox.take() {
-		l.hear(s, h)
-	}
-}
-
-// sync brings the watches in line with the state.
-func (l *leader) sync(ctx context.Context, s *rollout.State) {
 	now := l.clock.now()
-	for _, name := range s.Names() {
-		svc := s.Services[name]
-		w := l.watches[name]
-		switch {
-		case svc.Active == nil:
-			delete(l.watches, name)
-		case w == nil || w.rollout.ID != svc.Active.ID:
-			l.watches[name] = l.newWatch(svc, now)
-			l.askOutside(ctx, l.watches[name])
-		case w.rollout != svc.Active:
-			w.sync(svc, now)
-			l.replay(w, name, now)
-		}
-	}
-}
-
-// newWatch begins with what the hosts said before there was anything to watch.
-func (l *leader) newWatch(svc *rollout.Service, now time.Duration) *watch {
-	l.feedback.begin(svc.Name)
-	w := newWatch(svc, l.clock.base, now)
-	w.panel.record(l.recorder.tape(svc.Active.ID, l.term), svc.Active, now)
-	l.replay(w, svc.Name, now)
-	return w
-}
-
-// replay hands a watch the last reports again, which may mean more under the
-// new state. To the judge they are repetitions and change nothing.
-func (l *leader) replay(w *watch, service string, now time.Duration) {
-	for _, name := range w.rollout.Hosts {
-		h := l.fleet.hosts[name]
-		if h == nil {
-			continue
-		}
-		for _, x := range h.health.Services {
-			if x.Service == service {
-				w.hear(name, x, now)
+	for _, reports := range l.inbox.take() {
+		for _, health := range reports {
+			if h := l.hear(health, now); h != nil {
+				l.metrics.Heard(health)
+				l.answer(s, h, now)
 			}
 		}
-		w.saw(name, h.seen)
+	}
+	l.fold()
+}
+
+// keepUp follows the state.
+func (l *leader) keepUp(ctx context.Context, s *rollout.State) {
+	for _, w := range l.sync(s, l.clock.now()) {
+		l.askOutside(ctx, w)
 	}
 }
 
-// hear takes in one report.
-func (l *leader) hear(s *rollout.State, health wire.Health) {
-	now := l.clock.now()
-	l.complain(health)
-	h, ok := l.fleet.hear(health, now)
-	if !ok {
-		l.inbox.dropped.Add(1)
-		return
-	}
-	l.metrics.Heard(health)
-	l.roster.put(health.Host, health.Labels)
-	for _, x := range health.Services {
-		if w := l.watches[x.Service]; w != nil {
-			w.hear(health.Host, x, now)
-		}
-	}
-	for _, w := range l.watches {
-		w.saw(health.Host, now)
-	}
-	if health.Nonce != 0 && l.fleet.needsAnswer(h, s, now) {
+// answer answers a host's last report if it needs that.
+func (l *leader) answer(s *rollout.State, h *host, now time.Duration) {
+	if h.health.Nonce != 0 && l.fleet.needsAnswer(h, s, now) {
 		h.answered = now
-		l.answers.add(health.Host, health.Labels, health.Nonce)
-	}
-}
-
-// complain tells of telemetry that was refused, when it begins to be.
-func (l *leader) complain(health wire.Health) {
-	for _, x := range health.Services {
-		if x.TelemetryProblem != "" && !l.fleet.complained(health.Host, x.Service, x.TelemetryProblem) {
-			l.log.Warn().Str("host", health.Host).Str("service", x.Service).Str("problem", x.TelemetryProblem).Msg("telemetry not taken in")
-		}
+		l.answers.add(h.health.Host, h.health.Labels, h.health.Nonce)
 	}
 }
 
@@ -239,7 +186,7 @@ func (l *leader) decide(ctx context.Context, s *rollout.State) time.Duration {
 	now := l.clock.now()
 	next := l.question(now)
 	commands, look := rollout.Decide(s, l.evidence(now), now)
-	for _, c := range commands {
+	for _, c := range append(l.renewals(), commands...) {
 		l.proposeDecision(ctx, c)
 	}
 	return min(look, next, l.gather(s, now))
@@ -250,10 +197,20 @@ func (l *leader) question(now time.Duration) time.Duration {
 	next := rollout.Never
 	for _, w := range l.watches {
 		w.askContainers(now)
-		l.opinions(w, now)
 		next = min(next, w.nextQuestion())
 	}
 	return next
+}
+
+// renewals begin the evidence anew where that is owed.
+func (l *leader) renewals() []rollout.Command {
+	var all []rollout.Command
+	for _, w := range l.watches {
+		if w.owed && w.moving() {
+			all = append(all, rollout.Renew{Target: rollout.Target{Service: w.rollout.Service, Rollout: w.rollout.ID, Epoch: w.epoch}})
+		}
+	}
+	return all
 }
 
 func (l *leader) evidence(now time.Duration) rollout.Evidence {
@@ -267,14 +224,14 @@ func (l *leader) evidence(now time.Duration) rollout.Evidence {
 }
 
 // gather opens the gate for triggers once the fleet has had time to report to
-// this leader: a rollout must not miss hosts because its leader is young.
+// this replica: a rollout must not miss hosts because its leader is young.
 func (l *leader) gather(s *rollout.State, now time.Duration) time.Duration {
 	select {
 	case <-l.gathered:
 		return rollout.Never
 	default:
 	}
-	end := l.clock.base + gatherLongest
+	end := l.since + gatherLongest
 	if now >= end || l.allHeard(s) {
 		close(l.gathered)
 		return rollout.Never

@@ -33,6 +33,8 @@ type bench struct {
 	ctx    context.Context //nolint:containedctx // of the bubble: it ends everything
 	ends   map[string]context.CancelFunc
 	done   sync.WaitGroup
+
+	replicas map[string]parts // that follow
 }
 
 // inBubble runs f on a fleet of n hosts under virtual time.
@@ -45,6 +47,7 @@ func inBubble(t *testing.T, n int, f func(b *bench)) {
 		b := &bench{
 			t: t, server: server, conn: bustest.Connect(t, server), ctx: ctx,
 			group: newGroup("c1", "c2", "c3"), ends: map[string]context.CancelFunc{},
+			replicas: map[string]parts{},
 		}
 		defer b.done.Wait()
 		defer stop()
@@ -61,16 +64,42 @@ func (b *bench) lead(id string, term uint64) {
 	b.t.Helper()
 	ctx, end := context.WithCancel(b.ctx)
 	b.ends[id] = end
-	p := parts{
-		cfg: Config{ID: id, Lease: DefaultLease}, log: testLog(),
-		ledger: b.group.members[id], bus: bustest.Connect(b.t, b.server), cluster: noCluster{},
+	p, known := b.replicas[id]
+	if !known {
+		p = b.replica(id)
 	}
 	b.done.Go(func() {
 		if err := p.lead(ctx, term); err != nil {
 			b.t.Errorf("lead: %v", err)
 		}
 	})
-	synctest.Wait() // until its subscriptions are in force
+	synctest.Wait()
+}
+
+// follow lets a member hear the fleet until it leads, and again after that.
+func (b *bench) follow(id string) {
+	b.t.Helper()
+	p := b.replica(id)
+	b.replicas[id] = p
+	b.done.Go(func() { p.listener.follow(b.ctx) })
+	synctest.Wait()
+}
+
+func (b *bench) replica(id string) parts {
+	b.t.Helper()
+	p := parts{
+		cfg: Config{ID: id, Lease: DefaultLease}, log: testLog(),
+		ledger: b.group.members[id], bus: bustest.Connect(b.t, b.server), cluster: noCluster{},
+	}
+	p.listener = newListener(p)
+	subs, err := p.listener.subscribe(p.bus)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, s := range subs {
+		b.t.Cleanup(func() { _ = s.Close() }) // the bus may be gone
+	}
+	return p
 }
 
 func testLog() zerolog.Logger {

@@ -88,6 +88,8 @@ func targetOf(c rollout.Command) (rollout.Target, bool) {
 		return c.Target, true
 	case rollout.Lose:
 		return c.Target, true
+	case rollout.Renew:
+		return c.Target, true
 	case rollout.Submit, rollout.Refuse, rollout.Release, rollout.Raise:
 	}
 	return rollout.Target{}, false

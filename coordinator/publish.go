@@ -46,7 +46,7 @@ func (l *leader) beat(ctx context.Context) error {
 	defer ticker.Stop()
 	for {
 		if err := l.ledger.Verify(ctx); err == nil {
-			send(l, bus.BeatSubject, wire.EncodeBeat, wire.Beat{Leader: l.id, Term: l.term, Lease: l.lease})
+			send(l, bus.BeatSubject, wire.EncodeBeat, wire.Beat{Leader: l.id, Term: l.term, Lease: l.lease, Clock: l.clock.now()})
 		} else if ctx.Err() == nil {
 			l.log.Warn().Err(err).Msg("leadership not verified, no beat")
 		}

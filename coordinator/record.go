@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,11 +24,12 @@ const (
 	mostTape    = 256 << 20 // bytes of one rollout's record
 	mostTapes   = 4 << 30   // bytes of all records
 	tapeWaiting = 4096      // entries on their way to the disk
+	mostParts   = 1000      // of one rollout's record
 	tapeEnding  = ".jsonl"
 )
 
 // recorder writes what rollouts are judged by into a directory, one file for
-// each rollout and term. The loop never waits for the disk: a record that it
+// each rollout; another one where a replica starts again in its middle. The loop never waits for the disk: a record that it
 // cannot keep up with ends early, and says so.
 type recorder struct {
 	dir   string
@@ -50,9 +52,9 @@ func newRecorder(dir string, log zerolog.Logger) *recorder {
 
 // run writes until ctx ends. What cannot be written is told once for each
 // file, and keeps nobody from leading.
-func (r *recorder) run(ctx context.Context) error {
+func (r *recorder) run(ctx context.Context) {
 	if r == nil {
-		return nil
+		return
 	}
 	files := map[string]*os.File{} // nil: it cannot be written
 	defer func() {
@@ -65,7 +67,7 @@ func (r *recorder) run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case l := <-r.lines:
 			r.write(files, l)
 		}
@@ -88,7 +90,7 @@ func (r *recorder) write(files map[string]*os.File, l tapeLine) {
 	}
 }
 
-// open makes room for a record and begins it.
+// open makes room for a record and begins its next part.
 func (r *recorder) open(name string) *os.File {
 	err := os.MkdirAll(r.dir, 0o750)
 	if err == nil {
@@ -97,12 +99,18 @@ func (r *recorder) open(name string) *os.File {
 	if err != nil {
 		r.log.Warn().Err(err).Msg("old records not removed")
 	}
-	f, err := os.OpenFile(filepath.Join(r.dir, name), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
-		r.log.Warn().Err(err).Msg("rollout not recorded")
-		return nil
+	for part := 1; ; part++ {
+		path := filepath.Join(r.dir, name+"."+strconv.Itoa(part)+tapeEnding)
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		if errors.Is(err, fs.ErrExist) && part < mostParts {
+			continue
+		}
+		if err != nil {
+			r.log.Warn().Err(err).Msg("rollout not recorded")
+			return nil
+		}
+		return f
 	}
-	return f
 }
 
 // prune removes the oldest records until the rest has no more than so many bytes.
@@ -135,20 +143,20 @@ func prune(dir string, most int64) error {
 	return err
 }
 
-// tape is the record of one rollout in one term. A nil tape takes nothing in.
+// tape is the record of one rollout. A nil tape takes nothing in.
 type tape struct {
 	to   *recorder
-	file string
-	left int64 // bytes
+	file string // without its number and ending
+	left int64  // bytes
 	said string
 }
 
 // tape begins a rollout's record.
-func (r *recorder) tape(rollout string, term uint64) *tape {
+func (r *recorder) tape(rollout string) *tape {
 	if r == nil {
 		return nil
 	}
-	return &tape{to: r, file: rollout + "." + strconv.FormatUint(term, 10) + tapeEnding, left: mostTape}
+	return &tape{to: r, file: rollout, left: mostTape}
 }
 
 // put writes an entry, unless the record has ended.
@@ -198,12 +206,12 @@ func (p *taped) record(t *tape, r *rollout.Rollout, now time.Duration) {
 	}
 	p.tape, p.at = t, now
 	t.put(entries.Entry{At: now, Head: &entries.Head{
-		Rollout: r.ID, Service: r.Service, Wall: time.Now().UnixMilli(), Gates: &r.Spec.Gates,
+		Rollout: r.ID, Service: r.Service, Wall: time.Now().UnixMilli(), Gates: &r.Spec.Gates, Attempt: r.Anew + 1,
 	}})
 	t.put(entries.Entry{At: now, Step: &entries.Step{Number: p.step, Baseline: step(r).Baseline}})
 }
 
-// renew forgets all evidence.
+// renew forgets all evidence; gates are with what the one that begins may spend.
 func (p *taped) renew(gates analysis.Gates, now time.Duration) {
 	p.Panel = analysis.NewPanel(gates)
 	p.at, p.anew, p.missing = now, true, nil

@@ -21,19 +21,19 @@ import (
 func TestRecord(t *testing.T) {
 	r := newRecorder(t.TempDir(), zerolog.Nop())
 	gates := rollout.Gates{Alpha: 10_000, Errors: &rollout.ErrorsGate{Conduct: rollout.Conduct{Name: "errors"}, MaxIncrease: 50, MinRequests: 100}}
-	p := &taped{Panel: analysis.NewPanel(gates.Judging()), step: 1}
+	p := &taped{Panel: analysis.NewPanel(gates.Judging().Attempt(0)), step: 1}
 	run := &rollout.Rollout{ID: "shop-7", Service: "shop", Hosts: []string{"a", "b"}, Spec: rollout.Spec{
 		Gates: gates, Steps: []rollout.Step{{Weight: 1000, Hosts: rollout.HostCount{Share: rollout.Full}}},
 	}}
 	at := time.Minute + 7
 	p.Restart(at, analysis.Step{})
-	p.record(r.tape(run.ID, 3), run, at)
+	p.record(r.tape(run.ID), run, at)
 	var last analysis.Verdict
 	n := int64(0)
 	for ; last.Outcome != analysis.Fail && n < 400; n++ {
 		at += time.Second + 3
 		if n == 50 {
-			p.renew(gates.Judging(), at)
+			p.renew(gates.Judging().Attempt(1), at)
 			p.step = 2
 			p.Restart(at, analysis.Step{})
 		}
@@ -49,7 +49,7 @@ func TestRecord(t *testing.T) {
 	if last.Outcome != analysis.Fail {
 		t.Fatal(last.Reason)
 	}
-	if c := replay(t, r, "shop-7.3.jsonl", gates); c.Result().Outcome != analysis.Fail {
+	if c := replay(t, r, "shop-7.1.jsonl", gates); c.Result().Outcome != analysis.Fail {
 		t.Error(c.Result().Reason)
 	}
 }
@@ -62,10 +62,10 @@ func TestRecordOfSilence(t *testing.T) {
 		Conduct: rollout.Conduct{Name: "queue", OnSilence: rollout.FailOnSilence}, Read: map[string]string{"queue": "queue"},
 		Condition: rollout.Condition{When: "canary.queue < stable.queue", Failures: 2},
 	}}}
-	p := &taped{Panel: analysis.NewPanel(gates.Judging()), step: 1}
+	p := &taped{Panel: analysis.NewPanel(gates.Judging().Attempt(0)), step: 1}
 	p.Restart(0, analysis.Step{})
 	run := &rollout.Rollout{ID: "shop-7", Service: "shop", Spec: rollout.Spec{Gates: gates, Steps: []rollout.Step{{Weight: 1000}}}}
-	p.record(r.tape(run.ID, 3), run, 0)
+	p.record(r.tape(run.ID), run, 0)
 	silent := func(from time.Duration) {
 		unasked := from + 2*analysis.Silence // the hosts took so long to get ready
 		for at := from; at < unasked+analysis.Silence; at += 10 * time.Second {
@@ -83,10 +83,10 @@ func TestRecordOfSilence(t *testing.T) {
 		}
 	}
 	silent(0)
-	p.renew(gates.Judging(), time.Hour)
+	p.renew(gates.Judging().Attempt(1), time.Hour)
 	p.Restart(time.Hour, analysis.Step{})
 	silent(time.Hour)
-	replay(t, r, "shop-7.3.jsonl", gates)
+	replay(t, r, "shop-7.1.jsonl", gates)
 }
 
 // replay judges what was recorded again: every verdict has to come out the same.
@@ -127,7 +127,7 @@ func replay(t *testing.T, r *recorder, name string, gates rollout.Gates) *entrie
 // TestRecordIsBounded: a record ends at its size, and says so; the oldest records make room.
 func TestRecordIsBounded(t *testing.T) {
 	r := newRecorder(t.TempDir(), zerolog.Nop())
-	tape := r.tape("shop-7", 1)
+	tape := r.tape("shop-7")
 	tape.left = 30
 	for range 3 {
 		tape.put(entries.Entry{Exclude: "web-01"})
@@ -150,8 +150,6 @@ func TestRecordIsBounded(t *testing.T) {
 		t.Errorf("%v, %v", left, err)
 	}
 	var none *recorder
-	none.tape("shop-7", 1).put(entries.Entry{Anew: true})
-	if err := none.run(t.Context()); err != nil {
-		t.Error(err)
-	}
+	none.tape("shop-7").put(entries.Entry{Anew: true})
+	none.run(t.Context())
 }

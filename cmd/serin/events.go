@@ -51,7 +51,7 @@ func newEvents(a *app) *cobra.Command {
 	f.StringSliceVar(&s.types, "type", nil, "only these `kinds`: step, rolledback, ... or the CloudEvents type")
 	kinds := []string{
 		string(rollout.KindRefused), string(rollout.KindUnchanged), string(rollout.KindSubmitted), string(rollout.KindStep), string(rollout.KindApproved),
-		string(rollout.KindPaused), string(rollout.KindResumed),
+		string(rollout.KindPaused), string(rollout.KindResumed), string(rollout.KindRenewed),
 		string(rollout.KindExcluded), string(rollout.KindReleased), string(rollout.KindLost), string(rollout.KindPromoting), string(rollout.KindRollingBack),
 		string(rollout.KindSucceeded), string(rollout.KindRolledBack), string(rollout.KindAborted),
 	}

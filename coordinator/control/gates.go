@@ -12,7 +12,7 @@ import (
 
 // plannedGates says what a rollout will be judged by, in the order of its file.
 func plannedGates(g rollout.Gates) []api.PlannedGate {
-	shares := g.Judging().Shares()
+	shares := g.Judging().Attempt(0).Shares()
 	var all []api.PlannedGate
 	add := func(c rollout.Conduct, tested bool, allowed, needs string) {
 		p := api.PlannedGate{Name: c.Name, Observe: c.Observe, Optional: c.Optional, Allowed: allowed, Needs: needs}

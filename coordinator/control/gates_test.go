@@ -37,16 +37,16 @@ gates:
 		sum += g.Alpha
 		lines = append(lines, fmt.Sprintf("%s %v %v %d | %s | %s", g.Name, g.Observe, g.Optional, g.Alpha, g.Allowed, g.Needs))
 	}
-	const want = `errors false false 5000 | +1.00 points of 5xx | canary requests as above
-latency-p99-9-api false false 1000 | p99.9 of /api/ +20% | 100 canary requests or more, compared
+	const want = `errors false false 4500 | +1.00 points of 5xx | canary requests as above
+latency-p99-9-api false false 900 | p99.9 of /api/ +20% | 100 canary requests or more, compared
 latency-distribution true false 0 | every quantile +10% | 100 canary requests or more, compared
-saturation false false 1000 | memory +50%, throttling +10.00 points, 0 restarts | Docker's statistics
-orders false false 1000 | +0.50 points of orders_total: orders_failed_total | 100 of canary or more, compared
+saturation false false 900 | memory +50%, throttling +10.00 points, 0 restarts | Docker's statistics
+orders false false 900 | +0.50 points of orders_total: orders_failed_total | 100 of canary or more, compared
 queue false true 0 | canary.queue < 10 | every 10s: /metrics; fails when false 3 times running
 lag false false 0 | canary.lag < 100 | every 10s: http://10.0.0.5:9090; fails when false 3 times running
-login false false 1000 | +10.00 points of bad answers | 20 answers of canary or more, compared
+login false false 900 | +10.00 points of bad answers | 20 answers of canary or more, compared
 shop false false 0 | status == 200 | every 10s: https://shop.example.com; fails when false 3 times running
-feedback false false 1000 | +0.50 points of requests: complaint, refund | 100 canary requests or more, compared`
+feedback false false 900 | +0.50 points of requests: complaint, refund | 100 canary requests or more, compared`
 	if diff := cmp.Diff(want, strings.Join(lines, "\n")); diff != "" {
 		t.Error(diff)
 	}

@@ -76,7 +76,7 @@ func rolloutStatus(s *rollout.State, r rollout.Rollout, v View) api.RolloutStatu
 	if e, ok := v.Evidence[r.Service]; ok {
 		status.Waiting = v.ailing(s.Services[r.Service], r) + rollout.Waiting(s, r.Service, e, v.Now)
 		if moving && r.Spec.Gates.Acting() && !r.Install() {
-			status.Verdict = verdict(e.Verdict, r.Spec.Gates, v.Feedback[r.Service])
+			status.Verdict = verdict(e.Verdict, r.Spec.Gates, r.Anew, v.Feedback[r.Service])
 		}
 	}
 	return status

@@ -14,10 +14,11 @@ import (
 // Private
 
 // verdict renders what the gates of a running rollout say, with what only its
-// file tells of them. note is for those on feedback.
-func verdict(v analysis.Verdict, gates rollout.Gates, note string) *api.Verdict {
+// file tells of them, after the evidence began anew so many times. note is for
+// those on feedback.
+func verdict(v analysis.Verdict, gates rollout.Gates, anew int, note string) *api.Verdict {
 	out := api.VerdictOf(v)
-	shares := gates.Judging().Shares()
+	shares := gates.Judging().Attempt(anew).Shares()
 	for i := range out.Gates {
 		g := &out.Gates[i]
 		if !g.Observe && g.Kind != api.KindCondition {

@@ -86,7 +86,7 @@ func TestVerdictTellsWhatTheFileSays(t *testing.T) {
 	if v == nil || len(v.Gates) != 3 {
 		t.Fatalf("verdict %+v", v)
 	}
-	for i, alpha := range []int{5000, 0, 5000} {
+	for i, alpha := range []int{4500, 0, 4500} {
 		if v.Gates[i].Alpha != alpha {
 			t.Errorf("%s has %d of alpha, want %d", v.Gates[i].Name, v.Gates[i].Alpha, alpha)
 		}

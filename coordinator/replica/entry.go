@@ -41,6 +41,7 @@ const (
 	typeExclude  = "exclude"
 	typeLose     = "lose"
 	typeRaise    = "raise"
+	typeRenew    = "renew"
 	typeRelease  = "release"
 	typeResume   = "resume"
 	typePromote  = "promote"
@@ -110,6 +111,8 @@ func typeName(c rollout.Command) string {
 		return typeLose
 	case rollout.Raise:
 		return typeRaise
+	case rollout.Renew:
+		return typeRenew
 	case rollout.Release:
 		return typeRelease
 	case rollout.Resume:
@@ -144,6 +147,8 @@ func decodeCommand(name string, data []byte) (rollout.Command, error) {
 		return commandOf[rollout.Lose](data)
 	case typeRaise:
 		return commandOf[rollout.Raise](data)
+	case typeRenew:
+		return commandOf[rollout.Renew](data)
 	case typeRelease:
 		return commandOf[rollout.Release](data)
 	case typeResume:

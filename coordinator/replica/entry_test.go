@@ -36,6 +36,7 @@ func every() []rollout.Command {
 		rollout.Finish{},
 		rollout.Lose{},
 		rollout.Raise{},
+		rollout.Renew{},
 	}
 }
 
@@ -167,6 +168,7 @@ func TestGoldenEntries(t *testing.T) {
 		rollout.Finish{Target: target, Lost: []string{"web-2"}, ZeroMillis: -1},
 		rollout.Lose{Target: target, Hosts: []string{"web-2"}, Why: why},
 		rollout.Raise{Level: 2},
+		rollout.Renew{Target: target},
 	}
 	var lines []string
 	for _, c := range commands {

@@ -33,15 +33,16 @@ type Turn struct {
 // Course is how a verdict developed over a record. It takes in entries and holds no more than a
 // panel does, and the turns.
 type Course struct {
-	gates analysis.Gates
-	panel *analysis.Panel
-	began bool
-	anew  bool          // the evidence has begun anew
-	at    time.Duration // of the last entry
-	from  time.Duration // of the first
-	next  time.Duration // when to look again
-	step  int
-	heard bool // something since the last look
+	gates   analysis.Gates
+	panel   *analysis.Panel
+	began   bool
+	attempt int           // which evidence this is, from 1; 0: unknown
+	anew    bool          // the evidence has begun anew
+	at      time.Duration // of the last entry
+	from    time.Duration // of the first
+	next    time.Duration // when to look again
+	step    int
+	heard   bool // something since the last look
 
 	before  int64 // canary's requests in the steps before
 	last    analysis.Verdict
@@ -74,9 +75,10 @@ func NewCourse(gates analysis.Gates) *Course {
 	return &Course{gates: gates, panel: analysis.NewPanel(gates), step: 1, was: map[string]analysis.Outcome{}}
 }
 
-// Take takes in the next entry; their times do not fall. Heads are passed over.
+// Take takes in the next entry; their times do not fall.
 func (c *Course) Take(e Entry) {
 	if e.Head != nil {
+		c.open(*e.Head)
 		return
 	}
 	if c.heard && e.At > c.at && e.At >= c.next {
@@ -108,7 +110,10 @@ func (c *Course) Take(e Entry) {
 		c.panel.Exclude(e.Exclude)
 	case e.Anew:
 		c.look(e.At)
-		c.panel = analysis.NewPanel(c.gates)
+		if c.attempt > 0 {
+			c.attempt++
+		}
+		c.panel = analysis.NewPanel(c.spend())
 		c.failed, c.anew = nil, true
 		c.forget()
 	case e.Verdict != nil:
@@ -166,6 +171,23 @@ func (c *Course) Checks() Checks { return c.checks }
 func (c *Course) Full() bool { return c.full }
 
 // Private
+
+// open takes in which evidence of the rollout a record begins with.
+func (c *Course) open(h Head) {
+	if c.began || h.Attempt <= 0 {
+		return
+	}
+	c.attempt, c.anew = h.Attempt, h.Attempt > 1
+	c.panel = analysis.NewPanel(c.spend())
+}
+
+// spend returns the gates with what the evidence may spend of alpha.
+func (c *Course) spend() analysis.Gates {
+	if c.attempt == 0 {
+		return c.gates
+	}
+	return c.gates.Attempt(c.attempt - 1)
+}
 
 // restart begins a step, or the first one.
 func (c *Course) restart(s Step) {

@@ -43,6 +43,9 @@ type Head struct {
 	Wall int64 `json:"wall,omitempty"`
 	// Gates are what was judged by; nil if unknown.
 	Gates *rollout.Gates `json:"gates,omitempty"`
+	// Attempt is which evidence of the rollout the record begins with, from 1: each has its own part
+	// of the gates' alpha. 0: unknown, all of it.
+	Attempt int `json:"attempt,omitempty"`
 }
 
 // Step is the beginning of a step.

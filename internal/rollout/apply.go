@@ -54,6 +54,8 @@ func (a *applier) apply(c Command) {
 		a.release(c)
 	case Raise:
 		a.raise(c)
+	case Renew:
+		a.onActive(c.Target, func(_ *Service, r *Rollout) *Refusal { return a.renew(r) })
 	case Resume:
 		a.onActive(c.Target, func(_ *Service, r *Rollout) *Refusal { return a.resume(r, c.Reason) })
 	case Promote:
@@ -151,8 +153,9 @@ func (a *applier) start(svc *Service, c Submit) {
 		ID: svc.Name + "-" + strconv.Itoa(svc.Number), Service: svc.Name,
 		Spec: spec, Kept: kept, From: svc.Stable, To: c.To, Hosts: c.Hosts,
 		Phase: Preparing, By: c.By, Reason: c.Reason,
-		StartedAt: now, PhaseAt: now, StepAt: now, Started: a.stamp.Wall,
+		StartedAt: now, PhaseAt: now, Started: a.stamp.Wall,
 	}
+	a.begin(svc.Active)
 	svc.Active.index()
 	a.result.Rollout = svc.Active.ID
 	head := "rolling out " + c.To.Version()
@@ -219,7 +222,7 @@ func (a *applier) advance(svc *Service, r *Rollout, c Advance) *Refusal {
 	}
 	r.Approved, r.Parked, r.Cause, r.Text = false, false, "", ""
 	r.Baseline = c.Baseline
-	r.StepAt = a.state.Clock
+	a.begin(r)
 	a.enter(r, Progressing)
 	a.emit(KindStep, r, Event{Text: sentence(describe(r), c.Why.Text), Verdict: c.Why.Verdict})
 	return nil
@@ -260,7 +263,7 @@ func (a *applier) exclude(svc *Service, r *Rollout, c Exclude) *Refusal {
 	r.Hosts = slices.Concat(r.Hosts[:k], r.Hosts[k+1:]) // published states share the old ones
 	r.Excluded = append(slices.Clone(r.Excluded), Exclusion{Host: c.Host, Text: c.Why.Text})
 	r.index()
-	r.StepAt = a.state.Clock
+	a.begin(r)
 	a.emit(KindExcluded, r, Event{
 		Cause: CauseHost, Verdict: c.Why.Verdict, Blame: []string{c.Host}, Host: c.Host,
 		Text: sentence(c.Host+" goes back to stable, the rollout goes on without it", c.Why.Text),
@@ -308,8 +311,11 @@ func (a *applier) resume(r *Rollout, reason string) *Refusal {
 	if r.Phase != Paused {
 		return wrongPhase(r, "resume")
 	}
+	if r.Parked {
+		a.anew(r) // a person wants the canary tried once more: the old evidence has had its say
+	}
 	r.Parked, r.Cause, r.Text = false, "", ""
-	r.StepAt = a.state.Clock
+	a.begin(r)
 	a.enter(r, Progressing)
 	a.emit(KindResumed, r, Event{Text: sentence("resumed at "+describe(r), reason)})
 	return nil

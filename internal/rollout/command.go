@@ -156,6 +156,7 @@ func (Abort) command()    {}
 func (Finish) command()   {}
 func (Lose) command()     {}
 func (Raise) command()    {}
+func (Renew) command()    {}
 
 // Code classifies refusals for programs.
 type Code string

@@ -259,7 +259,15 @@ func (d *decision) overdue(end time.Duration, text string, hosts []string) Comma
 		d.lookAt(end)
 		return nil
 	}
-	return RollBack{Target: d.target(), Why: Why{Cause: CauseDeadline, Text: text, Hosts: hosts}}
+	return RollBack{Target: d.target(), Why: Why{Cause: CauseDeadline, Text: text, Hosts: hosts, Verdict: d.known()}}
+}
+
+// known is the verdict when time is up, if there was anything to judge by.
+func (d *decision) known() *analysis.Verdict {
+	if d.r.Phase == Preparing || len(d.e.Verdict.Findings) == 0 {
+		return nil
+	}
+	return d.verdict()
 }
 
 func (d *decision) lookAt(t time.Duration) { d.look = min(d.look, t) }

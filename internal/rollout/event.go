@@ -18,6 +18,7 @@ const (
 	KindApproved    Kind = "approved"
 	KindPaused      Kind = "paused"
 	KindResumed     Kind = "resumed"
+	KindRenewed     Kind = "renewed"  // the evidence begins anew
 	KindExcluded    Kind = "excluded" // the rollout goes on without a host
 	KindReleased    Kind = "released" // a host that was excluded follows again
 	KindLost        Kind = "lost"     // the rollout goes on without silent hosts

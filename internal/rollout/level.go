@@ -8,8 +8,10 @@ const (
 	LevelFirst = 1
 	// LevelLost adds Raise, Lose, Submit.Back, and in a Spec LostAfter and MaxLost.
 	LevelLost = 2
+	// LevelRenew adds Renew, and in the state StepEpoch and Anew of a Rollout.
+	LevelRenew = 3
 	// LevelNewest is what this release understands.
-	LevelNewest = LevelLost
+	LevelNewest = LevelRenew
 )
 
 // Raise lets the log hold what belongs to a level from here on. Whoever
@@ -28,6 +30,8 @@ func Needs(c Command) int {
 		return c.Level
 	case Lose:
 		return LevelLost
+	case Renew:
+		return LevelRenew
 	case Submit:
 		return c.needs()
 	case Refuse, Advance, Approve, Pause, Exclude, Release, Resume, Promote, RollBack, Abort, Finish:

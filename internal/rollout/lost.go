@@ -86,7 +86,7 @@ func (a *applier) lose(r *Rollout, c Lose) *Refusal {
 	}
 	r.Hosts, r.Lost = left, slices.Concat(r.Lost, gone) // published states share the old ones
 	r.index()
-	r.StepAt = a.state.Clock
+	a.begin(r)
 	a.emit(KindLost, r, Event{
 		Cause: CauseLost, Lost: gone, Text: sentence(r.ID+" goes on without "+list(gone), c.Why.Text),
 	})

@@ -115,8 +115,14 @@ type Rollout struct {
 	StartedAt time.Duration `json:"started_at"` // on the fleet's clock
 	PhaseAt   time.Duration `json:"phase_at"`
 	StepAt    time.Duration `json:"step_at"`
-	Started   int64         `json:"started"`         // Unix milliseconds, for display
-	Ended     int64         `json:"ended,omitempty"` // Unix milliseconds, for display
+	// StepEpoch is the epoch in which the step or its evidence began: what hosts
+	// report under an earlier one is of before.
+	StepEpoch uint64 `json:"step_epoch,omitempty"`
+	// Anew is how often the evidence began anew: each time with another part of
+	// the gates' alpha (analysis.Gates.Attempt).
+	Anew    int   `json:"anew,omitempty"`
+	Started int64 `json:"started"`         // Unix milliseconds, for display
+	Ended   int64 `json:"ended,omitempty"` // Unix milliseconds, for display
 
 	// places are the positions in Hosts, while the rollout runs: they follow
 	// from Hosts, and are no part of the encoded state.
