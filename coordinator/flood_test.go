@@ -1,0 +1,157 @@
+package coordinator
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/serin-rollouts/serin/internal/api"
+	"github.com/serin-rollouts/serin/internal/bus"
+	"github.com/serin-rollouts/serin/internal/rollout"
+	"github.com/serin-rollouts/serin/internal/wire"
+)
+
+// Bounds of what a flood may take of a leader, and of the state.
+const (
+	floodOutbox    = 4_096 + 100 // unconfirmed events, and those of a rollout that goes on
+	floodOutcomes  = 1_024
+	floodGoroutine = 3*maxRequests + 500
+)
+
+// flood is how many triggers come at once.
+func flood() int {
+	if racing {
+		return 1_000
+	}
+	return 10_000
+}
+
+// Ten thousand triggers come at once while a rollout runs. Each is answered by
+// an event, none is lost or answered twice, what they take is bounded all the
+// while, and the rollout goes on.
+func TestFloodOfTriggers(t *testing.T) {
+	inBubble(t, 2, func(b *bench) {
+		b.install()
+		id := b.must(api.Trigger{ID: "2", Spec: specText("shop/checkout:2", `,"gates":{"errors":"off"},"steps":[{"weight":"20%","hold":"1m"},{"weight":"50%","hold":"1m"},{}]`)})
+		b.until(id, rollout.Progressing)
+		for i := range flood() {
+			header := bus.Header{"Nats-Msg-Id": {fmt.Sprintf("flood-%d", i)}}
+			if err := b.conn.PublishHeader(bus.TriggerSubject(checkout), header, encodeJSON(t, api.Trigger{Image: "shop/checkout:3", ID: fmt.Sprintf("flood-%d", i)})); err != nil {
+				t.Fatal(err)
+			}
+			if i%500 == 0 {
+				b.bounded()
+				time.Sleep(10 * time.Millisecond)
+			}
+		}
+		for range 600 {
+			b.bounded()
+			time.Sleep(time.Second)
+		}
+		b.until(id, rollout.Succeeded)
+		answered := map[string]int{}
+		for _, e := range b.checkEvents() {
+			answered[e.Key]++
+		}
+		for i := range flood() {
+			if n := answered[keyOfID(checkout, fmt.Sprintf("flood-%d", i))]; n != 1 {
+				t.Fatalf("trigger %d of the flood has %d events", i, n)
+			}
+		}
+	})
+}
+
+// The same with nobody to take the events: what cannot be recorded is left to
+// its sender, and the rollout goes on.
+func TestFloodWithoutJetStream(t *testing.T) {
+	inBubble(t, 2, func(b *bench) {
+		b.install()
+		if err := b.dropStreams(b.ctx); err != nil {
+			t.Fatal(err)
+		}
+		b.crowd(4_000)
+		id := b.must(api.Trigger{ID: "2", Spec: specText("shop/checkout:2", `,"gates":{"errors":"off"},"steps":[{"weight":"20%","hold":"5m"},{}]`)})
+		b.until(id, rollout.Progressing)
+		for i := range 1_000 {
+			if err := b.conn.Publish(bus.TriggerSubject(checkout), encodeJSON(t, api.Trigger{Image: "shop/checkout:3", ID: fmt.Sprintf("flood-%d", i)})); err != nil {
+				t.Fatal(err)
+			}
+			if i%100 == 0 { // so that most find a place
+				b.bounded()
+				time.Sleep(time.Millisecond)
+			}
+		}
+		b.bounded()
+		b.until(id, rollout.Succeeded)
+		b.bounded()
+		b.group.mu.Lock()
+		defer b.group.mu.Unlock()
+		if n := len(b.group.state.Outbox); n < 4_096 {
+			t.Errorf("the flood was none: %d events wait", n)
+		}
+	})
+}
+
+// crowd has events wait for the stream.
+func (b *bench) crowd(n int) {
+	b.group.mu.Lock()
+	defer b.group.mu.Unlock()
+	s := b.group.state
+	for range n {
+		s.EventSeq++
+		s.Outbox = append(s.Outbox, rollout.Event{Seq: s.EventSeq, Kind: rollout.KindUnchanged, Service: checkout})
+	}
+}
+
+// bounded fails the test if a flood takes more than it may.
+func (b *bench) bounded() {
+	b.t.Helper()
+	b.group.mu.Lock()
+	outbox, outcomes := len(b.group.state.Outbox), len(b.group.state.Outcomes)
+	b.group.mu.Unlock()
+	if n := runtime.NumGoroutine(); outbox > floodOutbox || outcomes > floodOutcomes || n > floodGoroutine {
+		b.t.Fatalf("I14: %d events wait, %d outcomes are kept, %d goroutines run", outbox, outcomes, n)
+	}
+}
+
+// Reports that come faster than the loop takes them overwrite each other, and
+// invented hosts are turned away beyond a number. What is there is not lost.
+func TestFloodOfReports(t *testing.T) {
+	in := newInbox()
+	report := func(host string, sequence uint64) {
+		data, err := wire.EncodeHealth(wire.Health{Host: host, Started: "once", Sequence: sequence})
+		if err != nil {
+			t.Fatal(err)
+		}
+		in.receive(bus.Msg{Subject: bus.HealthSubject(host), Data: data})
+	}
+	report("real", 1)
+	for i := range maxHosts + 5_000 {
+		report(fmt.Sprintf("invented-%d", i), 1)
+	}
+	for i := range uint64(10_000) {
+		report("real", i+2)
+	}
+	if n := in.dropped.Load(); n != 5_001 {
+		t.Errorf("%d reports dropped, want 5001", n)
+	}
+	taken := in.take()
+	if len(taken) != maxHosts || taken["real"].Sequence != 10_001 {
+		t.Errorf("%d hosts are held, and report %d of the real one", len(taken), taken["real"].Sequence)
+	}
+	if left := in.take(); len(left) > 0 {
+		t.Errorf("%d reports came twice", len(left))
+	}
+	known := newFleet()
+	known.hear(taken["real"], 0)
+	for _, h := range taken {
+		known.hear(h, time.Second)
+	}
+	if _, ok := known.hear(wire.Health{Host: "one-too-many", Started: "once"}, time.Second); ok || len(known.hosts) != maxHosts {
+		t.Errorf("%d hosts are known", len(known.hosts))
+	}
+	if _, ok := known.hear(wire.Health{Host: "real", Started: "once", Sequence: 10_002}, 2*time.Second); !ok {
+		t.Error("a known host was not heard in the flood")
+	}
+}

@@ -1,0 +1,6 @@
+//go:build !race
+
+package coordinator
+
+// racing: see race_test.go.
+const racing = false
