@@ -21,7 +21,7 @@ import (
 // a HAProxy of its owner's, through everything that may happen to it.
 func TestFleet(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, localfleet.Config{Name: "e2e", Hosts: 3, Replicas: 3})
+	f := newFleet(t, localfleet.Config{Name: "e2e", Hosts: 3, Replicas: 3, Lease: lease})
 	socket, listen := startOwnHAProxy(t)
 	f.Hosts[2].HAProxy = fmt.Sprintf("{mode: existing, socket: %s}", socket)
 	f.Hosts[2].Labels = "{fleet: own}"
@@ -39,13 +39,14 @@ func TestFleet(t *testing.T) {
 		{"triggers", (*world).triggers},
 		{"own HAProxy", func(w *world) { w.ownHAProxy("http://" + listen + "/") }},
 		{"reboot", (*world).reboot},
+		{"control lost", (*world).controlLost},
+		{"quorum lost for good", (*world).quorumLost},
 	} {
 		ok := t.Run(part.name, func(t *testing.T) { part.run(w.in(t)) })
 		if !ok {
 			return // what follows builds on it
 		}
 	}
-	w.wantEventsComplete()
 }
 
 // leaderKilled: the leader dies in the middle of a rollout.
@@ -300,4 +301,5 @@ func (w *world) reboot() {
 	}
 	w.wantTidy("v2")
 	noneFailed()
+	w.wantEventsComplete()
 }
