@@ -53,7 +53,7 @@ func newFleet(since time.Duration) *fleet {
 // did not arrive. It reports false for one that is older than what is known, or
 // a host too many.
 func (f *fleet) hear(h wire.Health, now time.Duration) (known *host, missed int64, ok bool) {
-	if now-f.heard > gatherLongest {
+	if now-f.heard >= gatherLongest {
 		f.resumed = now
 	}
 	f.heard = now
@@ -85,7 +85,7 @@ func (f *fleet) hear(h wire.Health, now time.Duration) (known *host, missed int6
 // returning is how much longer to wait for reports after a silence of all
 // hosts: then it was the bus that was away, and not they.
 func (f *fleet) returning(now time.Duration) time.Duration {
-	if len(f.hosts) > 0 && now-f.heard > gatherLongest {
+	if len(f.hosts) > 0 && now-f.heard >= gatherLongest {
 		return gatherLongest
 	}
 	return f.resumed + gatherLongest - now

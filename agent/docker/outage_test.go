@@ -125,7 +125,6 @@ func TestWatchSubscriptionHangs(t *testing.T) {
 	bubble(t, dockertest.Config{}, func(b bubbled) {
 		t, f, e := b.T, b.fake, b.engine
 		f.Inject(dockertest.Fault{Path: "/events", Hang: true, Times: 2})
-		f.Inject(dockertest.Fault{Path: "/events", Status: 500, Message: "not now"})
 		r, end := watchOf(t, e)
 		defer end()
 		if n := r.count("", docker.ActionResync); n != 0 {
@@ -134,6 +133,27 @@ func TestWatchSubscriptionHangs(t *testing.T) {
 		time.Sleep(time.Minute)
 		if n := r.count("", docker.ActionResync); n != 1 {
 			t.Errorf("%d resyncs", n)
+		}
+	})
+}
+
+// A refused subscription is tried again. It may count as a stream that broke at
+// once: Docker's client says that it has subscribed a moment before it says why
+// not.
+func TestWatchSubscriptionRefused(t *testing.T) {
+	bubble(t, dockertest.Config{}, func(b bubbled) {
+		t, f, e := b.T, b.fake, b.engine
+		f.Inject(dockertest.Fault{Path: "/events", Status: 500, Message: "not now"})
+		r, end := watchOf(t, e)
+		defer end()
+		time.Sleep(time.Minute)
+		if n := r.count("", docker.ActionResync); n < 1 || n > 2 {
+			t.Errorf("%d resyncs", n)
+		}
+		id := runOn(t, e, "a")
+		time.Sleep(time.Minute)
+		if got := strings.Join(r.said(id), " "); !strings.HasSuffix(got, "resync create start") {
+			t.Errorf("got %s", got)
 		}
 	})
 }

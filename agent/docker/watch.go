@@ -168,7 +168,9 @@ func (w *watch) stream(ctx context.Context) error {
 		return fmt.Errorf("subscribe to events: %w: no answer within %s", ErrUnavailable, w.engine.cfg.CallTimeout)
 	}
 	select {
-	case err := <-errs: // before anything was read: not connected
+	// Before anything was read: not connected. The error of a refused subscription
+	// may come a moment later, which costs a resync too many.
+	case err := <-errs:
 		return fmt.Errorf("subscribe to events: %w", sorted(orEnded(err)))
 	default:
 	}
