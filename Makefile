@@ -88,7 +88,7 @@ fmt: ## format all Go code
 	$(LINT) fmt $(LINTFLAGS)
 
 .PHONY: generate
-generate: ## Go code from proto/
+generate: ## Go code from proto/, the references in docs/
 	internal/tools/generate.sh
 
 .PHONY: clean

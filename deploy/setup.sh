@@ -162,7 +162,7 @@ check_go() {
 }
 
 prometheus() {
-  internal/tools/prometheus.sh && return
+  internal/tools/prometheus.sh promtool >/dev/null && internal/tools/prometheus.sh && return
   say "refreshing the package lists (apt-get update)" >&2
   as_root apt-get update -q >&2 || die "apt-get update did not work"
   internal/tools/prometheus.sh

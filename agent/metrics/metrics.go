@@ -58,7 +58,7 @@ func New(version string) *Metrics {
 		requests: set.Counter("serin_agent_requests_total",
 			"Requests that HAProxy gave to containers, by track.", "service", "track"),
 		failures: set.Counter("serin_agent_request_errors_total",
-			"Of these, the ones that ended in a 5xx or a failed connection; those too that another track answered instead.", "service", "track"),
+			"Requests that HAProxy gave to containers and that ended in a 5xx or a failed connection, by track; those too that another track answered instead.", "service", "track"),
 		operations: set.Counter("serin_agent_operations_total",
 			"Operations on the host, by kind, those that failed too.", "operation"),
 		failed: set.Counter("serin_agent_operation_errors_total",

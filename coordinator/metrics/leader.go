@@ -33,7 +33,7 @@ func (m *Metrics) leads() {
 			"Reports of hosts that the leader did not take: unreadable, late, or of a host too many."),
 		requests: m.set.Reading(metrics.Gauge, "serin_rollout_evidence_requests",
 			"Requests of the current step that the running rollout is judged by, by track.", "service", "track"),
-		failures: m.set.Reading(metrics.Gauge, "serin_rollout_evidence_errors", "Of these, the ones that were errors.", "service", "track"),
+		failures: m.set.Reading(metrics.Gauge, "serin_rollout_evidence_errors", "Requests of the current step that the running rollout is judged by and that were errors, by track.", "service", "track"),
 		needs: m.set.Reading(metrics.Gauge, "serin_rollout_requests_needed",
 			"About how many more canary requests a decision takes; 0: not known.", "service"),
 		gates: m.set.Reading(metrics.Gauge, "serin_rollout_gate_verdict",

@@ -32,7 +32,7 @@ func newTraffic(set *metrics.Set) *traffic {
 		requests: set.Counter("serin_fleet_requests_total",
 			"Requests that hosts reported to this replica while it led, by track; what passed while it did not is not in it.", "service", "track"),
 		failures: set.Counter("serin_fleet_request_errors_total",
-			"Of these, the ones that ended in a 5xx or a failed connection.", "service", "track"),
+			"Requests that hosts reported to this replica while it led and that ended in a 5xx or a failed connection, by track.", "service", "track"),
 		last: map[place]reported{},
 	}
 }

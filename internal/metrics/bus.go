@@ -33,7 +33,7 @@ func (s *Set) wire(conn func() wire) {
 	connected := s.Reading(Gauge, "serin_nats_connected", "1 if there is a connection to NATS now.")
 	reconnects := s.Reading(Counter, "serin_nats_reconnects_total", "Connections to NATS that followed a lost one.")
 	messages := s.Reading(Counter, "serin_nats_messages_total", "Messages over the connection to NATS, by direction (in, out).", "direction")
-	bytes := s.Reading(Counter, "serin_nats_bytes_total", "Bytes of these messages, by direction (in, out).", "direction")
+	bytes := s.Reading(Counter, "serin_nats_bytes_total", "Bytes of messages over the connection to NATS, by direction (in, out).", "direction")
 	trip := s.Reading(Gauge, "serin_nats_round_trip_seconds", "How long NATS took to answer a ping just now; missing if it did not within a second.")
 	s.OnScrape(func(ctx context.Context, page Page) {
 		c := conn()
