@@ -185,6 +185,7 @@ func (z *analyze) judgeRecord(in io.Reader, gates rollout.Gates, given bool) err
 		}
 		if c == nil {
 			c = record.NewCourse(gates.Judging())
+			c.Take(record.Entry{Head: &head})
 		}
 		if e.Verdict == nil || !given { // other gates, other verdicts
 			c.Take(e)

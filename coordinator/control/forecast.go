@@ -34,7 +34,7 @@ func forecast(plan *api.Plan, spec rollout.Spec, svc *rollout.Service, v View) {
 	} else {
 		plan.Stable = &api.Counts{Requests: seen.Requests, Errors: seen.Errors}
 	}
-	g := spec.Gates.Judging()
+	g := spec.Gates.Judging().Attempt(0)
 	needs := analysis.Plan(analysis.Config{
 		MaxIncrease: g.Errors.MaxIncrease, Alpha: g.Shares()[g.Errors.Name], MinRequests: g.Errors.MinRequests,
 	}, seen, perWindow)

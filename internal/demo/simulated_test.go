@@ -88,7 +88,7 @@ func simulate(t *testing.T, c scenario, seed uint64) *simulation {
 	if len(spec.Gates.Latency) > 0 {
 		scene.StableTimes, scene.CanaryTimes = times(stable), times(canary)
 	}
-	return &simulation{fleet: traffic.NewFleet(scene, seed), panel: analysis.NewPanel(spec.Gates.Judging())}
+	return &simulation{fleet: traffic.NewFleet(scene, seed), panel: analysis.NewPanel(spec.Gates.Judging().Attempt(0))}
 }
 
 func version(t *testing.T, tag string) localfleet.Version {

@@ -198,7 +198,7 @@ func (l *Log) flush(before int64) {
 func (l *Log) sum(second int64, all []kept) {
 	if !l.begun {
 		l.begun, l.origin = true, second
-		l.ready = append(l.ready, Entry{Head: &Head{Wall: second * 1000}})
+		l.ready = append(l.ready, Entry{Head: &Head{Wall: second * 1000, Attempt: 1}})
 	}
 	heard := map[int32]bool{}
 	for _, k := range all {

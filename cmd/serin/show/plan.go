@@ -101,7 +101,9 @@ func gates(out io.Writer, p api.Plan) error {
 	if len(p.Gates) == 0 {
 		return nil
 	}
-	if _, err := fmt.Fprintf(out, "\nThe gates that compare take back a version that is no worse in at most %s of rollouts.\n", part(p.Alpha)); err != nil {
+	const budget = "\nThe gates that compare take back a version that is no worse in at most %s of rollouts;\n" +
+		"a tenth of that is kept for evidence that begins anew.\n"
+	if _, err := fmt.Fprintf(out, budget, part(p.Alpha)); err != nil {
 		return fmt.Errorf("write plan: %w", err)
 	}
 	t := newTable(out, "GATE", "ACTS", "ALLOWED", "ALPHA SHARE", "NEEDS")

@@ -89,7 +89,7 @@ func detectionTable(s *studio) string {
 	for _, r := range regressions() {
 		rs := s.detect(r)
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |", r.name(),
-			took(rs[worse5], onePercent), took(rs[worse5], halfPercent), took(rs[beyond5], onePercent))
+			took(rs[worse5], ofRollout), took(rs[worse5], halfOfRollout), took(rs[beyond5], ofRollout))
 		for _, w := range []int{zTest, kayenta, flagger, argo, msprt, multinomial, blocks} {
 			fmt.Fprintf(&b, " %s |", took(rs[w], onePercent))
 		}
@@ -121,7 +121,7 @@ func detectionCheck(s *studio) error {
 		p := play{r.scene(), patience, func() []watcher { return ours(5 * time.Second)[:1] }}
 		rs := s.runs(r.name(), n, p)[0]
 		// The median of so few runs is off by a tenth or so.
-		if m := quantile(rs, onePercent, .5); m > r.limit*5/4 {
+		if m := quantile(rs, ofRollout, .5); m > r.limit*5/4 {
 			wrong = append(wrong, fmt.Errorf("%s: median of %s canary requests, limit %d", r.name(), requests(m), r.limit))
 		}
 	}
@@ -156,14 +156,14 @@ func timeTable(s *studio) string {
 
 // clock writes the time by which a share q of the runs had fired.
 func clock(rs []result, q float64) string {
-	limit := quantile(rs, onePercent, q)
+	limit := quantile(rs, ofRollout, q)
 	if limit == never {
 		return "never"
 	}
 	var at time.Duration
 	for _, r := range rs {
-		if n := r.requests[onePercent]; n > 0 && n <= limit {
-			at = max(at, r.at[onePercent])
+		if n := r.requests[ofRollout]; n > 0 && n <= limit {
+			at = max(at, r.at[ofRollout])
 		}
 	}
 	return at.String()
@@ -187,7 +187,7 @@ func lateTable(s *studio) string {
 		}
 		fmt.Fprintf(&b, "| %s |", r.name())
 		for _, rs := range s.runs("late "+r.name(), s.times(200), p) {
-			fmt.Fprintf(&b, " %s |", took(since(rs, good, p.scene.PerSecond), onePercent))
+			fmt.Fprintf(&b, " %s |", took(since(rs, good, p.scene.PerSecond), ofRollout))
 		}
 		b.WriteString("\n")
 	}
@@ -197,8 +197,10 @@ func lateTable(s *studio) string {
 // since counts canary's requests from a time on, by the clock.
 func since(rs []result, start time.Duration, perSecond float64) []result {
 	for i, r := range rs {
-		if r.requests[onePercent] > 0 {
-			rs[i].requests[onePercent] = int64((r.at[onePercent] - start).Seconds() * perSecond)
+		for l, n := range r.requests {
+			if n > 0 {
+				rs[i].requests[l] = int64((r.at[l] - start).Seconds() * perSecond)
+			}
 		}
 	}
 	return rs

@@ -114,10 +114,11 @@ type gate struct {
 }
 
 func newGate(increase int) gate {
-	return gate{&panel{panel: analysis.NewPanel(analysis.Gates{
+	gates := analysis.Gates{
 		Errors:  analysis.RateGate{Conduct: analysis.Conduct{Name: "errors"}, MaxIncrease: halfPoint, MinRequests: 100},
 		Latency: []analysis.LatencyGate{{Conduct: analysis.Conduct{Name: "latency"}, MaxIncrease: increase, MinRequests: 100}},
-	}), seat: 1}}
+	}
+	return gate{&panel{panel: analysis.NewPanel(gates.Attempt(0)), seat: 1}}
 }
 
 func (g gate) fires(alpha float64) bool { return proven(g.finding.Worse, alpha) }
@@ -209,11 +210,11 @@ func slowTable(s *studio) string {
 	for _, t := range slowed() {
 		fmt.Fprintf(&b, "| %s |", t.name)
 		for w, rs := range s.runs(t.name, s.times(slowRuns), play{t.scene(), t.lead() + patience, castOfTimes}) {
-			start := t.lead()
+			start, level := t.lead(), onePercent
 			if w < 3 {
-				start += cold
+				start, level = start+cold, ofRollout
 			}
-			fmt.Fprintf(&b, " %s |", took(since(rs, start, t.scene().PerSecond), onePercent))
+			fmt.Fprintf(&b, " %s |", took(since(rs, start, t.scene().PerSecond), level))
 		}
 		b.WriteString("\n")
 	}
@@ -231,7 +232,7 @@ func slowCheck(s *studio) error {
 		p := play{t.scene(), t.lead() + patience, func() []watcher { return []watcher{newGate(1000)} }}
 		rs := since(s.runs(t.name, s.times(20), p)[0], t.lead()+cold, p.scene.PerSecond)
 		// A fifth over the figure is allowed, and another for so few runs.
-		if m := quantile(rs, onePercent, .5); m > t.tenth*3/2 {
+		if m := quantile(rs, ofRollout, .5); m > t.tenth*3/2 {
 			wrong = append(wrong, fmt.Errorf("%s: median of %s canary requests, limit %d", t.name, requests(m), t.tenth*3/2))
 		}
 	}

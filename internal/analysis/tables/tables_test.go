@@ -88,7 +88,7 @@ func TestSame(t *testing.T) {
 }
 
 func TestQuantile(t *testing.T) {
-	at := func(n int64) result { return result{requests: [3]int64{n, 0, 0}} }
+	at := func(n int64) result { return result{requests: [asked]int64{n, n, n, n}} }
 	some := []result{at(30), at(0), at(10), at(20)}
 	for q, want := range map[float64]int64{0: 10, .25: 20, .5: 30, .75: never, .95: never} {
 		if got := quantile(some, onePercent, q); got != want {

@@ -12,16 +12,20 @@ import (
 	"github.com/serin-rollouts/serin/internal/analysis/traffic"
 )
 
+// asked is how many levels every judge is asked at.
+const asked = 4
+
 // levels are the bounds on false alarms that every judge is asked at: the
-// default, a looser one, and what is left of the default for errors where other
-// gates have the other half.
-func levels() [3]float64 { return [3]float64{.01, .05, .005} }
+// default, a looser one, what a rollout's first evidence has of the default, and
+// what is left of that for errors where other gates have the other half.
+func levels() [asked]float64 { return [asked]float64{.01, .05, .009, .0045} }
 
 // The places of levels.
 const (
 	onePercent = iota
 	fivePercent
-	halfPercent
+	ofRollout
+	halfOfRollout
 )
 
 // studio is where runs are made.
@@ -49,8 +53,8 @@ type play struct {
 // result is when each watcher fired at each level: by canary's requests, and by
 // the clock. Zero is never.
 type result struct {
-	requests [3]int64
-	at       [3]time.Duration
+	requests [asked]int64
+	at       [asked]time.Duration
 }
 
 // run plays it once. A watcher that has fired at all levels looks no more.
