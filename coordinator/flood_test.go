@@ -73,11 +73,11 @@ func TestFloodWithoutJetStream(t *testing.T) {
 		b.crowd(4_000)
 		id := b.must(api.Trigger{ID: "2", Spec: specText("shop/checkout:2", `,"gates":{"errors":"off"},"steps":[{"weight":"20%","hold":"5m"},{}]`)})
 		b.until(id, rollout.Progressing)
-		for i := range 1_000 {
+		for i := range 300 {
 			if err := b.conn.Publish(bus.TriggerSubject(checkout), encodeJSON(t, api.Trigger{Image: "shop/checkout:3", ID: fmt.Sprintf("flood-%d", i)})); err != nil {
 				t.Fatal(err)
 			}
-			if i%100 == 0 { // so that most find a place
+			if i%50 == 0 { // so that most find a place
 				b.bounded()
 				time.Sleep(time.Millisecond)
 			}
