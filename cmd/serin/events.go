@@ -49,17 +49,21 @@ func newEvents(a *app) *cobra.Command {
 	f.BoolVarP(&s.follow, "follow", "f", false, "go on with what happens")
 	f.StringVar(&s.since, "since", "", "leave out what is older: a `time` ago (90m, 24h) or a point of time (RFC 3339)")
 	f.StringSliceVar(&s.types, "type", nil, "only these `kinds`: step, rolledback, ... or the CloudEvents type")
-	kinds := []string{
+	_ = cmd.RegisterFlagCompletionFunc("type", cobra.FixedCompletions(eventKinds(), cobra.ShellCompDirectiveNoFileComp)) // the flag exists
+	return cmd
+}
+
+// Private
+
+// eventKinds are all kinds that this release knows.
+func eventKinds() []string {
+	return []string{
 		string(rollout.KindRefused), string(rollout.KindUnchanged), string(rollout.KindSubmitted), string(rollout.KindStep), string(rollout.KindApproved),
 		string(rollout.KindPaused), string(rollout.KindResumed), string(rollout.KindRenewed),
 		string(rollout.KindExcluded), string(rollout.KindReleased), string(rollout.KindLost), string(rollout.KindPromoting), string(rollout.KindRollingBack),
 		string(rollout.KindSucceeded), string(rollout.KindRolledBack), string(rollout.KindAborted),
 	}
-	_ = cmd.RegisterFlagCompletionFunc("type", cobra.FixedCompletions(kinds, cobra.ShellCompDirectiveNoFileComp)) // the flag exists
-	return cmd
 }
-
-// Private
 
 func (s *selection) run(ctx context.Context, name string) error {
 	filter, err := s.filter(name)

@@ -34,6 +34,7 @@ type fake struct {
 	answers  map[string][][]byte
 	requests map[string][]string
 	leads    bool
+	receiver receiver
 }
 
 func startFake(ctx context.Context, dir string) (*fake, error) {
@@ -54,7 +55,10 @@ func startFake(ctx context.Context, dir string) (*fake, error) {
 	return f, nil
 }
 
-func (f *fake) stop() error { return errors.Join(f.conn.Close(), f.server.Shutdown()) }
+func (f *fake) stop() error {
+	f.receiver.close()
+	return errors.Join(f.conn.Close(), f.server.Shutdown())
+}
 
 // lead begins to answer, once.
 func (f *fake) lead() error {

@@ -38,6 +38,8 @@ func TestMain(m *testing.M) {
 //	lead                      begins to answer
 //	requests SUBJECT          prints what has been asked on SUBJECT
 //	seen SUBJECT N            waits until it has been asked N times
+//	receiver                  begins to take messages over HTTP, at $RECEIVER
+//	received                  prints the messages that it has taken, and forgets them
 func TestScript(t *testing.T) {
 	// Under nohup the scripts' programs would be born deaf to SIGHUP: a signal that is listened to is
 	// not ignored any more in what this process starts.
@@ -57,6 +59,8 @@ func TestScript(t *testing.T) {
 			"lead":     onFake((*fake).leadCommand),
 			"requests": onFake((*fake).requestsCommand),
 			"seen":     onFake((*fake).seenCommand),
+			"receiver": onFake((*fake).receiverCommand),
+			"received": onFake((*fake).receivedCommand),
 		},
 	})
 }

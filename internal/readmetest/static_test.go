@@ -84,6 +84,7 @@ func TestPrograms(t *testing.T) {
 	t.Run("exit codes", func(t *testing.T) { checkExitCodes(t, bin) })
 	t.Run("flags", func(t *testing.T) { checkFlags(t, bin) })
 	t.Run("units", func(t *testing.T) { checkUnits(t, bin) })
+	t.Run("unit of notify", func(t *testing.T) { checkNotifyUnit(t, bin) })
 	t.Run("commands", func(t *testing.T) { runCommands(t, bin) })
 }
 

@@ -46,6 +46,30 @@ func checkUnits(t *testing.T, bin string) {
 	}
 }
 
+// checkNotifyUnit: systemd takes the unit of `serin notify`, and the commands
+// above it install what it reads.
+func checkNotifyUnit(t *testing.T, bin string) {
+	t.Helper()
+	m := newMachine(t, bin, "agent.yaml")
+	for name, text := range map[string]string{"notify.urls": "logger://\n", "notify.yaml": "server: [nats://10.0.0.1:4222]\n"} {
+		if err := os.WriteFile(filepath.Join(m.hand, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	u := m.install(t, "serin-notify")
+	if out := m.bash(t, "systemd-analyze --root="+m.root+" --recursive-errors=no verify serin-notify.service"); out != "" {
+		t.Errorf("systemd-analyze verify says:\n%s", out)
+	}
+	start := m.here(u.one(t, "ExecStart"))
+	if printed := m.bash(t, start+" --print-config"); !strings.Contains(printed, "nats://10.0.0.1:4222") {
+		t.Errorf("does not read its file:\n%s", printed)
+	}
+	to, _, _ := strings.Cut(strings.Replace(start, " notify ", " notify test ", 1), " --state ")
+	if said := m.bash(t, to); !strings.Contains(said, "sent example") {
+		t.Errorf("does not read its targets:\n%s", said)
+	}
+}
+
 // machine is a directory that stands for the root of a machine, as systemd sees
 // it, and a copy of what its owner has in hand.
 type machine struct {

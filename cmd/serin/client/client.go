@@ -153,7 +153,7 @@ func (c *Client) Fire(ctx context.Context, service string, t api.Trigger) error 
 		if !errors.Is(err, bus.ErrNotConnected) {
 			return err
 		}
-		if !sleep(ctx, pause) {
+		if !rest(ctx) {
 			return c.unreachable(question{subject: bus.TriggerSubject(service), wait: c.wait}, err)
 		}
 	}
@@ -176,8 +176,22 @@ func (c *Client) Events(ctx context.Context, filter bus.Filter, f func(rollout.E
 		if !errors.Is(err, bus.ErrNotConnected) || c.conn.Connected() {
 			return err
 		}
-		if !sleep(ctx, pause) {
+		if !rest(ctx) {
 			return c.unreachable(question{subject: bus.AllEvents}, err)
+		}
+	}
+}
+
+// LastEvent returns the number of the last event that is stored; 0 if there is
+// none.
+func (c *Client) LastEvent(ctx context.Context) (uint64, error) {
+	for {
+		last, err := c.conn.LastEvent(ctx)
+		if !errors.Is(err, bus.ErrNotConnected) || c.conn.Connected() {
+			return last, err
+		}
+		if !rest(ctx) {
+			return 0, c.unreachable(question{subject: bus.AllEvents}, err)
 		}
 	}
 }
@@ -208,7 +222,7 @@ func (c *Client) ask(ctx context.Context, q question) (bus.Msg, error) {
 			return m, context.Cause(ctx)
 		case !temporary(err, q.again):
 			return m, err
-		case !sleep(all, pause):
+		case !rest(all):
 			if ctx.Err() != nil {
 				return m, context.Cause(ctx)
 			}
@@ -265,9 +279,9 @@ func (c *Client) reply(m bus.Msg, err error) (api.Reply, error) {
 	return r, nil
 }
 
-// sleep returns false if ctx ends before d has passed.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
+// rest returns false if ctx ends before the pause between two tries.
+func rest(ctx context.Context) bool {
+	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

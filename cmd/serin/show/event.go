@@ -15,12 +15,15 @@ import (
 //
 //	23:55:02 checkout-7 step 3/6  10% on 3 of 12 hosts  5xx 0.41% vs 0.39%
 func (o Options) Event(e rollout.Event) string {
-	line := o.clock(e.Wall) + " " + Subject(e) + " " + o.eventText(e)
+	line := o.clock(e.Wall) + " " + o.Sentence(e)
 	if o.Wide {
 		line = fmt.Sprintf("%6d %s  by %s", e.Seq, line, e.By)
 	}
 	return line
 }
+
+// Sentence is Event without the time.
+func (o Options) Sentence(e rollout.Event) string { return Subject(e) + " " + o.eventText(e) }
 
 // Subject names what an event is about: a rollout, or the service whose trigger
 // came to nothing.
