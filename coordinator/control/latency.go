@@ -17,6 +17,9 @@ const leastCoverage = 950_000
 
 const million = 1_000_000
 
+// boundsAlpha is how often the bounds of a quantile may ever be wrong.
+const boundsAlpha = 0.05
+
 // latencies merges what the rollout's hosts said of how long requests take. It
 // returns nil if nobody said anything.
 func latencies(r rollout.Rollout, v View) *api.Latency {
@@ -104,7 +107,20 @@ func (t *track) status() api.Times {
 			*to = api.Micros(micros)
 		}
 	}
+	s.P50Low, s.P50High = t.bounds(0.5)
+	s.P99Low, s.P99High = t.bounds(0.99)
 	return s
+}
+
+// bounds returns between which times a quantile lies; zeros if one is not known.
+func (t *track) bounds(q float64) (low, high api.Micros) {
+	below, above := analysis.QuantileInterval(t.times.Count(), q, boundsAlpha)
+	least, some := t.times.Quantile(below)
+	most, all := t.times.Quantile(above)
+	if !some || !all {
+		return 0, 0
+	}
+	return api.Micros(least), api.Micros(most)
 }
 
 // speeds says how long requests take, for an explanation; empty if nobody knows

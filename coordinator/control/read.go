@@ -46,8 +46,10 @@ func (s *server) read(ctx context.Context, what, id string, v View) ([]byte, err
 		return answer(ServiceStatus(state, id, v))
 	case api.GetRollout, api.GetExplain:
 		return s.readRollout(ctx, state, what, id, v)
+	case api.GetDiff:
+		return readDiff(state, id)
 	}
-	return encode(refusef(rollout.CodeInvalid, "nothing to get called %q; known are services, service, rollout, explain, history, hosts, host, cluster, snapshot", what))
+	return encode(refusef(rollout.CodeInvalid, "nothing to get called %q; known are services, service, rollout, explain, history, diff, hosts, host, cluster, snapshot", what))
 }
 
 // Private
@@ -93,6 +95,7 @@ func (s *server) readRollout(ctx context.Context, state *rollout.State, what, id
 		return encode(refusef(rollout.CodeUnknown, "no rollout or service %q", id))
 	}
 	d := detail(state, r, v)
+	d.Verbs = s.verbs(state, r, v)
 	if what == api.GetExplain {
 		d.Decisions, d.Incomplete = s.decisions(ctx, state, r)
 		d.Explanation = explain(d)

@@ -180,7 +180,11 @@ func (v View) ailing(svc *rollout.Service, r rollout.Rollout) string {
 }
 
 func history(svc *rollout.Service, s *rollout.State, v View) api.History {
-	h := api.History{Service: svc.Name, Rollouts: []api.RolloutStatus{}}
+	h := api.History{Service: svc.Name, Rollouts: []api.RolloutStatus{}, NoReturn: noReturn(svc)}
+	if svc.Stable != nil {
+		stable := revision(*svc.Stable)
+		h.Stable = &stable
+	}
 	if svc.Active != nil {
 		h.Rollouts = append(h.Rollouts, rolloutStatus(s, *svc.Active, v))
 	}

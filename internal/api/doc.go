@@ -23,6 +23,7 @@
 //	get.rollout.<id>         - (a service: its running or last rollout) -> Answer[RolloutDetail]
 //	get.explain.<id>         - (likewise)                               -> Answer[RolloutDetail]
 //	get.history.<service>    -                                          -> Answer[History]
+//	get.diff.<rollout>       - (against what is stable)                 -> Answer[Diff]
 //	get.hosts                -                                          -> Answer[[]HostStatus]
 //	get.host.<host>          - (the host's token)                       -> Answer[HostStatus]
 //	get.cluster              -                                          -> Answer[ClusterStatus]
@@ -62,6 +63,7 @@ const (
 	GetRollout  = "rollout"
 	GetExplain  = "explain"
 	GetHistory  = "history"
+	GetDiff     = "diff"
 	GetHosts    = "hosts"
 	GetHost     = "host"
 	GetCluster  = "cluster"

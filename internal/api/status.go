@@ -31,6 +31,12 @@ type Times struct {
 	P50      Micros `json:"p50_us,omitempty"`
 	P90      Micros `json:"p90_us,omitempty"`
 	P99      Micros `json:"p99_us,omitempty"`
+	// The bounds of P50 and P99 hold with probability 95 % at all times at once, if
+	// requests are independent; left out where a side is not known.
+	P50Low   Micros `json:"p50_low_us,omitempty"`
+	P50High  Micros `json:"p50_high_us,omitempty"`
+	P99Low   Micros `json:"p99_low_us,omitempty"`
+	P99High  Micros `json:"p99_high_us,omitempty"`
 	Requests int64  `json:"requests"`
 	Coverage int64  `json:"coverage_ppm"` // of the requests, that HAProxy's log told of
 }
@@ -124,6 +130,19 @@ type RolloutDetail struct {
 	Incomplete string `json:"incomplete,omitempty"`
 	// Explanation says in a few sentences why it waits, went on or went back.
 	Explanation string `json:"explanation,omitempty"`
+	// Verbs are what a person may ask of it; empty once it has ended.
+	Verbs []Verb `json:"verbs,omitempty"`
+}
+
+// FullPromote is the name of promote with Full among a rollout's verbs.
+const FullPromote = "promote_full"
+
+// Verb is one thing that a person may ask of a running rollout at this moment.
+type Verb struct {
+	Name string `json:"name"` // as in cmd.<name>.<service>, or FullPromote
+	Does string `json:"does"` // what comes of it, in words
+	// Why says why it would be refused now; empty if it would not.
+	Why string `json:"why,omitempty"`
 }
 
 // RolloutHost is one host's part in a running rollout.
@@ -141,6 +160,22 @@ type RolloutHost struct {
 type History struct {
 	Service  string          `json:"service"`
 	Rollouts []RolloutStatus `json:"rollouts"`
+	// Stable is what the service runs; nil before the first install has ended.
+	Stable *Revision `json:"stable,omitempty"`
+	// NoReturn says, by id, why `serin rollback --to` one of the rollouts would be
+	// refused now; those without an entry can be returned to.
+	NoReturn map[string]string `json:"no_return,omitempty"`
+}
+
+// Diff is what returning to an earlier rollout would change.
+type Diff struct {
+	Service string    `json:"service"`
+	Rollout string    `json:"rollout"`
+	From    *Revision `json:"from,omitempty"` // stable now; nil: nothing
+	To      Revision  `json:"to"`
+	Changes []string  `json:"changes,omitempty"` // in words; empty: nothing
+	// Why says why a rollback to it would be refused now; empty if it would not.
+	Why string `json:"why,omitempty"`
 }
 
 // HostStatus is one host as the leader sees it.
