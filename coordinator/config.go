@@ -11,6 +11,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/serin-rollouts/serin/coordinator/console"
 	"github.com/serin-rollouts/serin/coordinator/replica"
 	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/httpd"
@@ -38,8 +39,12 @@ type Config struct {
 	NATS    NATS
 	Raft    Raft
 	TLS     identity.Files
-	// HTTP is the address for /metrics, /healthz and /readyz; empty: none.
+	// HTTP is the address for the console, /metrics, /healthz and /readyz; empty:
+	// none.
 	HTTP string
+	// Console is served there, too. Replica, Version and Listen in it are filled in
+	// by Run.
+	Console console.Config
 	// Lease is how long an agent keeps a canary serving without a sign of life
 	// from a leader; DefaultLease if zero.
 	Lease time.Duration
@@ -107,6 +112,9 @@ func (c Config) Validate() error {
 	if err := httpd.Validate(c.HTTP); err != nil {
 		return err
 	}
+	if err := c.console().Validate(); err != nil {
+		return err
+	}
 	if _, err := c.Raft.peers(); err != nil {
 		return err
 	}
@@ -125,6 +133,13 @@ func (c Config) Validate() error {
 }
 
 // Private
+
+// console is Console with what the rest of the configuration says.
+func (c Config) console() console.Config {
+	all := c.Console
+	all.Replica, all.Version, all.Listen = c.ID, c.Version, c.HTTP
+	return all
+}
 
 // level is what this replica understands of the log.
 func (c Config) level() int {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/serin-rollouts/serin/coordinator/console"
 	"github.com/serin-rollouts/serin/coordinator/control"
 	"github.com/serin-rollouts/serin/coordinator/metrics"
 	"github.com/serin-rollouts/serin/coordinator/replica"
@@ -55,6 +56,7 @@ type parts struct {
 	cluster  control.Cluster
 	copies   int // of each stream; 0: somebody else makes the streams
 	listener *listener
+	console  *console.Console
 }
 
 func (p parts) run(ctx context.Context, open *teardown) error {
@@ -109,6 +111,7 @@ func (p parts) run(ctx context.Context, open *teardown) error {
 	if err := p.listen(ctx, open); err != nil {
 		return err
 	}
+	p.show(ctx, open)
 	return p.follow(ctx, r, server, open)
 }
 

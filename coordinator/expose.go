@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/serin-rollouts/serin/coordinator/console"
 	"github.com/serin-rollouts/serin/coordinator/metrics"
 	"github.com/serin-rollouts/serin/coordinator/replica"
 	"github.com/serin-rollouts/serin/internal/api"
@@ -91,9 +92,13 @@ func askCommitted(conn *bus.Conn) func(context.Context) (uint64, error) {
 }
 
 // expose begins to serve HTTP, where that is wanted, before the replica is open.
-func (p parts) expose(ctx context.Context, r *readiness, open *teardown) error {
+func (p *parts) expose(ctx context.Context, r *readiness, open *teardown) error {
+	var err error
+	if p.console, err = console.New(p.cfg.console(), p.log.With().Str("component", "console").Logger()); err != nil {
+		return err
+	}
 	server, err := httpd.Start(ctx, httpd.Config{
-		Listen: p.cfg.HTTP, Ready: r.check, Metrics: p.metrics.Handler(),
+		Listen: p.cfg.HTTP, Ready: r.check, Metrics: p.metrics.Handler(), Routes: p.console.Routes(),
 		Log: p.log.With().Str("component", "http").Logger(),
 	})
 	if err != nil {
@@ -101,6 +106,25 @@ func (p parts) expose(ctx context.Context, r *readiness, open *teardown) error {
 	}
 	open.push("http", server.Close)
 	return nil
+}
+
+// show opens the console's pages, until the replica ends: before HTTP does, which
+// waits for whoever reads a stream.
+func (p parts) show(ctx context.Context, open *teardown) {
+	if p.cfg.HTTP == "" {
+		return
+	}
+	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		p.console.Run(ctx, p.bus, p.ledger)
+	}()
+	open.push("console", func(context.Context) error {
+		stop()
+		<-ended
+		return nil
+	})
 }
 
 // watched is a ledger that tells metrics what its answers took.

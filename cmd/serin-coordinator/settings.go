@@ -7,6 +7,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/serin-rollouts/serin/coordinator"
+	"github.com/serin-rollouts/serin/coordinator/console"
 	"github.com/serin-rollouts/serin/internal/daemon"
 	build "github.com/serin-rollouts/serin/internal/version"
 )
@@ -20,9 +21,16 @@ type settings struct {
 	Raft    raftSettings  `yaml:"raft"`
 	TLS     daemon.TLS    `yaml:"tls"`
 	HTTP    daemon.HTTP   `yaml:"http"`
+	Console consoleConfig `yaml:"console"`
 	Lease   time.Duration `yaml:"lease" doc:"how long an agent keeps a canary serving without hearing a leader"`
 	Record  string        `yaml:"record" doc:"directory for records of what rollouts were judged by, for serin analyze; none if empty"`
 	Log     daemon.Log    `yaml:"log"`
+}
+
+type consoleConfig struct {
+	Operate bool     `yaml:"operate" doc:"without tokens, on a loopback address: whoever reaches the web console may give commands"`
+	Tokens  string   `yaml:"tokens" doc:"file with name, role (viewer, operator) and SHA-256 of each person's token; needed where http.listen is not a loopback address"`
+	Peers   []string `yaml:"peers" doc:"the replicas' consoles as browsers reach them (http://10.0.0.2:7310): where a page goes on when this replica is away"`
 }
 
 type natsSettings struct {
@@ -67,6 +75,7 @@ func (s settings) config(log zerolog.Logger) coordinator.Config {
 	cfg := coordinator.Config{
 		ID: s.ID, Data: s.Data, Cluster: s.Cluster, Lease: s.Lease, Record: s.Record, Version: build.Semantic(version), Log: log,
 		TLS: s.TLS.Files(), HTTP: s.HTTP.Address(),
+		Console: console.Config{Operate: s.Console.Operate, Tokens: s.Console.Tokens, Peers: s.Console.Peers},
 		NATS: coordinator.NATS{
 			Embed: s.NATS.Embed || len(s.NATS.URLs) == 0, Listen: s.NATS.Listen, Cluster: s.NATS.Cluster,
 			Routes: s.NATS.Routes, URLs: s.NATS.URLs, Creds: s.NATS.Creds, Replicas: s.NATS.Replicas,

@@ -28,9 +28,9 @@ type Latency struct {
 // answer, within 1 %. One that is not known is left out: too few requests
 // (1/(1-q) at least), or less than 95 % of them covered.
 type Times struct {
-	P50      Micros `json:"p50_us,omitempty"`
-	P90      Micros `json:"p90_us,omitempty"`
-	P99      Micros `json:"p99_us,omitempty"`
+	P50 Micros `json:"p50_us,omitempty"`
+	P90 Micros `json:"p90_us,omitempty"`
+	P99 Micros `json:"p99_us,omitempty"`
 	// The bounds of P50 and P99 hold with probability 95 % at all times at once, if
 	// requests are independent; left out where a side is not known.
 	P50Low   Micros `json:"p50_low_us,omitempty"`
