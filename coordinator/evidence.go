@@ -208,7 +208,11 @@ func positions(r *rollout.Rollout) map[string]int {
 }
 
 // gates are what the panel judges by, with what this evidence may spend.
-func (w *watch) gates() analysis.Gates { return w.rollout.Spec.Gates.Judging().Attempt(w.attempt) }
+func (w *watch) gates() analysis.Gates {
+	g := w.rollout.Spec.Gates.Judging().Attempt(w.attempt)
+	g.Hosts = w.rollout.Reach()
+	return g
+}
 
 // leave forgets the hosts that the rollout goes on without.
 func (w *watch) leave(before *rollout.Rollout) {

@@ -206,7 +206,7 @@ func (p *taped) record(t *tape, r *rollout.Rollout, now time.Duration) {
 	}
 	p.tape, p.at = t, now
 	t.put(entries.Entry{At: now, Head: &entries.Head{
-		Rollout: r.ID, Service: r.Service, Wall: time.Now().UnixMilli(), Gates: &r.Spec.Gates, Attempt: r.Anew + 1,
+		Rollout: r.ID, Service: r.Service, Wall: time.Now().UnixMilli(), Gates: &r.Spec.Gates, Attempt: r.Anew + 1, Hosts: r.Reach(),
 	}})
 	t.put(entries.Entry{At: now, Step: &entries.Step{Number: p.step, Baseline: step(r).Baseline}})
 }

@@ -21,7 +21,12 @@ import (
 func TestRecord(t *testing.T) {
 	r := newRecorder(t.TempDir(), zerolog.Nop())
 	gates := rollout.Gates{Alpha: 10_000, Errors: &rollout.ErrorsGate{Conduct: rollout.Conduct{Name: "errors"}, MaxIncrease: 50, MinRequests: 100}}
-	p := &taped{Panel: analysis.NewPanel(gates.Judging().Attempt(0)), step: 1}
+	judging := func(n int) analysis.Gates {
+		g := gates.Judging().Attempt(n)
+		g.Hosts = 2
+		return g
+	}
+	p := &taped{Panel: analysis.NewPanel(judging(0)), step: 1}
 	run := &rollout.Rollout{ID: "shop-7", Service: "shop", Hosts: []string{"a", "b"}, Spec: rollout.Spec{
 		Gates: gates, Steps: []rollout.Step{{Weight: 1000, Hosts: rollout.HostCount{Share: rollout.Full}}},
 	}}
@@ -33,7 +38,7 @@ func TestRecord(t *testing.T) {
 	for ; last.Outcome != analysis.Fail && n < 400; n++ {
 		at += time.Second + 3
 		if n == 50 {
-			p.renew(gates.Judging().Attempt(1), at)
+			p.renew(judging(1), at)
 			p.step = 2
 			p.Restart(at, analysis.Step{})
 		}

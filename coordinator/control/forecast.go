@@ -24,7 +24,7 @@ func forecast(plan *api.Plan, spec rollout.Spec, svc *rollout.Service, v View) {
 	if svc == nil || svc.Stable == nil {
 		return
 	}
-	plan.Alpha, plan.Gates = spec.Gates.Alpha, plannedGates(spec.Gates)
+	plan.Alpha, plan.OneHost, plan.Gates = spec.Gates.Alpha, spec.Gates.OneHost, plannedGates(spec.Gates)
 	if spec.Gates.Errors == nil {
 		return
 	}

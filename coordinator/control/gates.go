@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/serin-rollouts/serin/internal/analysis"
 	"github.com/serin-rollouts/serin/internal/api"
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
@@ -18,6 +19,7 @@ func plannedGates(g rollout.Gates) []api.PlannedGate {
 		p := api.PlannedGate{Name: c.Name, Observe: c.Observe, Optional: c.Optional, Allowed: allowed, Needs: needs}
 		if tested && !c.Observe {
 			p.Alpha = shares[c.Name]
+			p.OneHost = analysis.Apart(p.Alpha)
 		}
 		all = append(all, p)
 	}

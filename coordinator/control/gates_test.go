@@ -35,6 +35,9 @@ gates:
 	sum := 0
 	for _, g := range plannedGates(spec.Gates) {
 		sum += g.Alpha
+		if g.OneHost != g.Alpha/10 {
+			t.Errorf("%s has %d of its %d for naming a host", g.Name, g.OneHost, g.Alpha)
+		}
 		lines = append(lines, fmt.Sprintf("%s %v %v %d | %s | %s", g.Name, g.Observe, g.Optional, g.Alpha, g.Allowed, g.Needs))
 	}
 	const want = `errors false false 4500 | +1.00 points of 5xx | canary requests as above

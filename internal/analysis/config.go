@@ -14,9 +14,13 @@ type Config struct {
 	// MaxIncrease is by how much canary's error rate may exceed stable's, in basis points (0.01
 	// percentage points) of all requests; default 50. NoIncrease allows nothing.
 	MaxIncrease int
-	// Alpha bounds the chance that a version that is no worse is ever failed, in parts per
-	// million; default 10000 (1 %).
+	// Alpha bounds the chance that a version that is no worse is ever failed for what its hosts show
+	// together, in parts per million; default 10000 (1 %).
 	Alpha int
+	// Apart bounds the chance that a host is ever named as the only bad one whose canary is no worse
+	// than its stable, in parts per million; 0: none is named. Hosts is how many there are in the
+	// rollout, among whom it is split; with fewer than have been heard of, those.
+	Apart, Hosts int
 	// AlphaSafe bounds the chance that a version beyond the margin passes a step, in parts per
 	// million; default 50000 (5 %).
 	AlphaSafe int

@@ -122,7 +122,9 @@
 // containers. With NoIncrease there is nothing to absorb them: a canary container on a slower core
 // is slower, and is failed for it in time.
 //
-// A gate has its share of alpha, see [Gates.Shares].
+// A gate has its share of alpha, see [Gates.Shares]. A tenth of it, see [Apart], is for naming the one
+// host whose canary alone is bad: split evenly over the hosts of the rollout, so that it holds however
+// they join.
 //
 // # Sources
 //

@@ -11,6 +11,10 @@ type Gates struct {
 	// AlphaSafe bounds the chance that a version beyond a gate's margin passes a step, in parts
 	// per million; default 50000 (5 %). It needs no splitting: a pass needs every gate's.
 	AlphaSafe int
+	// Hosts is how many the rollout has. A host that is named as the only bad one has to be beyond
+	// what is likely among so many; 0 or too few: among those heard of so far, of which a rollout by
+	// waves has fewer at first.
+	Hosts int
 	// Window is the length of a host-window; 0: the default of Config.
 	Window time.Duration
 	// Errors is always judged, for the traffic's sake; a spec without an errors gate observes it.

@@ -63,14 +63,13 @@ type latencyHost struct {
 	round, warm, base int64 // the rounds it was gathered in, see learner
 }
 
-func newLatencyJudge(gates Gates, g LatencyGate, alpha int) *latencyJudge {
+func newLatencyJudge(gates Gates, g LatencyGate, share int) *latencyJudge {
 	if g.MaxIncrease == 0 {
 		g.MaxIncrease = usualSlowdown
 	}
 	g.MaxIncrease = max(g.MaxIncrease, 0)
-	config := Config{
-		Alpha: alpha, AlphaSafe: gates.AlphaSafe, MinRequests: g.MinRequests, Window: gates.Window,
-	}
+	config := gates.config(share)
+	config.MinRequests = g.MinRequests
 	j := &latencyJudge{
 		gate: g, config: config.withDefaults(), grid: newGrid(), hosts: make(map[string]*latencyHost),
 	}

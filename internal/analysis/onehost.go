@@ -9,14 +9,23 @@ import (
 // fewestHosts is how many hosts there must be to tell one of them from the version.
 const fewestHosts = 3
 
+// apartShare is the inverse of the part of a gate's alpha that naming a host has. To be named may end
+// the rollout as a failure does, so both have to come out of one budget.
+const apartShare = 10
+
+// Apart returns what of a gate's share of alpha is for naming the one host that is bad, in parts per
+// million as the share; the rest is for what the hosts show together. Of a share too small to be
+// divided it is nothing.
+func Apart(share int) int { return share / apartShare }
+
 // outlierOf looks for the host whose canary alone is bad: its own evidence refutes "as good as
-// stable" at the gate's level, divided by the number of hosts that it might have been, and the
-// others together show no more than slight evidence. So the chance that any host whose canary is as
-// good as its stable is ever named is the gate's alpha at most. It returns the host and ln of its
-// evidence.
-func outlierOf(pools []*broad, limit float64) (host string, alone float64, found bool) {
+// stable" at the level Config.Apart, divided by the number of hosts that it might be, and the others
+// together show no more than slight evidence. Hosts that are heard of only later count as well: the
+// level of a host is the same whenever it comes. So the chance that any host whose canary is as good
+// as its stable is ever named is Apart at most. It returns the host and ln of its evidence.
+func outlierOf(pools []*broad, c Config) (host string, alone float64, found bool) {
 	n := len(pools[0].hosts)
-	least := limit + math.Log(float64(n))
+	least := c.leastAlone(n)
 	if n < fewestHosts || !anyReaches(pools, least) {
 		return "", 0, false
 	}
@@ -28,6 +37,16 @@ func outlierOf(pools []*broad, limit float64) (host string, alone float64, found
 	alone = mean(terms)
 	return host, alone, rest <= math.Log(calmLimit) && alone >= least
 }
+
+// leastAlone is the evidence that names a host when so many have been heard of.
+func (c Config) leastAlone(heard int) float64 {
+	if c.Apart <= 0 {
+		return math.Inf(1)
+	}
+	return math.Log(float64(c.among(heard))) - math.Log(float64(c.Apart)/1e6)
+}
+
+func (c Config) among(heard int) int { return max(c.Hosts, heard) }
 
 // anyReaches tells whether a host's evidence could be so much: a mean is no more than its largest
 // term.
@@ -120,12 +139,15 @@ func (p *Panel) ObserveApart(r Report) {
 }
 
 func (j *Judge) outlier(time.Duration) (host, reason string) {
-	limit := -math.Log(j.config.alpha())
-	host, alone, found := outlierOf([]*broad{j.errors.worse.aided()}, limit)
-	if !found || j.config.MaxIncrease > 0 && j.errors.beyond.aided().logAlone(host) < limit {
+	host, alone, found := outlierOf([]*broad{j.errors.worse.aided()}, j.config)
+	if !found {
 		return "", ""
 	}
-	return host, strangeness(alone, len(j.errors.worse.hosts))
+	heard := len(j.errors.worse.hosts)
+	if j.config.MaxIncrease > 0 && j.errors.beyond.aided().logAlone(host) < j.config.leastAlone(heard) {
+		return "", ""
+	}
+	return host, strangeness(alone, j.config.among(heard))
 }
 
 func (j *Judge) exclude(host string) {
@@ -135,11 +157,11 @@ func (j *Judge) exclude(host string) {
 }
 
 func (j *latencyJudge) outlier(time.Duration) (host, reason string) {
-	host, alone, found := outlierOf(j.broads(), -math.Log(j.config.alpha()))
+	host, alone, found := outlierOf(j.broads(), j.config)
 	if !found {
 		return "", ""
 	}
-	return host, strangeness(alone, len(j.bands[0].worse.hosts))
+	return host, strangeness(alone, j.config.among(len(j.bands[0].worse.hosts)))
 }
 
 func (j *latencyJudge) exclude(host string) {

@@ -3,9 +3,12 @@ package analysis
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 )
 
 // rates feeds a panel with an errors gate: each host has a canary with a share of a tenth, and
@@ -90,6 +93,79 @@ func TestDropLeavesTheOthers(t *testing.T) {
 			t.Errorf("after %v: worse %v and %v, beyond %v and %v", long, a.worse.logE(), b.worse.logE(), a.beyond.logE(), b.beyond.logE())
 		}
 	}
+}
+
+// What all gates may spend, on what hosts show together and on naming one, comes to alpha at most, over
+// the evidence that a rollout begins with and all that begins anew: until each part is a millionth.
+func TestNamingKeepsAlpha(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		alpha := rapid.IntRange(1_000, 500_000).Draw(t, "alpha")
+		g := Gates{Alpha: alpha, Errors: RateGate{Conduct: Conduct{Name: "errors", Observe: rapid.Bool().Draw(t, "observed")}}}
+		for k := range rapid.IntRange(0, 4).Draw(t, "latencies") {
+			g.Latency = append(g.Latency, LatencyGate{Conduct: Conduct{Name: fmt.Sprint("latency", k)}, Quantile: 9900})
+		}
+		for k := range rapid.IntRange(0, 4).Draw(t, "rates") {
+			g.Rates = append(g.Rates, RateGate{Conduct: Conduct{Name: fmt.Sprint("rate", k)}})
+		}
+		if rapid.Bool().Draw(t, "usage") {
+			g.Usage = &UsageGate{Conduct: Conduct{Name: "saturation"}}
+		}
+		spent := 0
+		for n := range rapid.IntRange(1, 4).Draw(t, "attempts") {
+			for _, s := range NewPanel(g.Attempt(n)).seats {
+				c := configOf(s.judge)
+				if !s.Observe {
+					spent += c.Alpha + c.Apart
+				}
+				if c.Apart*apartShare > c.Alpha+c.Apart {
+					t.Fatalf("%s has %d for naming a host, %d for all of them", s.Name, c.Apart, c.Alpha)
+				}
+			}
+		}
+		if spent > alpha {
+			t.Fatalf("%d of %d parts per million are spent", spent, alpha)
+		}
+	})
+}
+
+func configOf(j judge) Config {
+	switch j := j.(type) {
+	case *rateJudge:
+		return j.Judge.config
+	case *latencyJudge:
+		return j.config
+	case *usageJudge:
+		return j.throttled.config
+	}
+	return Config{}
+}
+
+// A host is named by evidence of which a healthy one shows as much at most once in hosts/Apart
+// rollouts, whatever the others show, and however few have been heard of.
+func TestNamingTakesItsLimit(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		hosts := rapid.IntRange(3, 8).Draw(t, "hosts")
+		g := Gates{
+			Alpha: rapid.SampledFrom([]int{1_000, 10_000, 200_000}).Draw(t, "alpha"), Hosts: rapid.IntRange(0, 1000).Draw(t, "all"),
+			Errors: RateGate{Conduct: Conduct{Name: "errors"}, MaxIncrease: rapid.SampledFrom([]int{NoIncrease, 50}).Draw(t, "allowed")},
+		}
+		p := NewPanel(g)
+		rate := rapid.SampledFrom([]float64{.1, .5, 1}).Draw(t, "rate")
+		v := rates(p, rapid.Uint64().Draw(t, "seed"), hosts, time.Minute, func(k int) (float64, float64) {
+			return map[bool]float64{true: rate, false: .01}[k == 1], .01
+		})
+		if v.Outlier == "" {
+			return
+		}
+		j := p.seats[0].judge.(*rateJudge)
+		if j.config.Apart != g.Alpha/apartShare || j.config.Hosts != g.Hosts {
+			t.Fatalf("%d parts per million among %d hosts", j.config.Apart, j.config.Hosts)
+		}
+		limit := math.Log(1e6 * float64(max(g.Hosts, hosts)) / float64(j.config.Apart))
+		if alone := j.errors.worse.aided().logAlone(v.Outlier); alone < limit-1e-9 {
+			t.Fatalf("%s is named by evidence of %g nats, below %g", v.Outlier, alone, limit)
+		}
+	})
 }
 
 // The chance that a healthy host is ever named is bounded as alpha is.

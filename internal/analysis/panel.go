@@ -83,10 +83,17 @@ func NewPanel(gates Gates) *Panel {
 	return p
 }
 
+// config is what the gates give each judge, of which one has such a share of alpha.
+func (g Gates) config(share int) Config {
+	apart := Apart(share)
+	return Config{Alpha: share - apart, Apart: apart, Hosts: g.Hosts, AlphaSafe: g.AlphaSafe, Window: g.Window}
+}
+
 // Shares splits Alpha over the gates that are acted on, by name, in parts per million: errors take
 // half, or all if they stand alone, the others the rest in equal parts. By the union bound the
 // chance that any of them fails a version that is no worse is then at most Alpha. A gate that is
-// only observed takes nothing from the others; it is judged at the share that it would have.
+// only observed takes nothing from the others; it is judged at the share that it would have. A tenth
+// of a share is for naming the one host that is bad, the rest for what the hosts show together.
 func (g Gates) Shares() map[string]int {
 	alpha := Config{Alpha: g.Alpha}.withDefaults().Alpha
 	var acting, observed []string
@@ -229,11 +236,9 @@ type rateJudge struct {
 	signal string // whose counts are judged; "": the requests and errors themselves
 }
 
-func newRateJudge(gates Gates, g RateGate, alpha int) *rateJudge {
-	c := Config{
-		MaxIncrease: g.MaxIncrease, Alpha: alpha, AlphaSafe: gates.AlphaSafe,
-		MinRequests: g.MinRequests, Window: gates.Window, Noun: g.Noun,
-	}
+func newRateJudge(gates Gates, g RateGate, share int) *rateJudge {
+	c := gates.config(share)
+	c.MaxIncrease, c.MinRequests, c.Noun = g.MaxIncrease, g.MinRequests, g.Noun
 	j := &rateJudge{Judge: NewJudge(c), config: c}
 	if g.Name != gates.Errors.Name {
 		j.signal = g.Name

@@ -13,6 +13,8 @@ type LatencySums struct {
 	Quantile    int   `json:"quantile_bp"`     // 0: the whole distribution
 	MaxIncrease int   `json:"max_increase_bp"` // 0: none is allowed
 	Alpha       int   `json:"alpha_ppm"`
+	Apart       int   `json:"apart_ppm,omitempty"`
+	Among       int   `json:"among,omitempty"` // hosts of the rollout
 	AlphaSafe   int   `json:"alpha_safe_ppm"`
 	MinRequests int64 `json:"min_requests"`
 
@@ -50,7 +52,7 @@ type BandSums struct {
 func (j *latencyJudge) sums(now time.Duration, into *Sums) {
 	s := &LatencySums{
 		Quantile: j.gate.Quantile, MaxIncrease: j.gate.MaxIncrease,
-		Alpha: j.config.Alpha, AlphaSafe: j.config.AlphaSafe, MinRequests: j.config.MinRequests,
+		Alpha: j.config.Alpha, Apart: j.config.Apart, Among: j.config.Hosts, AlphaSafe: j.config.AlphaSafe, MinRequests: j.config.MinRequests,
 		Windows: j.step.windows, Refused: j.refused, Seen: j.learner.seen,
 	}
 	for _, h := range j.hosts {
@@ -87,6 +89,7 @@ func (s *LatencySums) judge(at time.Duration) (judge, error) {
 	j := newLatencyJudge(Gates{}, LatencyGate{Quantile: s.Quantile}, 1)
 	j.gate.MaxIncrease = s.MaxIncrease
 	j.config.Alpha, j.config.AlphaSafe, j.config.MinRequests = s.Alpha, s.AlphaSafe, s.MinRequests
+	j.config.Apart, j.config.Hosts = s.Apart, s.Among
 	j.step.windows, j.refused, j.learner.seen = s.Windows, s.Refused, s.Seen
 	if err := crowd(s.Served, s.Waiting); err != nil {
 		return nil, err

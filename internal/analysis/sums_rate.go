@@ -9,6 +9,8 @@ import (
 type RateSums struct {
 	MaxIncrease int    `json:"max_increase_bp"` // 0: none is allowed
 	Alpha       int    `json:"alpha_ppm"`
+	Apart       int    `json:"apart_ppm,omitempty"`
+	Among       int    `json:"among,omitempty"` // hosts of the rollout
 	AlphaSafe   int    `json:"alpha_safe_ppm"`
 	MinRequests int64  `json:"min_requests"`
 	Noun        string `json:"noun"`
@@ -75,8 +77,8 @@ func (j *rateJudge) sums(now time.Duration, into *Sums) { into.Rate = j.Judge.su
 func (j *Judge) sums(now time.Duration) *RateSums {
 	c, m := j.config, &j.errors
 	s := &RateSums{
-		MaxIncrease: c.MaxIncrease, Alpha: c.Alpha, AlphaSafe: c.AlphaSafe, MinRequests: c.MinRequests,
-		Noun: c.Noun, Baseline: c.Baseline,
+		MaxIncrease: c.MaxIncrease, Alpha: c.Alpha, Apart: c.Apart, Among: c.Hosts, AlphaSafe: c.AlphaSafe,
+		MinRequests: c.MinRequests, Noun: c.Noun, Baseline: c.Baseline,
 		Canary: j.step.canary, Stable: j.step.stable, Windows: j.step.windows, Refused: j.refused,
 		Spread: int64(j.step.spread * 1024),
 		Safer:  m.safer.sums(), Within: m.within.sums(), Odds: m.odds.sums(),
@@ -98,8 +100,8 @@ func (j *Judge) sums(now time.Duration) *RateSums {
 func (s *RateSums) judge(at time.Duration) (*Judge, error) {
 	j := NewJudge(Config{})
 	j.config = Config{
-		MaxIncrease: s.MaxIncrease, Alpha: s.Alpha, AlphaSafe: s.AlphaSafe, MinRequests: s.MinRequests,
-		Window: j.config.Window, Noun: s.Noun, Baseline: s.Baseline,
+		MaxIncrease: s.MaxIncrease, Alpha: s.Alpha, Apart: s.Apart, Hosts: s.Among, AlphaSafe: s.AlphaSafe,
+		MinRequests: s.MinRequests, Window: j.config.Window, Noun: s.Noun, Baseline: s.Baseline,
 	}
 	j.step = stepTotals{canary: s.Canary, stable: s.Stable, windows: s.Windows, spread: float64(s.Spread) / 1024}
 	j.refused = s.Refused

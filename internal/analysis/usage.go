@@ -65,18 +65,17 @@ type memorySum struct {
 
 func (m memorySum) mean() int64 { return m.bytes / max(1, m.containers) }
 
-func newUsageJudge(gates Gates, g UsageGate, alpha int) *usageJudge {
+func newUsageJudge(gates Gates, g UsageGate, share int) *usageJudge {
 	return &usageJudge{
 		gate: g, hosts: make(map[string]*usageHost),
-		throttled: NewJudge(throttling(gates, g, alpha)),
+		throttled: NewJudge(throttling(gates, g, share)),
 	}
 }
 
-func throttling(gates Gates, g UsageGate, alpha int) Config {
-	return Config{
-		MaxIncrease: g.MaxThrottled, Alpha: alpha, AlphaSafe: gates.AlphaSafe,
-		MinRequests: fewPeriods, Window: gates.Window, Noun: "throttled CPU periods",
-	}
+func throttling(gates Gates, g UsageGate, share int) Config {
+	c := gates.config(share)
+	c.MaxIncrease, c.MinRequests, c.Noun = g.MaxThrottled, fewPeriods, "throttled CPU periods"
+	return c
 }
 
 func (j *usageJudge) observe(r Report) bool {

@@ -257,6 +257,8 @@ type Plan struct {
 	// out at an install, where nothing is compared.
 	Alpha int           `json:"alpha,omitempty"`
 	Gates []PlannedGate `json:"gates,omitempty"`
+	// OneHost is what a host does to the rollout whose canary alone is bad.
+	OneHost rollout.OneHost `json:"one_host,omitempty"`
 	// Auto bounds an automatic pace, which adds steps to Path; nil if the steps
 	// are fixed.
 	Auto *rollout.Auto `json:"auto,omitempty"`
@@ -271,6 +273,9 @@ type PlannedGate struct {
 	Allowed  string `json:"allowed"` // what lets it pass, in words
 	// Alpha is the gate's part of Plan.Alpha, in parts per million; 0 for one that
 	// takes none: it is observed, or its rule has no chance in it.
-	Alpha int    `json:"alpha,omitempty"`
-	Needs string `json:"needs"` // what it wants to see before it passes, in words
+	Alpha int `json:"alpha,omitempty"`
+	// OneHost is what of Alpha is for finding the one host whose canary alone is
+	// bad.
+	OneHost int    `json:"one_host_alpha,omitempty"`
+	Needs   string `json:"needs"` // what it wants to see before it passes, in words
 }

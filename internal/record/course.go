@@ -174,10 +174,11 @@ func (c *Course) Full() bool { return c.full }
 
 // open takes in which evidence of the rollout a record begins with.
 func (c *Course) open(h Head) {
-	if c.began || h.Attempt <= 0 {
+	if c.began {
 		return
 	}
-	c.attempt, c.anew = h.Attempt, h.Attempt > 1
+	c.gates.Hosts = h.Hosts
+	c.attempt, c.anew = max(0, h.Attempt), h.Attempt > 1
 	c.panel = analysis.NewPanel(c.spend())
 }
 

@@ -46,6 +46,8 @@ type Head struct {
 	// Attempt is which evidence of the rollout the record begins with, from 1: each has its own part
 	// of the gates' alpha. 0: unknown, all of it.
 	Attempt int `json:"attempt,omitempty"`
+	// Hosts is how many the rollout has; 0 if unknown.
+	Hosts int `json:"hosts,omitempty"`
 }
 
 // Step is the beginning of a step.

@@ -41,7 +41,7 @@ func (d *decision) lost() Command {
 	if len(silent) == 0 {
 		return nil
 	}
-	most := d.r.Spec.MaxLost.Of(len(d.r.Hosts) + len(d.r.Excluded) + len(d.r.Lost))
+	most := d.r.Spec.MaxLost.Of(d.r.Reach())
 	why := Why{Cause: CauseLost, Hosts: silent, Text: fmt.Sprintf("nothing heard of %s for %s", list(silent), d.r.Spec.LostAfter)}
 	if gone := len(d.r.Lost) + len(silent); gone > most || len(silent) == len(d.r.Hosts) {
 		why.Text += fmt.Sprintf("; %d are lost, %d may be", gone, most)

@@ -238,5 +238,8 @@ func (r *Rollout) Weight() int {
 	return r.Spec.Steps[r.Step].Weight
 }
 
+// Reach returns how many hosts the rollout began with: those that it goes on without, too.
+func (r *Rollout) Reach() int { return len(r.Hosts) + len(r.Excluded) + len(r.Lost) }
+
 // LastStep reports whether promotion follows the current step.
 func (r *Rollout) LastStep() bool { return r.Step == len(r.Spec.Steps)-1 }

@@ -106,6 +106,11 @@ func gates(out io.Writer, p api.Plan) error {
 	if _, err := fmt.Fprintf(out, budget, part(p.Alpha)); err != nil {
 		return fmt.Errorf("write plan: %w", err)
 	}
+	if then := oneHost(p.OneHost); then != "" {
+		if _, err := fmt.Fprintf(out, "A tenth of each share is for finding the one host that is bad: the rollout then %s.\n", then); err != nil {
+			return fmt.Errorf("write plan: %w", err)
+		}
+	}
 	t := newTable(out, "GATE", "ACTS", "ALLOWED", "ALPHA SHARE", "NEEDS")
 	for _, g := range p.Gates {
 		acts, alpha := "yes", ""
@@ -120,6 +125,20 @@ func gates(out io.Writer, p api.Plan) error {
 		t.row(g.Name, acts, g.Allowed, alpha, g.Needs)
 	}
 	return t.end()
+}
+
+// oneHost says what a rollout does once a host is found whose canary alone is bad; "" for an answer
+// that a newer release gives.
+func oneHost(o rollout.OneHost) string {
+	switch o {
+	case rollout.ExcludeHost:
+		return "goes on without it"
+	case rollout.PauseForHost:
+		return "waits for a person"
+	case rollout.FailForHost:
+		return "goes back everywhere"
+	}
+	return ""
 }
 
 // part renders parts per million as a percentage.

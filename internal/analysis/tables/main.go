@@ -43,6 +43,7 @@ func sections() []section {
 		{"slow-alarms", slowAlarmsTable, nil},
 		{"slow", slowTable, slowCheck},
 		{"slow-safe", slowSafeTable, nil},
+		{"rollouts", rolloutsTable, rolloutsCheck},
 		{"cost", costTable, costCheck},
 	}
 }

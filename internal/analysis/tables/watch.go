@@ -16,9 +16,10 @@ import (
 const asked = 4
 
 // levels are the bounds on false alarms that every judge is asked at: the
-// default, a looser one, what a rollout's first evidence has of the default, and
-// what is left of that for errors where other gates have the other half.
-func levels() [asked]float64 { return [asked]float64{.01, .05, .009, .0045} }
+// default, a looser one, what a rollout's first evidence has of the default
+// for what hosts show together, and what is left of that for errors where other
+// gates have the other half.
+func levels() [asked]float64 { return [asked]float64{.01, .05, .0081, .00405} }
 
 // The places of levels.
 const (
@@ -117,17 +118,7 @@ func (r *result) note(w watcher, fleet *traffic.Fleet) bool {
 // runs plays it with the seeds from 1 to n, and returns for each watcher the
 // results in that order.
 func (s *studio) runs(name string, n int, p play) [][]result {
-	byRun := make([][]result, n)
-	var next atomic.Int64
-	var wg sync.WaitGroup
-	for range s.cores {
-		wg.Go(func() {
-			for i := next.Add(1); i <= int64(n); i = next.Add(1) {
-				byRun[i-1] = p.run(uint64(i))
-			}
-		})
-	}
-	wg.Wait()
+	byRun := each(s, n, p.run)
 	byWatcher := make([][]result, len(byRun[0]))
 	for _, rs := range byRun {
 		for w, r := range rs {
@@ -136,6 +127,23 @@ func (s *studio) runs(name string, n int, p play) [][]result {
 	}
 	s.progress.Printf("%s: %d runs", name, n)
 	return byWatcher
+}
+
+// each makes n runs, with the seeds from 1 on, and returns what came of them in
+// that order.
+func each[R any](s *studio, n int, run func(seed uint64) R) []R {
+	all := make([]R, n)
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range s.cores {
+		wg.Go(func() {
+			for i := next.Add(1); i <= int64(n); i = next.Add(1) {
+				all[i-1] = run(uint64(i))
+			}
+		})
+	}
+	wg.Wait()
+	return all
 }
 
 // times returns a number of runs at the studio's scale.
