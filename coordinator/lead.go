@@ -28,6 +28,7 @@ type ledger interface {
 
 const (
 	self     = "serin"          // who decides where nobody is named
+	askedAgo = 2 * time.Second  // by hosts that a new leader answers at once; agents take no answer after 3 s
 	restFrom = time.Millisecond // a pass of the loop that takes longer is followed by a rest
 )
 
@@ -146,7 +147,7 @@ func (l *leader) adopt(ctx context.Context, s *rollout.State) {
 	}
 	for _, h := range l.fleet.hosts {
 		h.answered, h.index = -1, 0
-		if now-h.seen < busyInterval {
+		if now-h.seen < askedAgo {
 			l.answer(s, h, now)
 		}
 	}

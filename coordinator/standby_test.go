@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/serin-rollouts/serin/internal/api"
 	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/rollout"
+	"github.com/serin-rollouts/serin/internal/wire"
 )
 
 const holding = `,"gates":{"errors":{"max_increase":"1%"}},"steps":[{"hosts":"100%","weight":"20%","hold":"2m"},{"hosts":"100%","weight":"100%","hold":"1s"}]`
@@ -96,6 +98,43 @@ func TestLateReplicaBeginsAnew(t *testing.T) {
 			if e.Kind == rollout.KindStep && e.Step == 2 && e.Rollout == id && (!renewed || e.Verdict.Canary.Requests > 9000) {
 				t.Errorf("renewed %t, and the step is left by %d requests", renewed, e.Verdict.Canary.Requests)
 			}
+		}
+	})
+}
+
+// Hosts that asked when nobody led are answered before they ask again.
+func TestNewLeaderAnswersWhoHasAsked(t *testing.T) {
+	inBubble(t, 3, func(b *bench) {
+		b.marked()
+		b.install()
+		id := b.must(api.Trigger{ID: "2", Spec: specText("shop/checkout:2", holding)})
+		b.until(id, rollout.Progressing)
+		b.ends["c1"]()
+		time.Sleep(5 * busyInterval)
+		b.mute(true)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		var mu sync.Mutex
+		answered := map[string]bool{}
+		for _, a := range b.agents {
+			if _, err := b.conn.Subscribe(bus.AssignSubject(a.name), func(m bus.Msg) {
+				if x, err := wire.DecodeAssign(m.Data); err == nil && x.Leader == "c2" && x.Nonce != 0 {
+					mu.Lock()
+					answered[x.Host] = true
+					mu.Unlock()
+				}
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		b.group.elect("c2")
+		b.lead("c2", 2)
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		if len(answered) != len(b.agents) {
+			t.Errorf("of %d hosts that asked a second ago these are answered: %v", len(b.agents), answered)
 		}
 	})
 }

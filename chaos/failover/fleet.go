@@ -27,6 +27,7 @@ const (
 	askHard    = 10 * time.Millisecond  // while nobody does
 	askTimeout = 5 * time.Second
 	fresh      = 3 * time.Second // since the rollout's last action, for a kill to be in the middle of one
+	begun      = 2               // from this step on somebody is killed: in the first one Docker starts the canary
 	margin     = 20              // steps before the end of a rollout in which nobody is killed
 )
 
@@ -163,7 +164,7 @@ func (f *fleet) look(ctx context.Context) (string, error) {
 	f.mu.Unlock()
 	r := s.Rollout
 	switch {
-	case r == nil || r.Phase != rollout.Progressing || r.Step > steps-margin || r.From == "":
+	case r == nil || r.Phase != rollout.Progressing || r.Step < begun || r.Step > steps-margin || r.From == "":
 		return "", errors.New("no rollout is in the middle")
 	case idle > fresh:
 		return "", fmt.Errorf("%s has not moved for %s: %s", r.ID, idle, r.Waiting)
