@@ -30,7 +30,7 @@ func menu() []dish {
 	version := func(tag string, m localfleet.Manners) localfleet.Version {
 		return localfleet.Version{Tag: tag, Manners: m}
 	}
-	const errors, leak, late = 40, 40, 300 * time.Millisecond
+	const errors, broken, leak, late = 40, 95, 40, 300 * time.Millisecond
 	return []dish{
 		{version(good[0], localfleet.Manners{}), "", 3},
 		{version(good[1], localfleet.Manners{}), "", 3},
@@ -42,13 +42,16 @@ func menu() []dish {
 		{version("hangs", localfleet.Manners{Hangs: true}), check.Hanging, 1},
 		{localfleet.Version{Tag: "leaks", LeakMiB: leak}, "leaks", 2},
 		{localfleet.Version{Tag: "errs", ErrorPercent: errors}, "errs", 2},
+		{localfleet.Version{Tag: "broken", ErrorPercent: broken}, "errs", 2},
 	}
 }
 
 // deadline bounds each rollout.
 const deadline = 90 * time.Second
 
-// service is the i-th one that operators roll out.
+// service is the i-th one that operators roll out. Its first step is on two hosts: the
+// errors gate takes some minutes to tell a version that fails some of its requests on
+// a single one from a bad minute there.
 func (r *storm) service(i int, chance *rand.Rand) workload.Service {
 	name := fmt.Sprintf("shop%d", i+1)
 	var mu sync.Mutex // two operators choose
@@ -60,10 +63,10 @@ image: %s
 hosts: {labels: {role: web}}
 listen: ":%d"
 container: {port: %d, memory: 64m, stop_grace: 2s, drain_limit: 10s, health: {path: %s}}
-steps: [{hosts: 1, weight: 20%%}, {weight: 40%%}, {weight: 100%%, hold: 1s}]
+steps: [{hosts: %d, weight: 20%%}, {weight: 40%%}, {weight: 100%%, hold: 1s}]
 gates: {errors: {max_increase: 20%%, min_requests: 20}}
 deadline: %s
-`, name, r.fleet.Image(version), firstPort+i, localfleet.AppPort, localfleet.HealthPath, deadline)
+`, name, r.fleet.Image(version), firstPort+i, localfleet.AppPort, localfleet.HealthPath, min(2, r.Hosts), deadline)
 		},
 		Next: func() workload.Choice {
 			mu.Lock()

@@ -75,6 +75,9 @@ func Run(ctx context.Context, o Options) (*history.Record, error) {
 		for _, n := range f.Hosts {
 			h.Hosts = append(h.Hosts, n.Name)
 		}
+		for _, n := range f.Replicas {
+			h.Replicas = append(h.Replicas, n.Name)
+		}
 	})
 	return r.all(ctx)
 }
@@ -123,6 +126,10 @@ func (r *storm) all(ctx context.Context) (*history.Record, error) {
 	watchers.Go(func() { workload.Follow(watching, r.conn, r.log) })
 	for _, n := range r.fleet.Hosts {
 		watchers.Go(func() { workload.Weigh(watching, n, r.log) })
+		watchers.Go(func() { workload.Stops(watching, n, r.log) })
+	}
+	if err := r.overhear(watching, &watchers); err != nil {
+		return nil, err
 	}
 	if err := r.install(ctx); err != nil {
 		return nil, err
@@ -143,6 +150,28 @@ func (r *storm) all(ctx context.Context) (*history.Record, error) {
 	r.log.Read(func(h *history.Record) { record = *h })
 	record.Took = r.log.Now()
 	return &record, nil
+}
+
+// overhear listens at each server of the bus by itself: what one says that is cut
+// off from the others is heard by those who are connected to it.
+func (r *storm) overhear(ctx context.Context, watchers *sync.WaitGroup) error {
+	for _, n := range r.fleet.Servers() {
+		conn, err := r.fleet.ConnectTo(ctx, n)
+		if err != nil {
+			return err
+		}
+		leader := n.Name
+		if r.OwnBus {
+			leader = "" // whoever leads
+		}
+		watchers.Go(func() {
+			defer func() { _ = conn.Close() }() //nolint:contextcheck // it bounds itself
+			if err := workload.Overhear(ctx, conn, leader, r.log); err != nil {
+				r.Say("listening in at %s: %v", n.Name, err)
+			}
+		})
+	}
+	return nil
 }
 
 // install puts the first version of every service on all hosts, and a container

@@ -13,6 +13,7 @@ import (
 // The promises that a record can be judged by.
 const (
 	I1  = "I1 one rollout at a time, phase by phase"
+	I2  = "I2 no agent goes back to an older epoch"
 	I3  = "I3 no trigger lost or carried out twice"
 	I4  = "I4 every rollout ends"
 	I5  = "I5 bad traffic is bounded"
@@ -20,6 +21,8 @@ const (
 	I8  = "I8 no orphan, nothing of others touched"
 	I10 = "I10 the fleet converges"
 	I11 = "I11 events complete and in order"
+	I12 = "I12 a leader that is cut off raises nothing"
+	I13 = "I13 without coordinators nothing is raised or ended"
 	I15 = "I15 linearizable triggers and commands"
 	// Bad is that a version which is bad by design is taken back.
 	Bad = "a bad version is not promoted"
@@ -28,7 +31,9 @@ const (
 )
 
 // Promises are all of them, in order.
-func Promises() []string { return []string{I1, I3, I4, I5, I6, I8, I10, I11, I15, Bad, Whole} }
+func Promises() []string {
+	return []string{I1, I2, I3, I4, I5, I6, I8, I10, I11, I12, I13, I15, Bad, Whole}
+}
 
 // Violation is one broken promise.
 type Violation struct {
@@ -46,6 +51,7 @@ func (v Violation) String() string {
 func Record(r *history.Record) []Violation {
 	all := slices.Concat(
 		Users(r), Traffic(r), Events(r), Triggers(r), Ends(r), Tidy(r), Converged(r), Linear(r), Outcomes(r), Fleet(r),
+		Fence(r), CutOff(r), Alone(r),
 	)
 	slices.SortStableFunc(all, func(a, b Violation) int { return int(a.At - b.At) })
 	return all

@@ -40,13 +40,20 @@ func quiet() *history.Record {
 	r.Plans = []history.Plan{{ID: "a", Service: "shop", Version: "v1"}, {ID: "b", Service: "shop", Version: "v2", Ill: "errs"}}
 	r.Ops = []history.Op{
 		{Verb: history.Trigger, Service: "shop", ID: "a", Version: "v1", Called: seconds(0), Back: seconds(1), Reply: api.Reply{OK: true, Rollout: "shop-1"}},
-		{Verb: history.Look, Service: "shop", Called: seconds(5), Back: seconds(6), Seen: history.View{Last: "shop-1", Stable: "v1"}},
+		{Verb: history.Look, Service: "shop", Called: seconds(5), Back: seconds(6), Seen: history.View{Last: "shop-1", Stable: "v1", Phase: rollout.Succeeded}},
 		{Verb: history.Trigger, Service: "shop", ID: "b", Version: "v2", Called: seconds(10), Back: seconds(11), Reply: api.Reply{OK: true, Rollout: "shop-2"}},
 		{Client: 1, Verb: history.Trigger, Service: "shop", ID: "c", Version: "v3", Called: seconds(13), Back: seconds(14), Reply: api.Reply{Code: rollout.CodeConflict, Rollout: "shop-2"}},
-		{Client: 1, Verb: history.Look, Service: "shop", Called: seconds(15), Back: seconds(16), Seen: history.View{Running: "shop-2", Last: "shop-2", Stable: "v1"}},
-		{Verb: history.Look, Service: "shop", Called: seconds(25), Back: seconds(26), Seen: history.View{Last: "shop-2", Stable: "v1"}},
+		{Client: 1, Verb: history.Look, Service: "shop", Called: seconds(15), Back: seconds(16), Seen: history.View{Running: "shop-2", Last: "shop-2", Stable: "v1", Phase: rollout.Progressing}},
+		{Verb: history.Look, Service: "shop", Called: seconds(25), Back: seconds(26), Seen: history.View{Last: "shop-2", Stable: "v1", Phase: rollout.RolledBack}},
 	}
 	r.Faults = []history.Fault{{Kind: "host-kill", Targets: []string{"h1"}, Users: true, Began: seconds(50), Healed: seconds(55), Recovered: seconds(60)}}
+	r.Replicas = []string{"c1", "c2", "c3"}
+	cut := history.Fault{Kind: leaderCut, Targets: []string{"c1"}, Began: seconds(120), Mending: seconds(130), Healed: seconds(130), Recovered: seconds(131)}
+	alone := history.Fault{Kind: quorumKill, Targets: r.Replicas, Began: seconds(140), Mending: seconds(160), Healed: seconds(161), Recovered: seconds(163)}
+	r.Faults = append(r.Faults, cut, alone)
+	r.Reports = []history.Report{report(2, "run1", 1, 3), report(13, "run1", 2, 9), report(14, "run2", 1, 9), report(20, "run1", 3, 9)}
+	r.Licences = []history.Licence{{At: seconds(122), Leader: "c1", Host: "h1"}, {At: seconds(125), Leader: "c2", Host: "h1"}, {At: seconds(131), Leader: "c1", Host: "h1"}}
+	r.Stops = []history.Stop{stop(22), stop(142), stop(161)}
 	r.Weights = []history.Weight{{At: seconds(13), Host: "h1", Service: "shop", Share: 2000}, {At: seconds(21), Host: "h1", Service: "shop"}}
 	r.Requests = []history.Request{
 		{At: seconds(13), Took: time.Second, Host: "h1", Service: "shop", Version: "v2", Status: 500},
@@ -86,40 +93,60 @@ func TestEachCanFail(t *testing.T) {
 			r.End.Events[4], r.End.Events[3] = swap(r.End.Events[4], r.End.Events[3])
 			r.Events = nil
 		}},
-		"phase skipped":  {I1, "goes from Preparing to Promoting", func(r *history.Record) { r.End.Events[1].Phase = rollout.Promoting }},
-		"after its end":  {I1, "goes on after its end", func(r *history.Record) { r.End.Events[6].Phase = rollout.Aborted }},
-		"step twice":     {I1, "takes step 1 after step 1", func(r *history.Record) { r.End.Events[6].Kind = rollout.KindStep }},
-		"trigger lost":   {I3, "has begun []", func(r *history.Record) { r.End.Events[0].Key = "" }},
-		"trigger twice":  {I3, "has begun [shop-1 shop-2]", func(r *history.Record) { r.End.Events[4].Key = "id:shop:a" }},
-		"never ends":     {I4, "is RollingBack still", func(r *history.Record) { r.End.Events = r.End.Events[:7] }},
-		"weight stays":   {I5, "gives the canary", func(r *history.Record) { r.Weights[1] = weight(31, 2000) }},
-		"weight rises":   {I5, "gives the canary", func(r *history.Record) { r.Weights = append(r.Weights, weight(100, 100)) }},
-		"after a fault":  {I5, "gives the canary", func(r *history.Record) { r.Weights = append(r.Weights, weight(69, 100)) }},
-		"bad answers":    {I5, "is answered by v2", func(r *history.Record) { r.Requests[2].Version = "v2" }},
-		"request fails":  {I6, "connection refused", func(r *history.Record) { r.Requests[1].At = seconds(61) }},
-		"not for users":  {I6, "connection refused", func(r *history.Record) { r.Faults[0].Users = false }},
-		"another host's": {I6, "connection refused", func(r *history.Record) { r.Faults[0].Targets = []string{"h2"} }},
+		"epoch falls":           {I2, "epoch 3 of shop after epoch 9", func(r *history.Record) { r.Reports = append(r.Reports, report(30, "run3", 1, 3)) }},
+		"cut off, and licenses": {I12, "c1 licenses h1", func(r *history.Record) { r.Licences[0].At = seconds(124) }},
+		"raised after it went back": {I12, "raises the canary of shop from 0 to 100", func(r *history.Record) {
+			r.Weights = append(r.Weights, weight(30, 0), weight(31, 100))
+		}},
+		"raised by nobody": {I13, "from 100 to 200", func(r *history.Record) { r.Weights = append(r.Weights, weight(150, 100), weight(151, 200)) }},
+		"ended by nobody":  {I13, "ends a container of shop", func(r *history.Record) { r.Stops[1].At = seconds(155) }},
+		"phase skipped":    {I1, "goes from Preparing to Promoting", func(r *history.Record) { r.End.Events[1].Phase = rollout.Promoting }},
+		"after its end":    {I1, "goes on after its end", func(r *history.Record) { r.End.Events[6].Phase = rollout.Aborted }},
+		"step twice":       {I1, "takes step 1 after step 1", func(r *history.Record) { r.End.Events[6].Kind = rollout.KindStep }},
+		"trigger lost":     {I3, "has begun []", func(r *history.Record) { r.End.Events[0].Key = "" }},
+		"trigger twice":    {I3, "has begun [shop-1 shop-2]", func(r *history.Record) { r.End.Events[4].Key = "id:shop:a" }},
+		"never ends":       {I4, "is RollingBack still", func(r *history.Record) { r.End.Events = r.End.Events[:7] }},
+		"weight stays":     {I5, "gives the canary", func(r *history.Record) { r.Weights[1] = weight(31, 2000) }},
+		"weight rises":     {I5, "gives the canary", func(r *history.Record) { r.Weights = append(r.Weights, weight(100, 100)) }},
+		"after a fault":    {I5, "gives the canary", func(r *history.Record) { r.Weights = append(r.Weights, weight(69, 100)) }},
+		"bad answers":      {I5, "is answered by v2", func(r *history.Record) { r.Requests[2].Version = "v2" }},
+		"request fails":    {I6, "connection refused", func(r *history.Record) { r.Requests[1].At = seconds(61) }},
+		"not for users":    {I6, "connection refused", func(r *history.Record) { r.Faults[0].Users = false }},
+		"another host's":   {I6, "connection refused", func(r *history.Record) { r.Faults[0].Targets = []string{"h2"} }},
 		"hangs, but not now": {I6, "timeout", func(r *history.Record) {
 			r.Plans[1].Ill, r.Requests[2].Failure = Hanging, "timeout"
 		}},
-		"orphan":                       {I8, "of revision rev2", func(r *history.Record) { add(r, history.Container{State: running, Labels: labels("shop", "rev2")}) }},
-		"left created":                 {I8, "is created", func(r *history.Record) { add(r, history.Container{State: "created", Labels: labels("shop", "rev1")}) }},
-		"of no service":                {I8, "no service", func(r *history.Record) { add(r, history.Container{State: running, Labels: labels("other", "rev1")}) }},
-		"slot to nowhere":              {I8, "an open slot", func(r *history.Record) { r.End.Hosts[0].Containers[0].Address = "172.17.0.9" }},
-		"stranger gone":                {I8, "is gone", func(r *history.Record) { r.End.Hosts[0].Containers = r.End.Hosts[0].Containers[:1] }},
-		"stranger stopped":             {I8, "is exited", func(r *history.Record) { r.End.Hosts[0].Containers[1].State = "exited" }},
-		"stranger touched":             {I8, "was restarted", func(r *history.Record) { r.Faults[0].Kind = "agent-kill" }},
-		"host not read":                {I8, "no dockerd", func(r *history.Record) { r.End.Hosts[0].Problem = "no dockerd" }},
-		"wrong revision":               {I10, "0 containers of v1", func(r *history.Record) { r.End.Hosts[0].Containers[0].Labels = labels("shop", "rev2") }},
-		"canary left":                  {I10, "has 5 basis points", func(r *history.Record) { r.End.Hosts[0].Shares["shop"] = 5 }},
-		"two slots":                    {I10, "open slots lead to", func(r *history.Record) { r.End.Hosts[0].Open["shop"] = []string{"172.17.0.2", "172.17.0.2"} }},
-		"still running":                {I10, "that runs", func(r *history.Record) { r.End.Services[0].Running = true }},
-		"state not read":               {I10, "no leader", func(r *history.Record) { r.End.Problem = "no leader" }},
-		"event missing":                {I11, "event 3 stands where 2", func(r *history.Record) { r.End.Events = append(r.End.Events[:1], r.End.Events[2:]...) }},
-		"event seen twice":             {I11, "saw event 2 after 2", func(r *history.Record) { r.Events[2] = r.Events[1] }},
-		"event rewritten":              {I11, "and is \"promoting\" at the end", func(r *history.Record) { r.Events[2].Text = "other" }},
-		"no events":                    {I11, "there are no events", func(r *history.Record) { r.Events, r.End.Events = nil, nil }},
-		"stale look":                   {I15, "no order", func(r *history.Record) { r.Ops[4].Seen = history.View{Last: "shop-1", Stable: "v1"} }},
+		"orphan":             {I8, "of revision rev2", func(r *history.Record) { add(r, history.Container{State: running, Labels: labels("shop", "rev2")}) }},
+		"left created":       {I8, "is created", func(r *history.Record) { add(r, history.Container{State: "created", Labels: labels("shop", "rev1")}) }},
+		"of no service":      {I8, "no service", func(r *history.Record) { add(r, history.Container{State: running, Labels: labels("other", "rev1")}) }},
+		"slot to nowhere":    {I8, "an open slot", func(r *history.Record) { r.End.Hosts[0].Containers[0].Address = "172.17.0.9" }},
+		"stranger gone":      {I8, "is gone", func(r *history.Record) { r.End.Hosts[0].Containers = r.End.Hosts[0].Containers[:1] }},
+		"stranger stopped":   {I8, "is exited", func(r *history.Record) { r.End.Hosts[0].Containers[1].State = "exited" }},
+		"stranger touched":   {I8, "was restarted", func(r *history.Record) { r.Faults[0].Kind = "agent-kill" }},
+		"host not read":      {I8, "no dockerd", func(r *history.Record) { r.End.Hosts[0].Problem = "no dockerd" }},
+		"wrong revision":     {I10, "0 containers of v1", func(r *history.Record) { r.End.Hosts[0].Containers[0].Labels = labels("shop", "rev2") }},
+		"canary left":        {I10, "has 5 basis points", func(r *history.Record) { r.End.Hosts[0].Shares["shop"] = 5 }},
+		"two slots":          {I10, "open slots lead to", func(r *history.Record) { r.End.Hosts[0].Open["shop"] = []string{"172.17.0.2", "172.17.0.2"} }},
+		"still running":      {I10, "that runs", func(r *history.Record) { r.End.Services[0].Running = true }},
+		"state not read":     {I10, "no leader", func(r *history.Record) { r.End.Problem = "no leader" }},
+		"event missing":      {I11, "event 3 stands where 2", func(r *history.Record) { r.End.Events = append(r.End.Events[:1], r.End.Events[2:]...) }},
+		"event seen twice":   {I11, "saw event 2 after 2", func(r *history.Record) { r.Events[2] = r.Events[1] }},
+		"event rewritten":    {I11, "and is \"promoting\" at the end", func(r *history.Record) { r.Events[2].Text = "other" }},
+		"no events":          {I11, "there are no events", func(r *history.Record) { r.Events, r.End.Events = nil, nil }},
+		"stale look":         {I15, "no order", func(r *history.Record) { r.Ops[4].Seen = r.Ops[1].Seen }},
+		"paused, but is not": {I15, "no order", func(r *history.Record) { r.Ops = append(r.Ops, command(history.Pause, 14)) }},
+		"resumed, but is not": {I15, "no order", func(r *history.Record) {
+			pauses(r)
+			r.Ops = append(r.Ops, command(history.Resume, 25))
+		}},
+		"looks paused": {I15, "no order", func(r *history.Record) { r.Ops[4].Seen.Phase = rollout.Paused }},
+		"replaces what is there": {I15, "no order", func(r *history.Record) {
+			r.Ops[3].Replace, r.Ops[3].Reply = true, api.Reply{OK: true, Rollout: "shop-2"}
+		}},
+		"conflict, though it replaces": {I15, "no order", func(r *history.Record) { r.Ops[3].Replace = true }},
+		"in the way of a promotion": {I15, "no order", func(r *history.Record) {
+			r.Ops[3].Replace, r.Ops[3].Reply = true, api.Reply{Code: rollout.CodePhase, Rollout: "shop-2"}
+		}},
 		"wrong stable":                 {I15, "no order", func(r *history.Record) { r.Ops[5].Seen.Stable = "v2" }},
 		"same version, and a conflict": {I15, "no order", func(r *history.Record) { r.Ops[3].Version = "v2" }},
 		"late conflict":                {I15, "no order", func(r *history.Record) { r.Ops[3].Called, r.Ops[3].Back = seconds(30), seconds(31) }},
@@ -173,6 +200,49 @@ func TestGoingBack(t *testing.T) {
 	}
 }
 
+// TestPaused: a rollout that a person pauses stands, and goes on when it is told to.
+func TestPaused(t *testing.T) {
+	r := quiet()
+	pauses(r)
+	r.Ops[4].Seen.Phase = rollout.Paused
+	r.Ops[4].Called, r.Ops[4].Back = seconds(15), seconds(15)+time.Millisecond
+	r.Ops = append(r.Ops, command(history.Pause, 14), command(history.Resume, 16))
+	for _, v := range Record(r) {
+		t.Error(v)
+	}
+}
+
+// TestReplaced: the rollout that is to take another's place is named when it is
+// accepted, and begins when that one has ended; until then nothing else is.
+func TestReplaced(t *testing.T) {
+	r := quiet()
+	third := rollout.Event{Service: "shop", Rollout: "shop-3", From: "v1", To: "v3", Step: 1}
+	for i, k := range []rollout.Kind{rollout.KindSubmitted, rollout.KindRollingBack, rollout.KindRolledBack} {
+		e := third
+		e.Seq, e.Kind, e.Text = uint64(len(r.End.Events))+1, k, string(k)
+		e.Phase = []rollout.Phase{rollout.Preparing, rollout.RollingBack, rollout.RolledBack}[i]
+		if i == 0 {
+			e.Key = "id:shop:c"
+		}
+		r.End.Events = append(r.End.Events, e)
+		r.Events = append(r.Events, history.Event{At: seconds(21 + i), Event: e})
+	}
+	r.Plans = append(r.Plans, history.Plan{ID: "c", Service: "shop", Version: "v3"})
+	r.Ops[3].Replace, r.Ops[3].Reply = true, api.Reply{OK: true, Rollout: "shop-3"}
+	r.Ops[4].Seen.Phase = rollout.RollingBack
+	r.Ops[5].Seen.Last = "shop-3"
+	for _, v := range Record(r) {
+		t.Error(v)
+	}
+	other := r.Ops[3]
+	other.ID, other.Called, other.Back = "d", seconds(17), seconds(18)
+	other.Reply = api.Reply{OK: true, Rollout: "shop-4"}
+	r.Ops = append(r.Ops, other)
+	if len(Linear(r)) == 0 {
+		t.Error("two wait to take the place of one")
+	}
+}
+
 // TestUnknownCalls: a call without an answer may have been carried out or not;
 // the log knows, and neither is a violation.
 func TestUnknownCalls(t *testing.T) {
@@ -188,8 +258,9 @@ func TestUnknownCalls(t *testing.T) {
 func TestDiskless(t *testing.T) {
 	r := quiet()
 	crash(r, 56, "h1")
-	r.Faults = append(r.Faults, r.Faults[0])
-	r.Faults[1].Kind = "raft-fsync-fails"
+	disk := r.Faults[0]
+	disk.Kind = "raft-fsync-fails"
+	r.Faults = append(r.Faults, disk)
 	r.End.Crashes = append(r.End.Crashes, history.Crash{At: seconds(5), Node: "h1", How: givenUp})
 	for _, v := range Record(r) {
 		t.Error(v)
@@ -214,6 +285,42 @@ func TestWhy(t *testing.T) {
 func swap(a, b rollout.Event) (one, other rollout.Event) {
 	a.Seq, b.Seq = b.Seq, a.Seq
 	return b, a
+}
+
+func command(verb history.Verb, at int) history.Op {
+	return history.Op{
+		Client: 1, Verb: verb, Service: "shop", Rollout: "shop-2", Reply: api.Reply{OK: true, Rollout: "shop-2"},
+		Called: seconds(at), Back: seconds(at) + time.Millisecond,
+	}
+}
+
+// pauses has the second rollout of a quiet run be paused and resumed.
+func pauses(r *history.Record) {
+	const before = 6
+	var all []rollout.Event
+	for i, e := range r.End.Events {
+		if i == before {
+			paused, resumed := r.End.Events[i-1], r.End.Events[i-1]
+			paused.Kind, paused.Phase, paused.Text = rollout.KindPaused, rollout.Paused, "paused"
+			resumed.Kind, resumed.Text = rollout.KindResumed, "resumed"
+			all = append(all, paused, resumed)
+		}
+		all = append(all, e)
+	}
+	r.End.Events, r.Events = nil, nil
+	for i, e := range all {
+		e.Seq = uint64(i) + 1
+		r.End.Events = append(r.End.Events, e)
+		r.Events = append(r.Events, history.Event{At: []time.Duration{1, 2, 3, 4, 11, 12, 15, 17, 20, 21}[i] * time.Second, Event: e})
+	}
+}
+
+func report(at int, run string, sequence, epoch uint64) history.Report {
+	return history.Report{At: seconds(at), Host: "h1", Service: "shop", Run: run, Sequence: sequence, Epoch: epoch}
+}
+
+func stop(at int) history.Stop {
+	return history.Stop{At: seconds(at), Host: "h1", Service: "shop", How: "signal 15"}
 }
 
 func weight(at, share int) history.Weight {

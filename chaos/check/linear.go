@@ -15,10 +15,10 @@ import (
 // searchLimit bounds the search for an order of one service's calls.
 const searchLimit = 30 * time.Second
 
-// Linear is I15, and I3 in time: there is an order of all triggers and looks,
-// each between its call and its answer, in which they all say what a single
-// coordinator that never fails would have said. Rollouts end by themselves; their
-// ends stand in the order as well, between the trigger and when they were seen.
+// Linear is I15, and I3 in time: there is an order of all triggers, commands and
+// looks, each between its call and its answer, in which they all say what a single
+// coordinator that never fails would have said. Rollouts go on by themselves; their
+// turns stand in the order as well, between the trigger and when they were seen.
 func Linear(r *history.Record) []Violation {
 	f := found{promise: I15}
 	for service, calls := range callsOf(r) {
@@ -39,16 +39,15 @@ func Linear(r *history.Record) []Violation {
 type asked struct {
 	verb        history.Verb
 	id, version string
-	rollout     string // that ended, or begins to be promoted
+	replace     bool
+	rollout     string // that is meant
+	turn        int    // of a turn of the rollout's: its number, from 1
 	phase       rollout.Phase
 }
 
-// Verbs of the fleet's own: what happens without a call.
-const (
-	ended     history.Verb = "ended"
-	promoting history.Verb = "promoting"
-	returning history.Verb = "returning"
-)
+// turned is the verb of what happens without a call: a rollout enters another
+// phase. Its turns have numbers, since their events have an order.
+const turned history.Verb = "turned"
 
 // said is a call's output.
 type said struct {
@@ -63,24 +62,26 @@ type answer struct {
 }
 
 const (
-	began     = "began"
-	unchanged = string(rollout.CodeUnchanged)
-	conflict  = string(rollout.CodeConflict)
+	began      = "began"
+	unchanged  = string(rollout.CodeUnchanged)
+	conflict   = string(rollout.CodeConflict)
+	wrongPhase = string(rollout.CodePhase)
 )
 
 // register is what a coordinator knows of one service.
 type register struct {
 	running, target string // rollout and its version
+	turn            int    // how many turns it has taken
+	phase           rollout.Phase
 	last            string // rollout
-	promoting       bool
-	returning       bool
+	next, nextTo    string // rollout that waits to take the place of the running one, and its version
 	stable          string // version
 	answers         map[string]answer
 }
 
 func (s register) equal(o register) bool {
-	return s.running == o.running && s.target == o.target && s.last == o.last && s.promoting == o.promoting && s.returning == o.returning &&
-		s.stable == o.stable && maps.Equal(s.answers, o.answers)
+	return maps.Equal(s.answers, o.answers) && s.running == o.running && s.target == o.target && s.turn == o.turn &&
+		s.phase == o.phase && s.last == o.last && s.next == o.next && s.nextTo == o.nextTo && s.stable == o.stable
 }
 
 func model() porcupine.Model {
@@ -94,65 +95,94 @@ func model() porcupine.Model {
 	}
 }
 
+// step tells whether that is possible, and what comes of it. An operator's command
+// has the effect that its event tells of, a turn of its own: what is asked of its
+// answer is that the rollout is as the command makes it, then.
 func (s register) step(in asked, out said) (bool, register) {
+	runs := s.running == in.rollout
 	switch in.verb {
 	case history.Trigger:
 		return s.trigger(in, out.answer)
 	case history.Abort:
-		return s.running == in.rollout && !s.promoting, s // that it returns is an event of its own
+		return runs && s.phase != rollout.Promoting, s
+	case history.Pause:
+		return runs && s.phase == rollout.Paused, s
+	case history.Resume:
+		return runs && s.phase == rollout.Progressing, s
 	case history.Look:
 		return s.shows(out.seen), s
-	case promoting:
-		next := s
-		next.promoting = true
-		return s.running == in.rollout && !s.promoting && !s.returning, next
-	case returning:
-		next := s
-		next.returning = true
-		return s.running == in.rollout && !s.promoting && !s.returning, next
-	case ended:
-		next := s
-		next.running, next.promoting, next.returning = "", false, false
-		good := in.phase == rollout.Succeeded
-		if good {
-			next.stable = s.target
-		}
-		return s.running == in.rollout && s.promoting == good && s.returning == !good, next
+	case turned:
+		return runs && s.turn == in.turn-1, s.enter(in)
 	}
 	return false, s
+}
+
+// enter is a turn of the running rollout. When it has ended another may begin in its
+// place at once.
+func (s register) enter(in asked) register {
+	s.turn, s.phase = in.turn, in.phase
+	if !in.phase.Final() {
+		return s
+	}
+	if in.phase == rollout.Succeeded {
+		s.stable = s.target
+	}
+	next, to := s.next, s.nextTo
+	s.running, s.target, s.next, s.nextTo = "", "", "", ""
+	if next != "" {
+		s = s.begin(next, to)
+	}
+	return s
+}
+
+func (s register) begin(id, version string) register {
+	s.running, s.last, s.target, s.turn, s.phase = id, id, version, 0, rollout.Preparing
+	return s
 }
 
 func (s register) trigger(in asked, a answer) (bool, register) {
 	if known, ok := s.answers[in.id]; ok {
 		return known == a, s
 	}
-	next := s
-	next.answers = maps.Clone(s.answers)
-	if next.answers == nil {
-		next.answers = map[string]answer{}
+	answers := maps.Clone(s.answers)
+	if answers == nil {
+		answers = map[string]answer{}
 	}
-	next.answers[in.id] = a
+	answers[in.id] = a
+	legal, next := s.decide(in, a)
+	next.answers = answers
+	return legal, next
+}
+
+// decide tells whether a trigger that is new may come to that.
+func (s register) decide(in asked, a answer) (bool, register) {
+	under := s.target == in.version && s.phase != rollout.RollingBack && s.next == ""
 	switch a.kind {
 	case began:
-		next.running, next.last, next.target = a.rollout, a.rollout, in.version
-		return s.running == "" && s.last != a.rollout && s.stable != in.version, next
+		if s.running == "" {
+			return s.last != a.rollout && s.stable != in.version, s.begin(a.rollout, in.version)
+		}
+		legal := in.replace && s.next == "" && s.phase != rollout.Promoting && s.running != a.rollout && !under
+		s.next, s.nextTo = a.rollout, in.version
+		return legal, s
 	case unchanged:
 		if s.running == "" {
-			return s.stable == in.version, next
+			return s.stable == in.version, s
 		}
-		return s.target == in.version && !s.returning, next
+		return under, s
 	case conflict:
-		return s.running == a.rollout && (s.target != in.version || s.returning), next
+		return s.running == a.rollout && !under && (!in.replace || s.next != ""), s
+	case wrongPhase:
+		return s.running != "" && in.replace && s.phase == rollout.Promoting, s
 	}
-	return true, next // refused for what the state does not tell, such as a registry that is away
+	return true, s // refused for what the state does not tell, such as a registry that is away
 }
 
 // shows tells whether a look may show that. While it is promoted, the new
 // version may be called stable already.
 func (s register) shows(v history.View) bool {
-	stable := v.Stable == s.stable || s.promoting && v.Stable == s.target
-	phase := (v.Phase == rollout.Promoting) == s.promoting && (v.Phase == rollout.RollingBack) == s.returning
-	return v.Running == s.running && v.Last == s.last && stable && phase
+	stable := v.Stable == s.stable || s.phase == rollout.Promoting && v.Stable == s.target
+	return v.Running == s.running && v.Last == s.last && v.Phase == s.phase && stable
 }
 
 // callsOf are the operations of each service.
@@ -180,9 +210,7 @@ func callsOf(r *history.Record) map[string][]porcupine.Operation {
 		}
 	}
 	for _, s := range stories(r) {
-		if submitted, ok := s.find(rollout.KindSubmitted); ok {
-			calls[s.service] = append(calls[s.service], transitions(r, s, submitted)...)
-		}
+		calls[s.service] = append(calls[s.service], turns(r, s)...)
 	}
 	return calls
 }
@@ -224,8 +252,8 @@ func callOf(op history.Op, logged answer) (porcupine.Operation, bool) {
 	case history.Look:
 		call.Input, call.Output = asked{verb: history.Look}, said{seen: op.Seen}
 		return call, !op.Unknown
-	case history.Abort:
-		call.Input, call.Output = asked{verb: history.Abort, rollout: op.Rollout}, said{}
+	case history.Abort, history.Pause, history.Resume:
+		call.Input, call.Output = asked{verb: op.Verb, rollout: op.Rollout}, said{}
 		return call, !op.Unknown && op.Reply.OK && !op.Reply.Unchanged
 	case history.Trigger:
 		return triggerCall(op, answerOf(op, logged)), true
@@ -236,7 +264,7 @@ func callOf(op history.Op, logged answer) (porcupine.Operation, bool) {
 func triggerCall(op history.Op, a answer) porcupine.Operation {
 	return porcupine.Operation{
 		ClientId: op.Client, Call: int64(op.Called), Return: int64(op.Back),
-		Input: asked{verb: history.Trigger, id: op.ID, version: op.Version}, Output: said{answer: a},
+		Input: asked{verb: history.Trigger, id: op.ID, version: op.Version, replace: op.Replace}, Output: said{answer: a},
 	}
 }
 
@@ -255,32 +283,21 @@ func answerOf(op history.Op, logged answer) answer {
 	}
 }
 
-// transitions are what a rollout did by itself: each after the call that began
-// it, and before it was seen.
-func transitions(r *history.Record, s story, submitted history.Event) []porcupine.Operation {
-	earliest := int64(0)
-	if i := slices.IndexFunc(r.Ops, func(op history.Op) bool {
-		return op.Verb == history.Trigger && keyPrefix+op.Service+":"+op.ID == submitted.Key
-	}); i >= 0 {
-		earliest = int64(r.Ops[i].Called)
-		for _, op := range r.Ops[i:] {
-			if op.Verb == history.Trigger && op.ID == r.Ops[i].ID && op.Service == r.Ops[i].Service {
-				earliest = min(earliest, int64(op.Called))
-			}
-		}
-	}
+// turns are what a rollout did by itself: each after the call that began it, and
+// before it was seen.
+func turns(r *history.Record, s story) []porcupine.Operation {
+	earliest := s.asked(r)
 	var all []porcupine.Operation
-	add := func(e history.Event, in asked) {
-		all = append(all, porcupine.Operation{ClientId: fleetClient, Call: earliest, Return: max(int64(e.At), earliest), Input: in, Output: said{}})
-	}
-	if e, ok := s.find(rollout.KindPromoting); ok {
-		add(e, asked{verb: promoting, rollout: s.rollout})
-	}
-	if e, ok := s.find(rollout.KindRollingBack); ok {
-		add(e, asked{verb: returning, rollout: s.rollout})
-	}
-	if e, ok := s.final(); ok {
-		add(e, asked{verb: ended, rollout: s.rollout, phase: e.Phase})
+	phase := rollout.Preparing
+	for _, e := range s.events {
+		if e.Phase == phase {
+			continue
+		}
+		phase = e.Phase
+		all = append(all, porcupine.Operation{
+			ClientId: fleetClient, Call: int64(earliest), Return: int64(max(e.At, earliest)),
+			Input: asked{verb: turned, rollout: s.rollout, turn: len(all) + 1, phase: phase}, Output: said{},
+		})
 	}
 	return all
 }

@@ -66,6 +66,18 @@ func (s story) ended(end time.Duration) time.Duration {
 	return end
 }
 
+// asked is when somebody first called for the rollout, which is before it began
+// however late its events were seen; 0 if nobody of the run did.
+func (s story) asked(r *history.Record) time.Duration {
+	earliest := time.Duration(-1)
+	for _, op := range r.Ops {
+		if op.Verb == history.Trigger && op.Service == s.service && op.ID == s.plan.ID && (earliest < 0 || op.Called < earliest) {
+			earliest = op.Called
+		}
+	}
+	return max(earliest, 0)
+}
+
 func (s story) final() (history.Event, bool) {
 	last := s.events[len(s.events)-1]
 	return last, last.Phase.Final()

@@ -18,32 +18,45 @@ const (
 )
 
 // Traffic is I5: once a rollout goes back, and until the next one begins, no
-// HAProxy gives its canary a share, and no user is answered by it.
+// HAProxy gives its canary a share, and no user is answered by it. The next one
+// begins when it is asked for at the earliest: its events may be seen late.
 func Traffic(r *history.Record) []Violation {
 	f := found{promise: I5}
-	all := stories(r)
-	for i, s := range all {
-		back, ok := s.find(rollout.KindRollingBack)
-		if !ok {
-			continue
-		}
-		until := r.Took
-		for _, next := range all[i+1:] {
-			if next.service == s.service {
-				until = next.began
-				break
-			}
-		}
+	for _, b := range backs(r) {
 		for _, host := range r.Hosts {
-			due := due(r, host, back.At)
-			f.shares(r, s, host, due, until)
-			f.answers(r, s, host, due, until)
+			due := due(r, host, b.at)
+			f.shares(r, b.story, host, due, b.until)
+			f.answers(r, b.story, host, due, b.until)
 		}
 	}
 	return f.all
 }
 
 // Private
+
+// back is a rollout that goes back: from when on, and until when nothing else of its
+// service can be.
+type back struct {
+	story     story
+	at, until time.Duration
+}
+
+func backs(r *history.Record) []back {
+	var found []back
+	all := stories(r)
+	for i, s := range all {
+		e, ok := s.find(rollout.KindRollingBack)
+		if !ok {
+			continue
+		}
+		b := back{s, e.At, r.Took}
+		if k := slices.IndexFunc(all[i+1:], func(next story) bool { return next.service == s.service }); k >= 0 {
+			b.until = all[i+1+k].asked(r)
+		}
+		found = append(found, b)
+	}
+	return found
+}
 
 // due is when a host's canary must have lost its traffic.
 func due(r *history.Record, host string, back time.Duration) time.Duration {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -45,6 +46,29 @@ func (n *Node) Containers(ctx context.Context) ([]history.Container, error) {
 	}
 	slices.SortFunc(all, func(a, b history.Container) int { return strings.Compare(a.Name, b.Name) })
 	return all, nil
+}
+
+// Killed tells of each signal that somebody asks the host's dockerd to send to one
+// of the containers with a label, and the value of that, until the stream ends.
+func (n *Node) Killed(ctx context.Context, label string, tell func(value, signal string)) error {
+	filters, err := json.Marshal(map[string][]string{"type": {"container"}, "event": {"kill"}, "label": {label}})
+	if err != nil {
+		panic(err) // strings always encode
+	}
+	answer, err := n.call(ctx, http.MethodGet, "/events?filters="+url.QueryEscape(string(filters)), nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	for stream := json.NewDecoder(answer.Body); ; {
+		var e struct {
+			Actor struct{ Attributes map[string]string }
+		}
+		if err := stream.Decode(&e); err != nil {
+			return fmt.Errorf("follow the dockerd of %s: %w", n.Name, err)
+		}
+		tell(e.Actor.Attributes[label], e.Actor.Attributes["signal"])
+	}
 }
 
 // AddStranger starts a container that is not serin's, although it looks like one
@@ -87,9 +111,26 @@ func (n *Node) AddStranger(ctx context.Context, tag string) (history.Stranger, e
 func (n *Node) docker(ctx context.Context, method, path string, body, result any) error {
 	ctx, cancel := context.WithTimeout(ctx, dockerPatience)
 	defer cancel()
-	socket, err := n.Path(dockerSocket)
+	answer, err := n.call(ctx, method, path, body)
 	if err != nil {
 		return err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	data, err := io.ReadAll(answer.Body)
+	if err == nil && result != nil {
+		err = json.Unmarshal(data, result)
+	}
+	if err != nil {
+		return fmt.Errorf("%s %s on %s: %w", method, path, n.Name, err)
+	}
+	return nil
+}
+
+// call calls the host's dockerd. The caller closes the answer's body.
+func (n *Node) call(ctx context.Context, method, path string, body any) (*http.Response, error) {
+	socket, err := n.Path(dockerSocket)
+	if err != nil {
+		return nil, err
 	}
 	client := http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
@@ -100,28 +141,22 @@ func (n *Node) docker(ctx context.Context, method, path string, body, result any
 	var payload bytes.Buffer
 	if body != nil {
 		if err := json.NewEncoder(&payload).Encode(body); err != nil {
-			return fmt.Errorf("ask the dockerd of %s: %w", n.Name, err)
+			return nil, fmt.Errorf("ask the dockerd of %s: %w", n.Name, err)
 		}
 	}
 	request, err := http.NewRequestWithContext(ctx, method, "http://docker"+path, &payload)
 	if err != nil {
-		return fmt.Errorf("ask the dockerd of %s: %w", n.Name, err)
+		return nil, fmt.Errorf("ask the dockerd of %s: %w", n.Name, err)
 	}
 	request.Header.Set("Content-Type", "application/json")
 	answer, err := client.Do(request)
 	if err != nil {
-		return fmt.Errorf("ask the dockerd of %s: %w", n.Name, err)
+		return nil, fmt.Errorf("ask the dockerd of %s: %w", n.Name, err)
+	}
+	if answer.StatusCode < http.StatusBadRequest {
+		return answer, nil
 	}
 	defer func() { _ = answer.Body.Close() }()
-	data, err := io.ReadAll(answer.Body)
-	if err == nil && answer.StatusCode >= http.StatusBadRequest {
-		err = fmt.Errorf("%s: %s", answer.Status, data)
-	}
-	if err == nil && result != nil {
-		err = json.Unmarshal(data, result)
-	}
-	if err != nil {
-		return fmt.Errorf("%s %s on %s: %w", method, path, n.Name, err)
-	}
-	return nil
+	why, _ := io.ReadAll(answer.Body) // as much as there is
+	return nil, fmt.Errorf("%s %s on %s: %s: %s", method, path, n.Name, answer.Status, why)
 }

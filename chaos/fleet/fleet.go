@@ -63,6 +63,9 @@ const (
 	natsPort, clusterPort, raftPort, registryPort = "4222", "6222", "7311", "5000"
 )
 
+// soon is how long who listens in takes at most to connect again.
+const soon = 100 * time.Millisecond
+
 // imageName is the demo app's repository in the registry.
 const imageName = "serin-chaos"
 
@@ -133,6 +136,19 @@ func (f *Fleet) Image(tag string) string {
 // Connect opens a connection to the bus.
 func (f *Fleet) Connect(ctx context.Context) (*bus.Conn, error) {
 	return bus.Connect(ctx, bus.Config{URLs: f.urls(), Name: Here})
+}
+
+// ConnectTo opens a connection to one of Servers alone.
+func (f *Fleet) ConnectTo(ctx context.Context, server *Node) (*bus.Conn, error) {
+	return bus.Connect(ctx, bus.Config{URLs: []string{urlOf(server)}, Name: Here, ReconnectJitter: soon})
+}
+
+// Servers are the nodes on which a NATS server runs.
+func (f *Fleet) Servers() []*Node {
+	if f.Bus != nil {
+		return []*Node{f.Bus}
+	}
+	return f.Replicas
 }
 
 // AwaitHosts waits until a leader knows n live hosts.
@@ -249,15 +265,14 @@ func (f *Fleet) layBus() error {
 const busMegabytes = 1024
 
 func (f *Fleet) urls() []string {
-	if f.Bus != nil {
-		return []string{"nats://" + f.Bus.Address + ":" + natsPort}
-	}
 	var urls []string
-	for _, n := range f.Replicas {
-		urls = append(urls, "nats://"+n.Address+":"+natsPort)
+	for _, n := range f.Servers() {
+		urls = append(urls, urlOf(n))
 	}
 	return urls
 }
+
+func urlOf(server *Node) string { return "nats://" + server.Address + ":" + natsPort }
 
 func (f *Fleet) layReplica(i int, n *Node) error {
 	var peers, routes []string

@@ -32,6 +32,8 @@ type Verb string
 const (
 	Trigger Verb = "trigger"
 	Abort   Verb = "abort"
+	Pause   Verb = "pause"
+	Resume  Verb = "resume"
 	Look    Verb = "look"
 )
 
@@ -45,8 +47,9 @@ type Op struct {
 	Unknown bool          // none came: it may have been carried out, or may still be
 
 	ID, Version string    // of a trigger
-	Rollout     string    // that an abort names
-	Reply       api.Reply // to a trigger or an abort
+	Replace     bool      // a trigger that ends what runs
+	Rollout     string    // that another command names
+	Reply       api.Reply // to all but a look
 	Seen        View      // by a look
 }
 
@@ -66,10 +69,10 @@ type Fault struct {
 	// their host, its HAProxy or its network is gone.
 	Users bool
 	Began time.Duration
-	// Healed is when the cause was taken away, Recovered when the fleet was seen
-	// whole again; 0 if that did not happen.
-	Healed, Recovered time.Duration
-	Note              string
+	// Mending is when the cause began to be taken away, Healed when it was,
+	// Recovered when the fleet was seen whole again; 0 if that did not happen.
+	Mending, Healed, Recovered time.Duration
+	Note                       string
 }
 
 // Weight is a canary's share of a host's traffic for a service, as HAProxy has it.
@@ -78,6 +81,28 @@ type Weight struct {
 	Host    string
 	Service string
 	Share   int // basis points
+}
+
+// Report is what an agent says that it works on. Only the first of some reports
+// of a run that say the same is kept.
+type Report struct {
+	At            time.Duration
+	Host, Service string
+	Run           string // of the agent
+	Sequence      uint64 // of the report in it
+	Epoch         uint64
+}
+
+// Licence is an answer to a host's question: within it the host may raise.
+type Licence struct {
+	At           time.Duration
+	Leader, Host string
+}
+
+// Stop is a signal to one of serin's containers that somebody asked its dockerd for.
+type Stop struct {
+	At                 time.Duration
+	Host, Service, How string
 }
 
 // Event is one of serin's events, and when it was first seen.
@@ -132,12 +157,16 @@ type Record struct {
 	Seed     uint64
 	Lease    time.Duration
 	Hosts    []string
+	Replicas []string
 	Requests []Request
 	Ops      []Op
 	Plans    []Plan
 	Faults   []Fault
 	Weights  []Weight
 	Events   []Event
+	Reports  []Report
+	Licences []Licence
+	Stops    []Stop
 	End      End
 	Took     time.Duration
 }
@@ -167,6 +196,15 @@ func (l *Log) Plan(p Plan) { l.add(func(all *Record) { all.Plans = append(all.Pl
 
 // Weight adds a share that was seen.
 func (l *Log) Weight(w Weight) { l.add(func(all *Record) { all.Weights = append(all.Weights, w) }) }
+
+// Report adds a report that was heard.
+func (l *Log) Report(r Report) { l.add(func(all *Record) { all.Reports = append(all.Reports, r) }) }
+
+// Licence adds a licence that was overheard.
+func (l *Log) Licence(x Licence) { l.add(func(all *Record) { all.Licences = append(all.Licences, x) }) }
+
+// Stop adds a signal to a container.
+func (l *Log) Stop(s Stop) { l.add(func(all *Record) { all.Stops = append(all.Stops, s) }) }
 
 // Event adds an event that was seen.
 func (l *Log) Event(e rollout.Event) {

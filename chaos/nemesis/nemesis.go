@@ -128,6 +128,7 @@ func (n *Nemesis) strike(ctx context.Context, f fault) {
 	// What was broken is mended, also when the run ends.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recoveryLimit)
 	defer cancel()
+	change(func(h *history.Fault) { h.Mending = n.Log.Now() })
 	if err := f.mend(ctx); err != nil {
 		note += " mend: " + err.Error()
 	}

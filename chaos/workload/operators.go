@@ -48,6 +48,7 @@ type Operators struct {
 // ticket is a trigger as it was sent, to be sent again.
 type ticket struct {
 	id, version string
+	replace     bool
 	data        []byte
 }
 
@@ -77,7 +78,8 @@ func (o *Operators) Deliver(ctx context.Context, count int) {
 // Disturb does what a person should not do while a rollout runs: repeats
 // triggers, sends others, looks all the time, and now and then aborts.
 func (o *Operators) Disturb(ctx context.Context) {
-	const looks, repeats, rivals = 65, 85, 99 // of 100; the rest are aborts
+	const looks, repeats, rivals, pauses = 60, 78, 93, 98 // of 100; the rest are aborts
+	const replaces, leaves = 3, 8                         // one rival in so many replaces what runs, one pause in so many is left to itself
 	client := o.Number + 1
 	for ctx.Err() == nil {
 		pause(ctx, time.Duration(o.Chance.IntN(1500))*time.Millisecond)
@@ -87,18 +89,27 @@ func (o *Operators) Disturb(ctx context.Context) {
 		case n < repeats:
 			o.repeat(ctx, client)
 		case n < rivals:
-			o.try(ctx, client, o.ticket(o.Service.Next()))
+			o.try(ctx, client, o.ticket(o.Service.Next(), o.Chance.IntN(replaces) == 0))
+		case n < pauses:
+			o.command(ctx, client, history.Pause, api.Pause)
+			pause(ctx, time.Duration(o.Chance.IntN(3000))*time.Millisecond)
+			if o.Chance.IntN(leaves) > 0 {
+				o.command(ctx, client, history.Resume, api.Resume)
+			}
 		default:
-			o.abort(ctx, client)
+			o.command(ctx, client, history.Abort, api.Abort)
 		}
 	}
 }
 
 // Private
 
+// chaos is who asks.
+const chaos = "chaos"
+
 // send sends a trigger until it is answered, as continuous integration does.
 func (o *Operators) send(ctx context.Context, client int, c Choice) string {
-	t := o.ticket(c)
+	t := o.ticket(c, false)
 	for ctx.Err() == nil && !o.try(ctx, client, t) {
 		pause(ctx, 300*time.Millisecond)
 	}
@@ -106,17 +117,21 @@ func (o *Operators) send(ctx context.Context, client int, c Choice) string {
 }
 
 // ticket makes a trigger with an id of its own.
-func (o *Operators) ticket(c Choice) *ticket {
+func (o *Operators) ticket(c Choice, replace bool) *ticket {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.sent++
 	id := fmt.Sprintf("%s-%d", o.Service.Name, o.sent)
-	data, err := localfleet.Trigger(id, o.Service.File(c.Version), "chaos")
+	spec, err := json.Marshal(o.Service.File(c.Version))
 	if err != nil {
 		panic(err) // a string always encodes
 	}
+	data, err := json.Marshal(api.Trigger{ID: id, Spec: spec, By: chaos, Replace: replace})
+	if err != nil {
+		panic(err) // it always encodes
+	}
 	o.Log.Plan(history.Plan{ID: id, Service: o.Service.Name, Version: c.Version, Ill: c.Ill})
-	o.last = &ticket{id: id, version: c.Version, data: data}
+	o.last = &ticket{id: id, version: c.Version, replace: replace, data: data}
 	return o.last
 }
 
@@ -131,20 +146,21 @@ func (o *Operators) repeat(ctx context.Context, client int) {
 
 // try sends a trigger once, and tells whether that was decided.
 func (o *Operators) try(ctx context.Context, client int, t *ticket) bool {
-	op := history.Op{Client: client, Verb: history.Trigger, ID: t.id, Version: t.version}
+	op := history.Op{Client: client, Verb: history.Trigger, ID: t.id, Version: t.version, Replace: t.replace}
 	return o.call(ctx, op, bus.TriggerSubject(o.Service.Name), t.data)
 }
 
-func (o *Operators) abort(ctx context.Context, client int) {
+// command does something to the rollout that runs.
+func (o *Operators) command(ctx context.Context, client int, verb history.Verb, name string) {
 	v, err := o.look(ctx, client)
 	if err != nil || v.Running == "" {
 		return
 	}
-	data, err := json.Marshal(api.Command{Rollout: v.Running, By: "chaos"})
+	data, err := json.Marshal(api.Command{Rollout: v.Running, By: chaos})
 	if err != nil {
 		panic(err) // it always encodes
 	}
-	o.call(ctx, history.Op{Client: client, Verb: history.Abort, Rollout: v.Running}, bus.CommandSubject(api.Abort, o.Service.Name), data)
+	o.call(ctx, history.Op{Client: client, Verb: verb, Rollout: v.Running}, bus.CommandSubject(name, o.Service.Name), data)
 }
 
 // call records a request and its answer.
