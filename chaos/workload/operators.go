@@ -78,8 +78,8 @@ func (o *Operators) Deliver(ctx context.Context, count int) {
 // Disturb does what a person should not do while a rollout runs: repeats
 // triggers, sends others, looks all the time, and now and then aborts.
 func (o *Operators) Disturb(ctx context.Context) {
-	const looks, repeats, rivals, pauses = 60, 78, 93, 98 // of 100; the rest are aborts
-	const replaces, leaves = 3, 8                         // one rival in so many replaces what runs, one pause in so many is left to itself
+	const looks, repeats, rivals, pauses = 60, 78, 94, 99 // of 100; the rest are aborts
+	const replaces, leaves = 10, 8                        // one rival in so many replaces what runs, one pause in so many is left to itself
 	client := o.Number + 1
 	for ctx.Err() == nil {
 		pause(ctx, time.Duration(o.Chance.IntN(1500))*time.Millisecond)
