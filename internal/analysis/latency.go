@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/serin-rollouts/serin/internal/latency"
 )
 
 const (
@@ -36,6 +38,7 @@ type latencyJudge struct {
 	began     bool
 	restartAt time.Duration // when the next starting point is due
 	learner   learner
+	told      []latency.Buckets // the sketches of the report that is being taken in
 	step      latencyTotals
 	refused   int64
 }

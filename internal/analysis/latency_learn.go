@@ -67,9 +67,9 @@ func (j *latencyJudge) gather(r Report, h *latencyHost) {
 
 // sum adds a track's sketches of a report that has been read.
 func (j *latencyJudge) sum(r Report, canary bool, to *latency.Sketch) {
-	for _, x := range r.Latencies {
+	for i, x := range r.Latencies {
 		if x.Canary == canary && j.concerns(x) {
-			_ = to.MergeEncoded(x.Sketch) // it has been counted, so it is well-formed
+			to.MergeBuckets(&j.told[i])
 		}
 	}
 }

@@ -30,6 +30,9 @@ func (t Table) LogLR(psi float64) float64 {
 	return newConditional(t).logLR(psi)
 }
 
+// shortSum is the number of terms up to which their ratios are computed once for the whole grid.
+const shortSum = 64
+
 // longSum is the number of terms above which the sum over tables starts at its largest term.
 const longSum = 4096
 
@@ -65,8 +68,21 @@ func (c conditional) logLR(psi float64) float64 {
 // ratios returns logLR at all odds ratios of the grid.
 func (c conditional) ratios(g *grid) vector {
 	var lr vector
+	if c.kmax-c.kmin > shortSum {
+		for k, psi := range g.psi {
+			lr[k] = c.logLR(psi)
+		}
+		return lr
+	}
+	var room [shortSum]float64
+	ratios := room[:int(c.kmax-c.kmin)]
+	for i := range ratios {
+		ratios[i] = c.ratio(c.kmin + float64(i))
+	}
 	for k, psi := range g.psi {
-		lr[k] = c.logLR(psi)
+		if k != unity {
+			lr[k] = (c.x-c.kmin)*g.ln[k] - (logSeries(ratios, psi) - c.central)
+		}
 	}
 	return lr
 }
@@ -82,23 +98,45 @@ func (c conditional) logSum(psi float64) float64 {
 	if c.kmax-c.kmin > longSum {
 		return c.logSumFromMode(psi)
 	}
-	const huge = 1e250
-	sum, term, scale := 1.0, 1.0, 0.0
+	s := newSeries()
 	for k := c.kmin; k < c.kmax; k++ {
-		r := c.ratio(k) * psi
-		term *= r
-		sum += term
-		if sum > huge {
-			scale += math.Log(sum)
-			term /= sum
-			sum = 1
-		}
-		if r < 1 && term < 1e-18*sum {
+		if !s.next(c.ratio(k) * psi) {
 			break
 		}
 	}
-	return scale + math.Log(sum)
+	return s.log()
 }
+
+// logSeries is logSum of few terms, the ratios of which are known.
+func logSeries(ratios []float64, psi float64) float64 {
+	s := newSeries()
+	for _, r := range ratios {
+		if !s.next(r * psi) {
+			break
+		}
+	}
+	return s.log()
+}
+
+// series is a sum of terms of which each is so many times the one before; the first is 1.
+type series struct{ sum, term, scale float64 }
+
+func newSeries() series { return series{sum: 1, term: 1} }
+
+// next adds a term, and tells whether those after it can count.
+func (s *series) next(r float64) bool {
+	const huge = 1e250
+	s.term *= r
+	s.sum += s.term
+	if s.sum > huge {
+		s.scale += math.Log(s.sum)
+		s.term /= s.sum
+		s.sum = 1
+	}
+	return r >= 1 || s.term >= 1e-18*s.sum
+}
+
+func (s *series) log() float64 { return s.scale + math.Log(s.sum) }
 
 // logSumFromMode is logSum for long sums: it walks outwards from the largest term and stops where
 // terms no longer count, so it costs some standard deviations, not the whole support.

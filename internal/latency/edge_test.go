@@ -27,14 +27,12 @@ func TestEdges(t *testing.T) {
 		edges := []Edge{edge - 1, edge, edge.Over(1.1), edge + 800}
 		sums, n := make([]int64, len(edges)), int64(0)
 		for _, p := range parts {
-			m, above, err := CountAbove(p.Encode(), edges)
-			if err != nil {
+			var b Buckets
+			if err := b.Read(p.Encode()); err != nil {
 				t.Fatal(err)
 			}
-			n += m
-			for k, x := range above {
-				sums[k] += x
-			}
+			n += b.Count()
+			b.Above(edges, sums)
 		}
 		share := (1 - q) * float64(len(times))
 		if n != int64(len(times)) || float64(sums[1]) > share+1e-6 || float64(sums[0]) <= share-1e-6 || sums[3] != 0 {
@@ -71,9 +69,6 @@ func TestEdgesOfFactors(t *testing.T) {
 	if _, known := New().Edge(0.5); known {
 		t.Error("no request has a median")
 	}
-	if _, _, err := CountAbove([]byte("garbage"), nil); err == nil {
-		t.Error("garbage counted")
-	}
 }
 
 // TestWithout: what was added since is what is left.
@@ -88,8 +83,8 @@ func TestWithout(t *testing.T) {
 	})
 }
 
-// BenchmarkCountAbove takes in what a host reports, at the thresholds of a gate.
-func BenchmarkCountAbove(b *testing.B) {
+// BenchmarkAbove takes in what a host reports, at the thresholds of a gate.
+func BenchmarkAbove(b *testing.B) {
 	s := New()
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 100_000 {
@@ -101,9 +96,12 @@ func BenchmarkCountAbove(b *testing.B) {
 		edges = append(edges, 450+10*k)
 	}
 	b.ReportAllocs()
+	var read Buckets
+	above := make([]int64, len(edges))
 	for b.Loop() {
-		if _, _, err := CountAbove(data, edges); err != nil {
+		if err := read.Read(data); err != nil {
 			b.Fatal(err)
 		}
+		read.Above(edges, above)
 	}
 }

@@ -1,8 +1,13 @@
 package latency
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"math"
+	"math/bits"
+	"slices"
+	"sync"
 
 	"github.com/DataDog/sketches-go/ddsketch/encoding"
 	"github.com/DataDog/sketches-go/ddsketch/mapping"
@@ -17,12 +22,16 @@ const maxCount = 1 << 53
 // Encode returns the sketch in DDSketch's own encoding, usually in less than
 // 2 KiB; nil if it holds no request. Equal sketches give equal bytes.
 func (s *Sketch) Encode() []byte {
-	if s.buckets.IsEmpty() {
+	low, high := s.buckets.span()
+	if low == high {
 		return nil
 	}
-	var data []byte
-	s.buckets.Encode(&data, false)
-	return data
+	counts := s.buckets.counts[low-s.buckets.first : high-s.buckets.first]
+	data := slices.Clone(header())
+	if dense, sparse := sizes(counts, low); dense <= sparse {
+		return encodeDense(data, counts, low)
+	}
+	return encodeSparse(data, counts, low)
 }
 
 // Decode reads what Encode returned; see Check.
@@ -37,17 +46,37 @@ func Decode(data []byte) (*Sketch, error) {
 // MergeEncoded adds the requests of a sketch that was encoded; see Check. After
 // an error the sketch is as before.
 func (s *Sketch) MergeEncoded(data []byte) error {
-	if err := Check(data); err != nil {
+	var room [maxBuckets]int64
+	b := Buckets{counts: room[:0]}
+	if err := b.Read(data); err != nil {
 		return err
 	}
-	return read(data, s.buckets.GetPositiveValueStore())
+	s.MergeBuckets(&b)
+	return nil
 }
 
 // Check tells why bytes are no sketch: not the encoding, another accuracy, times
 // out of range, counts that are no counts, more than MaxEncoded bytes. No bytes
-// are a sketch of no request. The library's own decoder trusts its input: it
-// skips what it cannot read, and takes any index and any count.
-func Check(data []byte) error { return checked(data, nil) }
+// are a sketch of no request.
+func Check(data []byte) error {
+	var room [maxBuckets]int64
+	b := Buckets{counts: room[:0]}
+	return b.Read(data)
+}
+
+// Read forgets what is there and reads what Encode returned; see Check. After an
+// error there is nothing.
+func (b *Buckets) Read(data []byte) error {
+	b.clear()
+	if len(data) > MaxEncoded {
+		return fmt.Errorf("latency sketch has %d bytes, at most %d are accepted", len(data), MaxEncoded)
+	}
+	if err := b.read(data); err != nil {
+		b.clear()
+		return fmt.Errorf("latency sketch: %w", err)
+	}
+	return nil
+}
 
 // Private
 
@@ -56,123 +85,203 @@ var (
 	errAccuracy = errors.New("its accuracy is another one")
 )
 
-// checked reads a sketch, and names the fault of what is none.
-func checked(data []byte, to adder) error {
-	if len(data) > MaxEncoded {
-		return fmt.Errorf("latency sketch has %d bytes, at most %d are accepted", len(data), MaxEncoded)
+// header is how every sketch begins: with the law of its buckets.
+var header = sync.OnceValue(func() []byte { //nolint:gochecknoglobals // constant
+	var data []byte
+	indexes().Encode(&data)
+	return data
+})
+
+// sizes returns how long both ways to write buckets are.
+func sizes(counts []int64, low int) (dense, sparse int) {
+	dense = encoding.Uvarint64Size(uint64(len(counts))) + encoding.Varint64Size(int64(low)) + encoding.Varint64Size(1)
+	before, filled := 0, uint64(0)
+	for k, n := range counts {
+		size := encoding.Varfloat64Size(float64(n))
+		dense += size
+		if n > 0 {
+			filled++
+			sparse += size + encoding.Varint64Size(int64(k-before))
+			before = k
+		}
 	}
-	if err := read(data, to); err != nil {
-		return fmt.Errorf("latency sketch: %w", err)
-	}
-	return nil
+	return dense, sparse + encoding.Uvarint64Size(filled)
 }
 
-// adder takes the requests of a bucket.
-type adder interface {
-	AddWithCount(index int, count float64)
+// encodeDense writes buckets of a range, the first of which is low.
+func encodeDense(data []byte, counts []int64, low int) []byte {
+	encoding.EncodeFlag(&data, encoding.NewFlag(encoding.FlagTypePositiveStore, encoding.BinEncodingContiguousCounts))
+	encoding.EncodeUvarint64(&data, uint64(len(counts)))
+	encoding.EncodeVarint64(&data, int64(low))
+	encoding.EncodeVarint64(&data, 1)
+	for _, n := range counts {
+		if n == 0 {
+			data = append(data, 0)
+		} else {
+			encoding.EncodeVarfloat64(&data, float64(n))
+		}
+	}
+	return data
 }
 
-// read checks a sketch and adds its buckets to something, if there is such.
-func read(data []byte, to adder) error {
+// encodeSparse writes for each bucket with requests how far it is from the one before.
+func encodeSparse(data []byte, counts []int64, low int) []byte {
+	filled := uint64(0)
+	for _, n := range counts {
+		if n > 0 {
+			filled++
+		}
+	}
+	encoding.EncodeFlag(&data, encoding.NewFlag(encoding.FlagTypePositiveStore, encoding.BinEncodingIndexDeltasAndCounts))
+	encoding.EncodeUvarint64(&data, filled)
+	before := 0
+	for k, n := range counts {
+		if n > 0 {
+			encoding.EncodeVarint64(&data, int64(low+k-before))
+			encoding.EncodeVarfloat64(&data, float64(n))
+			before = low + k
+		}
+	}
+	return data
+}
+
+// read adds the buckets of a sketch.
+func (b *Buckets) read(data []byte) error {
 	if len(data) == 0 {
 		return nil
 	}
-	rest := &data
-	flag, err := encoding.DecodeFlag(rest)
+	rest, ours := bytes.CutPrefix(data, header())
+	if !ours {
+		var err error
+		if rest, err = skipHeader(data); err != nil {
+			return err
+		}
+	}
+	flag, err := encoding.DecodeFlag(&rest)
 	if err != nil {
 		return errEnd
 	}
-	if flag != encoding.FlagIndexMappingBaseLogarithmic {
-		return errors.New("it does not begin with its accuracy")
-	}
-	m, err := mapping.Decode(rest, flag)
-	if err != nil || !indexes().Equals(m) {
-		return errAccuracy
-	}
-	if flag, err = encoding.DecodeFlag(rest); err != nil {
-		return errEnd
-	}
-	r := newReader(rest, to)
 	switch {
 	case flag.Type() != encoding.FlagTypePositiveStore:
 		return errors.New("it holds something else than times")
 	case flag.SubFlag() == encoding.BinEncodingIndexDeltasAndCounts:
-		err = r.sparse()
+		rest, err = b.readSparse(rest)
 	case flag.SubFlag() == encoding.BinEncodingContiguousCounts:
-		err = r.dense()
+		rest, err = b.readDense(rest)
 	default:
 		return errors.New("its buckets are written in an unknown way")
 	}
-	if err == nil && len(*rest) > 0 {
-		err = fmt.Errorf("%d bytes are left over", len(*rest))
+	if err == nil && len(rest) > 0 {
+		err = fmt.Errorf("%d bytes are left over", len(rest))
 	}
 	return err
 }
 
-// reader reads buckets.
-type reader struct {
-	rest        *[]byte
-	to          adder
-	least, most int64 // indexes that Add could have used
-	total       float64
-}
-
-func newReader(rest *[]byte, to adder) *reader {
-	m := indexes()
-	// One more at each end: other machines round logarithms otherwise.
-	return &reader{rest: rest, to: to, least: int64(m.Index(Least)) - 1, most: int64(m.Index(Most)) + 1}
-}
-
-// sparse reads buckets that each tell how far they are from the one before.
-func (r *reader) sparse() error {
-	n, err := r.number()
+// skipHeader reads a beginning that is not written as here, and may say the same.
+func skipHeader(data []byte) ([]byte, error) {
+	flag, err := encoding.DecodeFlag(&data)
 	if err != nil {
-		return err
+		return nil, errEnd
 	}
-	index := int64(0)
-	for k := range n {
-		delta, err := encoding.DecodeVarint64(r.rest)
+	if flag != encoding.FlagIndexMappingBaseLogarithmic {
+		return nil, errors.New("it does not begin with its accuracy")
+	}
+	m, err := mapping.Decode(&data, flag)
+	if err != nil || !indexes().Equals(m) {
+		return nil, errAccuracy
+	}
+	return data, nil
+}
+
+// readSparse reads buckets that each tell how far they are from the one before.
+func (b *Buckets) readSparse(rest []byte) ([]byte, error) {
+	size, err := number(&rest)
+	if err != nil {
+		return nil, err
+	}
+	index, most := int64(0), int64(mostBucket())+1
+	for k := range size {
+		delta, err := encoding.DecodeVarint64(&rest)
 		if err != nil {
-			return errEnd
+			return nil, errEnd
 		}
-		if k > 0 && delta < 1 || delta > r.most-index {
-			return errors.New("its buckets are not in their order")
+		if k > 0 && delta < 1 || delta > most-index {
+			return nil, errors.New("its buckets are not in their order")
 		}
-		index += delta
-		if err := r.bucket(index, 1); err != nil {
-			return err
+		if index += delta; index < int64(leastBucket())-1 {
+			return nil, outOfRange(index)
+		}
+		b.extend(int(index))
+		if rest, err = b.bucket(rest, len(b.counts)-1, 1); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	return rest, nil
 }
 
-// dense reads the buckets of a range; some may be empty.
-func (r *reader) dense() error {
-	n, err := r.number()
+// extend makes a bucket the last one.
+func (b *Buckets) extend(index int) {
+	if len(b.counts) == 0 {
+		b.first = index
+	}
+	for b.first+len(b.counts) <= index {
+		b.counts = append(b.counts, 0)
+	}
+}
+
+// readDense reads the buckets of a range; some may be empty.
+func (b *Buckets) readDense(rest []byte) ([]byte, error) {
+	size, err := number(&rest)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	index, err := encoding.DecodeVarint64(r.rest)
+	index, err := encoding.DecodeVarint64(&rest)
 	if err != nil {
-		return errEnd
+		return nil, errEnd
 	}
-	if step, err := encoding.DecodeVarint64(r.rest); err != nil || step != 1 {
-		return errors.New("its buckets do not follow each other")
+	if step, err := encoding.DecodeVarint64(&rest); err != nil || step != 1 {
+		return nil, errors.New("its buckets do not follow each other")
 	}
-	for k := range n {
-		if err := r.bucket(index+k, 0); err != nil {
-			return err
+	low, high := int64(leastBucket())-1, int64(mostBucket())+1
+	if index < low || index > high || index+size-1 > high {
+		return nil, outOfRange(index)
+	}
+	b.first = int(index)
+	b.counts = slices.Grow(b.counts, int(size))[:size]
+	for k := range b.counts {
+		if rest, err = b.bucket(rest, k, 0); err != nil {
+			return nil, err
 		}
 	}
-	if r.total == 0 {
-		return errors.New("all its buckets are empty")
+	if b.all == 0 {
+		return nil, errors.New("all its buckets are empty")
 	}
-	return nil
+	return rest, nil
+}
+
+// bucket reads the count of one bucket, which has to be at least that.
+func (b *Buckets) bucket(rest []byte, k int, least int64) ([]byte, error) {
+	n, size := count(rest)
+	switch {
+	case size == 0:
+		return nil, errEnd
+	case n < least:
+		return nil, errors.New("a bucket's count is no number of requests")
+	case b.all+n > maxCount:
+		return nil, errors.New("it has too many requests")
+	}
+	b.counts[k] = n
+	b.all += n
+	return rest[size:], nil
+}
+
+func outOfRange(index int64) error {
+	return fmt.Errorf("bucket %d is out of range %d to %d", index, leastBucket()-1, mostBucket()+1)
 }
 
 // number reads how many buckets follow.
-func (r *reader) number() (int64, error) {
-	n, err := encoding.DecodeUvarint64(r.rest)
+func number(rest *[]byte) (int64, error) {
+	n, err := encoding.DecodeUvarint64(rest)
 	if err != nil {
 		return 0, errEnd
 	}
@@ -182,23 +291,34 @@ func (r *reader) number() (int64, error) {
 	return int64(n), nil
 }
 
-// bucket reads the count of a bucket, which has to be at least that.
-func (r *reader) bucket(index int64, least float64) error {
-	if index < r.least || index > r.most {
-		return fmt.Errorf("bucket %d is out of range %d to %d", index, r.least, r.most)
+// The encoding's floats begin with their highest bits that change, seven to a byte;
+// small whole numbers are short. They are of a number more by one, rotated by six.
+const (
+	floatRotate = 6
+	floatBytes  = 9
+)
+
+// count reads a float that is a number of requests, and how many bytes it took: none
+// if there are too few; -1 if it is another number.
+func count(data []byte) (n int64, size int) {
+	x, shift := uint64(0), 64-7
+	for i, c := range data {
+		if i == floatBytes-1 {
+			x, size = x|uint64(c), floatBytes
+			break
+		}
+		x |= uint64(c&0x7f) << shift
+		if shift -= 7; c < 0x80 {
+			size = i + 1
+			break
+		}
 	}
-	n, err := encoding.DecodeVarfloat64(r.rest)
-	if err != nil {
-		return errEnd
+	if size == 0 {
+		return 0, 0
 	}
-	if !(n >= least && n <= maxCount) || n != float64(int64(n)) { // false for NaN, too
-		return errors.New("a bucket's count is no number of requests")
+	f := math.Float64frombits(bits.RotateLeft64(x, -floatRotate)+math.Float64bits(1)) - 1
+	if !(f >= 0 && f <= maxCount) || f != float64(int64(f)) { // false for NaN, too
+		return -1, size
 	}
-	if r.total += n; r.total > maxCount {
-		return errors.New("it has too many requests")
-	}
-	if r.to != nil {
-		r.to.AddWithCount(int(index), n)
-	}
-	return nil
+	return int64(f), size
 }

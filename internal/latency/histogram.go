@@ -9,13 +9,12 @@ func (s *Sketch) Histogram(bounds []int64) (upTo []int64, micros float64) {
 		edges[i] = indexes().Index(float64(b))
 	}
 	upTo = make([]int64, len(bounds))
-	s.buckets.GetPositiveValueStore().ForEach(func(index int, count float64) bool {
+	for k, n := range s.buckets.counts {
 		for i, e := range edges {
-			if index <= e {
-				upTo[i] += int64(count)
+			if s.buckets.first+k <= e {
+				upTo[i] += n
 			}
 		}
-		return false
-	})
-	return upTo, s.buckets.GetSum()
+	}
+	return upTo, s.buckets.sum()
 }

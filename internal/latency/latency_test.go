@@ -214,3 +214,33 @@ func BenchmarkMerge(b *testing.B) {
 		}
 	}
 }
+
+// TestEncodesAsTheLibrary: the bytes are those of DDSketch's own implementation.
+func TestEncodesAsTheLibrary(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		times := rapid.SliceOfN(rapid.Int64Range(0, 2*Most), 0, 300).Draw(t, "times")
+		if rapid.Bool().Draw(t, "close") {
+			for i := range times {
+				times[i] = 1000 + times[i]%1000
+			}
+		}
+		many := rapid.SliceOfN(rapid.Float64Range(1, 1e12), len(times), len(times)).Draw(t, "many")
+		library, ours := store.NewDenseStore(), New()
+		for i, x := range times {
+			n := math.Floor(many[i])
+			library.AddWithCount(bucketOf(x), n)
+			ours.buckets.add(bucketOf(x), int64(n))
+		}
+		var want []byte
+		if len(times) > 0 {
+			ddsketch.NewDDSketch(indexes(), library, store.NewDenseStore()).Encode(&want, false)
+		}
+		if got := ours.Encode(); !bytes.Equal(got, want) {
+			t.Fatalf("%x, want %x", got, want)
+		}
+		again, err := Decode(want)
+		if err != nil || !bytes.Equal(again.Encode(), want) || again.Count() != ours.Count() {
+			t.Fatalf("read again: %v", err)
+		}
+	})
+}

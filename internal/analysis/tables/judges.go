@@ -16,10 +16,8 @@ const halfPoint = 50
 // panel plays a fleet's reports to the product's judge, once for all who ask.
 type panel struct {
 	panel   *analysis.Panel
-	seat    int // the gate asked
 	at      time.Duration
-	finding analysis.Finding // of that gate
-	outcome analysis.Outcome // of all gates
+	verdict analysis.Verdict
 }
 
 func newPanel(increase int, window time.Duration) *panel {
@@ -40,8 +38,7 @@ func (p *panel) look(f *traffic.Fleet, reports []analysis.Report) {
 	for _, r := range reports {
 		p.panel.Observe(r)
 	}
-	v := p.panel.Verdict(p.at)
-	p.finding, p.outcome = v.Findings[p.seat], v.Outcome
+	p.verdict = p.panel.Verdict(p.at)
 }
 
 // worse fires when canary is refuted to be no worse than stable at all: what a
@@ -57,17 +54,36 @@ func (b beyond) fires(alpha float64) bool {
 	return proven(min(b.finding.Worse, b.finding.Beyond), alpha)
 }
 
-// whole fires when the panel fails canary for any reason, at the level that it
-// was made for.
-type whole struct{ *panel }
+// gate is one of a panel's, asked about what speaks for a failure.
+type gate struct {
+	*panel
 
-func (w whole) fires(float64) bool { return w.outcome == analysis.Fail }
+	seat int
+}
+
+func (g gate) fires(alpha float64) bool {
+	f := g.verdict.Findings[g.seat]
+	return proven(min(f.Worse, f.Beyond), alpha)
+}
+
+// together are gates that share alpha in equal parts: it fires when one of them does.
+type together []gate
+
+func (t together) look(f *traffic.Fleet, reports []analysis.Report) {
+	for _, g := range t {
+		g.look(f, reports)
+	}
+}
+
+func (t together) fires(alpha float64) bool {
+	return slices.ContainsFunc(t, func(g gate) bool { return g.fires(alpha / float64(len(t))) })
+}
 
 // safe fires when a step may pass as far as the gate asked is concerned, at
 // whatever level.
-type safe struct{ *panel }
+type safe gate
 
-func (s safe) fires(float64) bool { return s.finding.Outcome == analysis.Pass }
+func (s safe) fires(float64) bool { return s.verdict.Findings[s.seat].Outcome == analysis.Pass }
 
 // errorsJudge plays a fleet's reports to the product's judge of errors, once for all who ask. It looks
 // only where canary had errors not long ago: evidence against it rises in no other window.

@@ -15,7 +15,7 @@ import (
 const (
 	// slowAlarmRuns and slowRuns are how often healthy and slower canaries are
 	// played: each request of a run is drawn.
-	slowAlarmRuns = 200
+	slowAlarmRuns = 1000
 	slowRuns      = 100
 	// cold is when a canary's requests begin to count: it is warm, and a round
 	// of reports has told so.
@@ -108,20 +108,19 @@ func slowed() []slower {
 	}
 }
 
-// gate is a panel that acts on errors and on latency, and is asked about latency.
-type gate struct {
-	*panel
-}
-
-func newGate(increase int) gate {
+// newTimed returns a panel of a gate on errors and of those on latency that allow
+// so much, in this order.
+func newTimed(increases ...int) *panel {
 	gates := analysis.Gates{
-		Errors:  analysis.RateGate{Conduct: analysis.Conduct{Name: "errors"}, MaxIncrease: halfPoint, MinRequests: 100},
-		Latency: []analysis.LatencyGate{{Conduct: analysis.Conduct{Name: "latency"}, MaxIncrease: increase, MinRequests: 100}},
+		Errors: analysis.RateGate{Conduct: analysis.Conduct{Name: "errors"}, MaxIncrease: halfPoint, MinRequests: 100},
 	}
-	return gate{&panel{panel: analysis.NewPanel(gates.Attempt(0)), seat: 1}}
+	for i, increase := range increases {
+		gates.Latency = append(gates.Latency, analysis.LatencyGate{
+			Conduct: analysis.Conduct{Name: fmt.Sprintf("latency-%d", i)}, MaxIncrease: increase, MinRequests: 100,
+		})
+	}
+	return &panel{panel: analysis.NewPanel(gates)}
 }
-
-func (g gate) fires(alpha float64) bool { return proven(g.finding.Worse, alpha) }
 
 // clocks plays how long requests took to the peers that judge times. They see
 // what a metrics server would: quantiles of the minutes.
@@ -171,10 +170,12 @@ func (a asks) fires(alpha float64) bool { return a.whether(alpha) }
 // castOfTimes is all judges of times.
 func castOfTimes() []watcher {
 	alphas := levels()
-	tenth := newGate(1000)
+	p := newTimed(analysis.NoIncrease, 1000)
+	errs, none, tenth := gate{p, 0}, gate{p, 1}, gate{p, 2}
 	c := &clocks{bands: peers.NewBands(alphas[:]...)}
 	return []watcher{
-		newGate(analysis.NoIncrease), tenth, whole(tenth),
+		none, tenth,
+		together{errs, tenth},
 		asks{c, c.p50.Fires},
 		asks{c, c.p99.Fires},
 		asks{c, c.flagger.Fires},
@@ -193,7 +194,7 @@ func slowAlarmsTable(s *studio) string {
 		for w, rs := range s.runs(t.name, n, play{t.scene(), t.lead() + span, castOfTimes}) {
 			share := func(level int) float64 { return 100 * float64(fired(rs, level)) / float64(n) }
 			switch w {
-			case 2, 3, 4, 5: // they know no other alpha
+			case 3, 4, 5: // they know no other alpha
 				fmt.Fprintf(&b, " %.1f |", share(onePercent))
 			default:
 				fmt.Fprintf(&b, " %.1f / %.1f |", share(onePercent), share(fivePercent))
@@ -229,7 +230,7 @@ func slowCheck(s *studio) error {
 		if t.share >= .5 || t.tenth == never {
 			continue
 		}
-		p := play{t.scene(), t.lead() + patience, func() []watcher { return []watcher{newGate(1000)} }}
+		p := play{t.scene(), t.lead() + patience, func() []watcher { return []watcher{gate{newTimed(1000), 1}} }}
 		rs := since(s.runs(t.name, s.times(20), p)[0], t.lead()+cold, p.scene.PerSecond)
 		// A fifth over the figure is allowed, and another for so few runs.
 		if m := quantile(rs, ofRollout, .5); m > t.tenth*3/2 {
@@ -238,7 +239,7 @@ func slowCheck(s *studio) error {
 	}
 	n := s.times(20)
 	for _, t := range alike(.05) {
-		p := play{t.scene(), t.lead() + span/2, func() []watcher { return []watcher{newGate(1000)} }}
+		p := play{t.scene(), t.lead() + span/2, func() []watcher { return []watcher{gate{newTimed(1000), 1}} }}
 		if failed := fired(s.runs(t.name, n, p)[0], onePercent); failed > most(n, .01) {
 			wrong = append(wrong, fmt.Errorf("%s: %d of %d good versions failed", t.name, failed, n))
 		}
@@ -254,7 +255,7 @@ func slowSafeTable(s *studio) string {
 	var b strings.Builder
 	b.WriteString("| canary is as fast as stable | canary requests until a pass, +20 % allowed, median / p95 |\n|---|---|\n")
 	for _, t := range slices.Concat(alike(.05), alike(.5)) {
-		p := play{t.scene(), t.lead() + patience, func() []watcher { return []watcher{safe{newGate(margin20).panel}} }}
+		p := play{t.scene(), t.lead() + patience, func() []watcher { return []watcher{safe{newTimed(margin20), 1}} }}
 		rs := since(s.runs(t.name+" safe", s.times(slowRuns), p)[0], t.lead()+cold, p.scene.PerSecond)
 		fmt.Fprintf(&b, "| %s | %s |\n", t.name, took(rs, onePercent))
 	}

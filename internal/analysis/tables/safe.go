@@ -37,7 +37,7 @@ func (t step) name() string {
 func (t step) pass(increase float64, length time.Duration) play {
 	s := scene(t.share)
 	s.Rate = traffic.Fixed(t.rate, t.rate+increase)
-	return play{s, length, func() []watcher { return []watcher{safe{newPanel(t.margin, 0)}} }}
+	return play{s, length, func() []watcher { return []watcher{safe{newPanel(t.margin, 0), 0}} }}
 }
 
 func safeTable(s *studio) string {
