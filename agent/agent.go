@@ -49,7 +49,7 @@ func serve(ctx context.Context, cfg Config) (err error) {
 	}
 	defer func() { err = errors.Join(err, shown.close(ctx)) }()
 	cfg.HAProxy.Observe = shown.metrics.Commanded
-	book, err := openLedger(cfg.DataDir, cfg.Host)
+	book, number, err := openState(cfg.DataDir, cfg.Host)
 	if err != nil {
 		return err
 	}
@@ -76,6 +76,7 @@ func serve(ctx context.Context, cfg Config) (err error) {
 		engine: engine, library: engine, scales: engine, proxy: balancer, splitter: balancer, bus: conn, lines: linesOf(balancer, cfg),
 		observer: shown.metrics, dockerVersion: info.EngineVersion,
 	})
+	a.number = number
 	shown.metrics.Watch(a.sight, conn)
 	shown.agent.Store(a)
 	return a.run(ctx, conn)
@@ -116,6 +117,7 @@ type agent struct {
 	cfg     Config
 	token   string // of the host in subjects
 	started string // names this run
+	number  uint64 // of this run; a later one has a higher
 	began   time.Time
 	log     zerolog.Logger
 	out     outside

@@ -137,7 +137,7 @@ func (a *agent) health() wire.Health {
 	a.sequence++
 	h := wire.Health{
 		Host: a.cfg.Host, Version: a.cfg.Version, Nonce: a.leash.issue(now), Sequence: a.sequence,
-		Started: a.started, Labels: a.cfg.Labels, Docker: a.out.dockerVersion, HAProxy: a.proxyVersion(),
+		Started: a.started, Run: a.number, Labels: a.cfg.Labels, Docker: a.out.dockerVersion, HAProxy: a.proxyVersion(),
 		Wall: now.UnixMilli(), Mark: a.fleet.At(now),
 	}
 	room := tellRoom

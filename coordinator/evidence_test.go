@@ -206,24 +206,34 @@ func TestPoolSumsBothSides(t *testing.T) {
 
 func TestFleetKeepsTheLatestReport(t *testing.T) {
 	f := newFleet(0)
-	report := func(started string, sequence uint64) bool {
-		_, _, ok := f.hear(wire.Health{Host: "a", Started: started, Sequence: sequence, Labels: map[string]string{"role": "web"}}, time.Second)
-		return ok
-	}
 	for i, c := range []struct {
 		started  string
+		run      uint64 // 0: from a release that does not count them
 		sequence uint64
+		at       time.Duration
 		want     bool
-	}{{"1", 5, true}, {"1", 4, false}, {"1", 6, true}, {"2", 1, true}} {
-		if got := report(c.started, c.sequence); got != c.want {
+	}{
+		{"a", 0, 5, 0, true},
+		{"a", 0, 4, 0, false},
+		{"a", 0, 6, 0, true},
+		{"b", 8, 1, 0, true},
+		{"c", 7, 9, 0, false}, // the run before, overtaken by the new one's first report
+		{"b", 8, 2, 0, true},
+		{"d", 0, 1, 0, true}, // a release before this one again
+		{"e", 9, 1, time.Second, true},
+		{"f", 3, 1, time.Second, false},
+		{"f", 3, 2, time.Second + liveFor, true}, // its count was lost, and nothing is heard of the other
+	} {
+		h := wire.Health{Host: "a", Started: c.started, Run: c.run, Sequence: c.sequence, Labels: map[string]string{"role": "web"}}
+		if _, _, got := f.hear(h, c.at); got != c.want {
 			t.Errorf("report %d: taken %t", i, got)
 		}
 	}
 	web := rollout.Selector{Labels: map[string]string{"role": "web"}}
-	if got := f.live(web, 10*time.Second); len(got) != 1 {
+	if got := f.live(web, time.Second+liveFor+10*time.Second); len(got) != 1 {
 		t.Errorf("live: %v", got)
 	}
-	if got := f.live(web, 10*time.Second+liveFor); len(got) != 0 {
+	if got := f.live(web, time.Second+liveFor+10*time.Second+liveFor); len(got) != 0 {
 		t.Errorf("live after a long silence: %v", got)
 	}
 }

@@ -66,7 +66,7 @@ func (f *fleet) hear(h wire.Health, now time.Duration) (known *host, missed int6
 		}
 		known = &host{answered: -1}
 		f.hosts[h.Host] = known
-	case older(h, known.health):
+	case older(h, known.health), overtakes(known.health, h) && now-known.seen < liveFor:
 		return nil, 0, false
 	case h.Started != known.health.Started || !maps.Equal(h.Labels, known.health.Labels):
 		known.answered, known.index = -1, 0

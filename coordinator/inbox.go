@@ -71,7 +71,7 @@ func (b *inbox) put(h wire.Health) bool {
 	}
 	newest := &all[len(all)-1]
 	switch {
-	case older(h, *newest):
+	case older(h, *newest) || overtakes(*newest, h):
 		return false
 	case len(all) < mostUnread:
 		b.unread[h.Host] = append(all, h)
@@ -86,6 +86,11 @@ func (b *inbox) put(h wire.Health) bool {
 // older reports whether h was sent before old by the same run of the agent.
 func older(h, old wire.Health) bool {
 	return h.Started == old.Started && h.Sequence < old.Sequence
+}
+
+// overtakes reports whether h is of a later run of the agent than old.
+func overtakes(h, old wire.Health) bool {
+	return old.Run != 0 && h.Run > old.Run
 }
 
 // sameHost holds a report against its subject, which permissions bind to the

@@ -16,7 +16,7 @@ func EncodeHealth(h Health) ([]byte, error) {
 		return nil, fmt.Errorf("encode health: %w", err)
 	}
 	m := &serinv1.Health{
-		Host: h.Host, Version: h.Version, Nonce: h.Nonce, Sequence: h.Sequence, Started: h.Started,
+		Host: h.Host, Version: h.Version, Nonce: h.Nonce, Sequence: h.Sequence, Started: h.Started, Run: h.Run,
 		Labels: h.Labels, Docker: h.Docker, Haproxy: h.HAProxy, WallMs: h.Wall, MarkNs: int64(h.Mark),
 	}
 	for _, s := range h.Services {
@@ -35,7 +35,7 @@ func DecodeHealth(data []byte) (Health, error) {
 		return Health{}, err
 	}
 	h := Health{
-		Host: m.GetHost(), Version: m.GetVersion(), Nonce: m.GetNonce(), Sequence: m.GetSequence(), Started: m.GetStarted(),
+		Host: m.GetHost(), Version: m.GetVersion(), Nonce: m.GetNonce(), Sequence: m.GetSequence(), Started: m.GetStarted(), Run: m.GetRun(),
 		Labels: m.GetLabels(), Docker: m.GetDocker(), HAProxy: m.GetHaproxy(), Wall: m.GetWallMs(),
 		Mark: time.Duration(m.GetMarkNs()),
 	}

@@ -16,6 +16,7 @@ type Health struct {
 	Nonce    uint64 // the leader's echo is the licence to raise
 	Sequence uint64 // of this report since the agent started
 	Started  string // names this run of the agent
+	Run      uint64 // numbers it: a later run of the same host has a higher one; 0: not told
 	Labels   map[string]string
 	Docker   string // Engine version
 	HAProxy  string // version

@@ -67,7 +67,7 @@ func drawHealth(t *rapid.T) Health {
 	h := Health{
 		Host: rapid.StringMatching(`[a-z0-9.-]{1,253}`).Draw(t, "host"), Version: token(t), Nonce: rapid.Uint64().Draw(t, "nonce"),
 		Sequence: rapid.Uint64().Draw(t, "sequence"), Started: token(t), Labels: table(t), Docker: token(t), HAProxy: token(t),
-		Wall: rapid.Int64().Draw(t, "wall"), Mark: time.Duration(rapid.Int64Min(0).Draw(t, "mark")),
+		Run: rapid.Uint64().Draw(t, "run"), Wall: rapid.Int64().Draw(t, "wall"), Mark: time.Duration(rapid.Int64Min(0).Draw(t, "mark")),
 	}
 	seen := map[string]bool{}
 	for range number(t, 0, 4) {

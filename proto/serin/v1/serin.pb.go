@@ -39,6 +39,7 @@ type Health struct {
 	WallMs        int64                  `protobuf:"varint,9,opt,name=wall_ms,json=wallMs,proto3" json:"wall_ms,omitempty"` // Unix milliseconds, for display
 	Services      []*ServiceHealth       `protobuf:"bytes,10,rep,name=services,proto3" json:"services,omitempty"`
 	MarkNs        int64                  `protobuf:"varint,11,opt,name=mark_ns,json=markNs,proto3" json:"mark_ns,omitempty"` // the fleet's clock when this was read, as beats tell it; 0: not known
+	Run           uint64                 `protobuf:"varint,12,opt,name=run,proto3" json:"run,omitempty"`                     // of the agent: a later one has a higher number; 0: from a release that does not count
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -146,6 +147,13 @@ func (x *Health) GetServices() []*ServiceHealth {
 func (x *Health) GetMarkNs() int64 {
 	if x != nil {
 		return x.MarkNs
+	}
+	return 0
+}
+
+func (x *Health) GetRun() uint64 {
+	if x != nil {
+		return x.Run
 	}
 	return 0
 }
@@ -1824,7 +1832,7 @@ var File_proto_serin_v1_serin_proto protoreflect.FileDescriptor
 
 const file_proto_serin_v1_serin_proto_rawDesc = "" +
 	"\n" +
-	"\x1aproto/serin/v1/serin.proto\x12\bserin.v1\"\x8c\x03\n" +
+	"\x1aproto/serin/v1/serin.proto\x12\bserin.v1\"\x9e\x03\n" +
 	"\x06Health\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x14\n" +
@@ -1837,7 +1845,8 @@ const file_proto_serin_v1_serin_proto_rawDesc = "" +
 	"\awall_ms\x18\t \x01(\x03R\x06wallMs\x123\n" +
 	"\bservices\x18\n" +
 	" \x03(\v2\x17.serin.v1.ServiceHealthR\bservices\x12\x17\n" +
-	"\amark_ns\x18\v \x01(\x03R\x06markNs\x1a9\n" +
+	"\amark_ns\x18\v \x01(\x03R\x06markNs\x12\x10\n" +
+	"\x03run\x18\f \x01(\x04R\x03run\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xfc\a\n" +
