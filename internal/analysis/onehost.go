@@ -48,6 +48,21 @@ func (c Config) leastAlone(heard int) float64 {
 
 func (c Config) among(heard int) int { return max(c.Hosts, heard) }
 
+// suspect is the host that a decision by these pools looks at for itself: the one that most of the
+// evidence comes from. It is "" if none is looked at, for all of the evidence is slight and no host's
+// is enough to name it; to find one takes by far the most of a look at thousands of hosts.
+func suspect(pools []*broad, c Config) string {
+	terms := make([]float64, len(pools))
+	for i, b := range pools {
+		terms[i] = b.logE()
+	}
+	if mean(terms) <= math.Log(calmLimit) && !anyReaches(pools, c.leastAlone(len(pools[0].hosts))) {
+		return ""
+	}
+	_, host, _ := scoreOf(pools)
+	return host
+}
+
 // anyReaches tells whether a host's evidence could be so much: a mean is no more than its largest
 // term.
 func anyReaches(pools []*broad, least float64) bool {

@@ -68,8 +68,11 @@ func (j *latencyJudge) sums(now time.Duration, into *Sums) {
 	for k := range j.bands {
 		pools[k] = j.bands[k].worse.aided()
 	}
-	_, of, _ := scoreOf(pools)
-	_, alone, _ := scoreOf(j.broads())
+	of := suspect(pools, j.config)
+	alone := of
+	if j.cuts.known < len(j.bands) {
+		alone = suspect(j.broads(), j.config)
+	}
 	for k := range j.bands {
 		b := &j.bands[k]
 		x := BandSums{

@@ -92,7 +92,7 @@ func (j *Judge) sums(now time.Duration) *RateSums {
 		}
 	}
 	worse := m.worse.aided()
-	_, host, _ := worse.score()
+	host := suspect([]*broad{worse}, c)
 	s.Worse, s.Beyond = worse.sums(host), m.beyond.aided().sums(host)
 	return s
 }

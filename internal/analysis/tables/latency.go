@@ -15,7 +15,7 @@ import (
 const (
 	// slowAlarmRuns and slowRuns are how often healthy and slower canaries are
 	// played: each request of a run is drawn.
-	slowAlarmRuns = 1000
+	slowAlarmRuns = 200
 	slowRuns      = 100
 	// cold is when a canary's requests begin to count: it is warm, and a round
 	// of reports has told so.
@@ -194,7 +194,7 @@ func slowAlarmsTable(s *studio) string {
 		for w, rs := range s.runs(t.name, n, play{t.scene(), t.lead() + span, castOfTimes}) {
 			share := func(level int) float64 { return 100 * float64(fired(rs, level)) / float64(n) }
 			switch w {
-			case 3, 4, 5: // they know no other alpha
+			case 2, 3, 4, 5: // they know no other alpha, or are asked at the default
 				fmt.Fprintf(&b, " %.1f |", share(onePercent))
 			default:
 				fmt.Fprintf(&b, " %.1f / %.1f |", share(onePercent), share(fivePercent))
