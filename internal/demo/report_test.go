@@ -41,7 +41,7 @@ func TestReportOfGates(t *testing.T) {
 	}
 	for _, want := range []string{
 		"v1 → v4  RolledBack       9000       0  45s", "v4 was found out by gate latency-p99 in 40s", "v5 was found out by gate saturation",
-		"decided after 1600 canary requests: simulated fleets take 343 in the median, and at most 633 in 95 of 100",
+		"decided after 1600 canary requests: simulated fleets take 350 in the median, and at most 634 in 95 of 100",
 	} {
 		if !strings.Contains(r.String(), want) {
 			t.Errorf("does not say %q:\n%s", want, r)
