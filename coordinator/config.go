@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/serin-rollouts/serin/coordinator/console"
+	"github.com/serin-rollouts/serin/coordinator/hooks"
 	"github.com/serin-rollouts/serin/coordinator/replica"
 	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/httpd"
@@ -45,6 +46,9 @@ type Config struct {
 	// Console is served there, too. Replica, Version and Listen in it are filled in
 	// by Run.
 	Console console.Config
+	// Hooks is a file with the rules by which pushes to registries, told over HTTP,
+	// become triggers, see package hooks; empty: they do not.
+	Hooks string
 	// Lease is how long an agent keeps a canary serving without a sign of life
 	// from a leader; DefaultLease if zero.
 	Lease time.Duration
@@ -115,6 +119,9 @@ func (c Config) Validate() error {
 	if err := c.console().Validate(); err != nil {
 		return err
 	}
+	if err := c.validateHooks(); err != nil {
+		return err
+	}
 	if _, err := c.Raft.peers(); err != nil {
 		return err
 	}
@@ -139,6 +146,17 @@ func (c Config) console() console.Config {
 	all := c.Console
 	all.Replica, all.Version, all.Listen = c.ID, c.Version, c.HTTP
 	return all
+}
+
+func (c Config) validateHooks() error {
+	if c.Hooks == "" {
+		return nil
+	}
+	if c.HTTP == "" {
+		return errors.New("hooks: come over HTTP; name an address in http.listen")
+	}
+	_, err := hooks.Load(c.Hooks)
+	return err
 }
 
 // level is what this replica understands of the log.

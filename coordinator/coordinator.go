@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -38,7 +39,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if cfg.Lease == 0 {
 		cfg.Lease = DefaultLease
 	}
-	p := parts{cfg: cfg, metrics: metrics.New(cfg.Version), log: cfg.Log.With().Str("component", "coordinator").Str("replica", cfg.ID).Logger()}
+	p := parts{cfg: cfg, heard: &atomic.Pointer[bus.Conn]{}, metrics: metrics.New(cfg.Version), log: cfg.Log.With().Str("component", "coordinator").Str("replica", cfg.ID).Logger()}
 	var open teardown
 	err := p.run(ctx, &open)
 	return errors.Join(err, open.close(ctx, p.log))
@@ -56,6 +57,7 @@ type parts struct {
 	cluster  control.Cluster
 	copies   int // of each stream; 0: somebody else makes the streams
 	listener *listener
+	heard    *atomic.Pointer[bus.Conn] // over which pushes to registries are triggered, once it is there
 	console  *console.Console
 }
 
@@ -140,6 +142,7 @@ func (p parts) connect(ctx context.Context, open *teardown) (*bus.Conn, *embed.S
 		return nil, nil, err
 	}
 	open.push("bus", unbounded(conn.Close))
+	p.heard.Store(conn)
 	return conn, server, nil
 }
 

@@ -97,8 +97,12 @@ func (p *parts) expose(ctx context.Context, r *readiness, open *teardown) error 
 	if p.console, err = console.New(p.cfg.console(), p.log.With().Str("component", "console").Logger()); err != nil {
 		return err
 	}
+	routes := p.console.Routes()
+	if err := p.hear(ctx, open, routes); err != nil {
+		return err
+	}
 	server, err := httpd.Start(ctx, httpd.Config{
-		Listen: p.cfg.HTTP, Ready: r.check, Metrics: p.metrics.Handler(), Routes: p.console.Routes(),
+		Listen: p.cfg.HTTP, Ready: r.check, Metrics: p.metrics.Handler(), Routes: routes,
 		Log: p.log.With().Str("component", "http").Logger(),
 	})
 	if err != nil {

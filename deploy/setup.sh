@@ -6,8 +6,8 @@
 #
 # Says what it will do before it does it. Running it again changes nothing. It installs from Debian's own
 # packages, starts no HAProxy service, and starts a Docker daemon only where none answers. What Debian does not
-# have is the nats command-line client, for the tests: that is built into .bin/. Prometheus, for the tests too, is
-# unpacked there and not installed: its package would bring a service.
+# have is the nats command-line client, for the tests: that is built into .bin/. Prometheus and a registry, for the tests
+# too, are unpacked there and not installed: their packages would bring services.
 set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/go/bin"
@@ -161,11 +161,12 @@ check_go() {
   say "Go ${version#go}"
 }
 
-prometheus() {
-  internal/tools/prometheus.sh promtool >/dev/null && internal/tools/prometheus.sh && return
+# unpacked PROGRAM: where it is, once it is.
+unpacked() {
+  internal/tools/debian.sh "$1" && return
   say "refreshing the package lists (apt-get update)" >&2
   as_root apt-get update -q >&2 || die "apt-get update did not work"
-  internal/tools/prometheus.sh
+  internal/tools/debian.sh "$1"
 }
 
 main() {
@@ -187,7 +188,7 @@ main() {
   check_docker
   if [ $mode = all ]; then
     say "the nats client at $(internal/tools/nats.sh)"
-    say "Prometheus at $(prometheus)"
+    say "Prometheus at $(unpacked prometheus), promtool at $(unpacked promtool), a registry at $(unpacked docker-registry)"
   fi
   say "all there"
 }

@@ -22,6 +22,7 @@ type settings struct {
 	TLS     daemon.TLS    `yaml:"tls"`
 	HTTP    daemon.HTTP   `yaml:"http"`
 	Console consoleConfig `yaml:"console"`
+	Hooks   string        `yaml:"hooks" doc:"file with the rules by which pushes to registries become triggers; none if empty"`
 	Lease   time.Duration `yaml:"lease" doc:"how long an agent keeps a canary serving without hearing a leader"`
 	Record  string        `yaml:"record" doc:"directory for records of what rollouts were judged by, for serin analyze; none if empty"`
 	Log     daemon.Log    `yaml:"log"`
@@ -74,7 +75,7 @@ func defaults() settings {
 func (s settings) config(log zerolog.Logger) coordinator.Config {
 	cfg := coordinator.Config{
 		ID: s.ID, Data: s.Data, Cluster: s.Cluster, Lease: s.Lease, Record: s.Record, Version: build.Semantic(version), Log: log,
-		TLS: s.TLS.Files(), HTTP: s.HTTP.Address(),
+		TLS: s.TLS.Files(), HTTP: s.HTTP.Address(), Hooks: s.Hooks,
 		Console: console.Config{Operate: s.Console.Operate, Tokens: s.Console.Tokens, Peers: s.Console.Peers},
 		NATS: coordinator.NATS{
 			Embed: s.NATS.Embed || len(s.NATS.URLs) == 0, Listen: s.NATS.Listen, Cluster: s.NATS.Cluster,

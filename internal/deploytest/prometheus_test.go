@@ -40,7 +40,7 @@ type ruleTests struct {
 // CI.
 func promtool(t *testing.T) string {
 	t.Helper()
-	script := exec.CommandContext(t.Context(), filepath.Join("..", "tools", "prometheus.sh"), "promtool")
+	script := exec.CommandContext(t.Context(), filepath.Join("..", "tools", "debian.sh"), "promtool")
 	script.Stderr = t.Output()
 	program, err := script.Output()
 	switch {

@@ -22,7 +22,7 @@ type prometheus struct {
 
 func newPrometheus(w *world) prometheus {
 	w.t.Helper()
-	script := exec.CommandContext(w.t.Context(), filepath.Join("..", "tools", "prometheus.sh"))
+	script := exec.CommandContext(w.t.Context(), filepath.Join("..", "tools", "debian.sh"), "prometheus")
 	script.Stderr = w.t.Output()
 	program, err := script.Output()
 	switch {
