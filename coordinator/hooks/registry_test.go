@@ -96,7 +96,7 @@ func startRegistry(t *testing.T, hooks string) string {
 	dir, address := t.TempDir(), porttest.Address(t)
 	config := filepath.Join(dir, "config.yml")
 	text := fmt.Sprintf(`version: 0.1
-log: {level: fatal, accesslog: {disabled: true}}
+log: {level: error, accesslog: {disabled: true}}
 storage: {filesystem: {rootdirectory: %s}}
 http: {addr: %s}
 notifications:
