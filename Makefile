@@ -53,7 +53,7 @@ demo-verdicts: runtime build ## 20 good rollouts, a slow version and one that le
 
 .PHONY: test
 test: setup ## all tests, with the race detector, real Docker and real HAProxy (TESTFLAGS='-run TestX -v', PKGS=./agent/...)
-	go test -race -shuffle=on -timeout 20m $(TESTFLAGS) $(PKGS)
+	internal/tools/test.sh -race -shuffle=on -timeout 20m $(TESTFLAGS) $(PKGS)
 
 .PHONY: bench
 bench: ## all benchmarks (PKGS=./internal/analysis)

@@ -69,7 +69,7 @@ func TestOddHostIsExcluded(t *testing.T) {
 		name, spec, told string
 		app              fleettest.App
 	}{
-		{"slow", judged(errors + `,"latency":[{"quantile":"p90"}]`), "latency-p90", fleettest.App{Slower: 200}},
+		{"slow", judged(errors + `,"latency":[{"quantile":"p90"}]`), "latency-p90", fleettest.App{Slower: 400}},
 		{"leak", patient(errors + `,"saturation":"on"`), "saturation", fleettest.App{Leak: 5}},
 		{"crashes", judged(errors), "died", fleettest.App{DiesAfter: 3 * time.Second}},
 		{"never ready", judged(errors), "not ready", fleettest.App{NotReady: true}},
