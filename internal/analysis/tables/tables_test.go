@@ -65,7 +65,10 @@ func TestWrite(t *testing.T) {
 		!strings.HasSuffix(text, "|\n\n<!-- end -->\n\nmore\n") || strings.Contains(text, "old") {
 		t.Errorf("the page has become:\n%s", text)
 	}
-	if err := run([]string{"-write", file, "-only", "cost"}, io.Discard, io.Discard); err == nil {
+	if err := os.WriteFile(file, []byte("# Page\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := run([]string{"-write", file, "-only", "published"}, io.Discard, io.Discard); err == nil {
 		t.Error("a table without a place was written")
 	}
 	if err := run([]string{"-only", "nothing"}, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "nothing") {
