@@ -25,6 +25,26 @@ func Plan(config Config, stable Counts, perWindow int64) int64 {
 	return max(config.MinRequests, n)
 }
 
+// Finds returns about how many canary requests it takes to find a canary that fails in so much more
+// of its requests than stable, whose counts so far are given, at a share of the traffic, both as
+// parts of 1; 0 if there is no telling, for such a canary is hardly beyond what is allowed.
+func Finds(config Config, stable Counts, increase, share float64) int64 {
+	config = config.withDefaults()
+	q := shrunk(stable, 0)
+	rate := min(.999, q+increase)
+	// What a request tells of worse: how far the split of the errors is from that of the requests.
+	split := share * rate / (share*rate + (1-share)*q)
+	growth := (rate + q*(1-share)/share) * divergence(split, share)
+	if config.MaxIncrease > 0 {
+		limit := min(.999, q+config.margin())
+		if rate <= limit {
+			return 0
+		}
+		growth = min(growth, divergence(rate, limit))
+	}
+	return forecast(-math.Log(config.alpha())+2*mixtureCost, growth)
+}
+
 // needed forecasts the canary requests to the nearer decision, at the rates seen so far.
 func (j *Judge) needed(s scores) int64 {
 	base := shrunk(j.shown(), 0)

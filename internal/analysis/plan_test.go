@@ -21,3 +21,27 @@ func TestPlan(t *testing.T) {
 		})
 	}
 }
+
+// TestFinds: the forecast is near what simulated fleets take in the median, see docs/statistics.md.
+func TestFinds(t *testing.T) {
+	for name, c := range map[string]struct {
+		allowed          int
+		stable, increase float64
+		share            float64
+		least, most      int64
+	}{
+		"gross, nothing allowed":      {NoIncrease, .001, .049, .05, 60, 180},
+		"gross, half of the traffic":  {NoIncrease, .001, .049, .5, 120, 350},
+		"gross, half a point allowed": {50, .001, .049, .05, 90, 260},
+		"small, nothing allowed":      {NoIncrease, .001, .009, .05, 450, 1300},
+		"small, half a point allowed": {50, .001, .009, .05, 5000, 16000},
+		"what is allowed":             {50, .001, .005, .05, 0, 0},
+		"less":                        {50, .001, .004, .05, 0, 0},
+		"everything":                  {NoIncrease, 0, 1, .05, 1, 60},
+	} {
+		stable := Counts{100_000, int64(100_000 * c.stable)}
+		if n := Finds(Config{MaxIncrease: c.allowed}, stable, c.increase, c.share); n < c.least || n > c.most {
+			t.Errorf("%s: %d canary requests, want %d to %d", name, n, c.least, c.most)
+		}
+	}
+}

@@ -48,12 +48,13 @@ func (r *Rollout) Ahead(v analysis.Verdict, now time.Duration) *Step {
 //
 // A regression that is there has passed the steps so far with probability
 // alphaSafe each at most, taking the steps for independent: the evidence of each
-// is its own. If it is there still, it meets the traffic for the time of a
-// reaction. With k steps passed, a fleet's traffic of L requests a second and a
-// regression of d, that makes alphaSafe^k * d * L*weight*reaction failures. The
-// requests that the test itself needs to find it are the same at every weight,
-// and not counted. Where no larger weight is that safe yet, the same one is
-// taken once more: k grows.
+// is its own. If it is there still, it meets the n requests that it takes to find
+// it, and the traffic for the time of a reaction. With k steps passed, a fleet's
+// traffic of L requests a second and a regression of d, that makes
+// alphaSafe^k * d * (n + L*weight*reaction) failures. n is forecast for half of
+// the traffic, where it is highest; a regression that is no more than what is
+// allowed is not found at all, and has none. Where no larger weight is that safe
+// yet, the same one is taken once more: k grows.
 func (a Auto) next(r *Rollout, v analysis.Verdict, now time.Duration) Step {
 	step := r.Spec.Steps[r.Step]
 	seconds := max(1, (now - r.StepAt).Seconds())
@@ -61,8 +62,10 @@ func (a Auto) next(r *Rollout, v analysis.Verdict, now time.Duration) Step {
 	size := float64(a.Regression) / Full
 	passed := math.Pow(analysis.DefaultAlphaSafe, float64(r.Step+1))
 	safe := float64(Full)
-	if failing := passed * size * traffic * reaction.Seconds(); failing > float64(a.Exposure) {
-		safe = Full * float64(a.Exposure) / failing
+	found := passed * size * float64(a.finds(r, v, size))
+	spare := max(0, float64(a.Exposure)-found)
+	if failing := passed * size * traffic * reaction.Seconds(); failing > spare {
+		safe = Full * spare / failing
 	}
 	weight := int(min(float64(step.Weight*fastest), safe))
 	if weight > halfway && (weight < Full || step.Weight < halfway) {
@@ -70,4 +73,12 @@ func (a Auto) next(r *Rollout, v analysis.Verdict, now time.Duration) Step {
 	}
 	weight = max(weight, step.Weight) // the same again: more evidence, at no more risk
 	return Step{Hosts: step.Hosts, Weight: weight}
+}
+
+// finds forecasts the canary requests that it takes to find a regression of this
+// size, where that takes most.
+func (a Auto) finds(r *Rollout, v analysis.Verdict, size float64) int64 {
+	g := r.Spec.Gates.Judging().Attempt(r.Anew)
+	config := analysis.Config{MaxIncrease: g.Errors.MaxIncrease, Alpha: g.Shares()[g.Errors.Name]}
+	return analysis.Finds(config, v.Stable, size, float64(halfway)/Full)
 }

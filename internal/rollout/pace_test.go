@@ -20,22 +20,35 @@ func TestAutoPace(t *testing.T) {
 		100_000: {100, 500, 2500, 5000, 10000},
 		// 1 % of these is more than the risk allows at first: the same weight again, until
 		// the evidence is enough for more.
-		1_000_000: {100, 142, 710, 3550, 5000, 10000},
+		1_000_000: {100, 137, 685, 3425, 5000, 10000},
 	} {
 		t.Run(strconv.FormatInt(perSecond, 10), func(t *testing.T) {
-			if got := autoPath(t, perSecond*60); !slices.Equal(got, want) {
+			if got := autoPath(t, perSecond*60, 50); !slices.Equal(got, want) {
 				t.Errorf("weights %v, want %v", got, want)
 			}
 		})
 	}
 }
 
+// TestAutoPaceCountsWhatFindingTakes: where so few may fail that the requests that it takes to find the
+// regression harm too many, the same weight is taken again, whatever the traffic.
+func TestAutoPaceCountsWhatFindingTakes(t *testing.T) {
+	for exposure, want := range map[int64][]int{
+		1: {100, 100, 500, 2500, 5000, 10000},
+		3: {100, 500, 2500, 5000, 10000},
+	} {
+		if got := autoPath(t, 10*60, exposure); !slices.Equal(got, want) {
+			t.Errorf("%d may fail: weights %v, want %v", exposure, got, want)
+		}
+	}
+}
+
 // autoPath lets a rollout of AutoPace pass every step and returns its weights.
-func autoPath(t *testing.T, requests int64) []int {
+func autoPath(t *testing.T, requests int64, exposure int64) []int {
 	t.Helper()
 	spec := rollout.Spec{
 		Service: "web", Image: "web:2", Container: rollout.Container{Port: 80},
-		Pace: rollout.AutoPace, Auto: &rollout.Auto{Regression: 100, Exposure: 50},
+		Pace: rollout.AutoPace, Auto: &rollout.Auto{Regression: 100, Exposure: exposure},
 		Gates: rollout.Gates{Errors: &rollout.ErrorsGate{MaxIncrease: 50}},
 	}.WithDefaults()
 	from, now := rollout.Revision{ID: "old"}, time.Duration(0)
