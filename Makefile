@@ -55,6 +55,10 @@ demo-verdicts: runtime build ## 20 good rollouts, a slow version and one that le
 test: setup ## all tests, with the race detector, real Docker and real HAProxy (TESTFLAGS='-run TestX -v', PKGS=./agent/...)
 	internal/tools/test.sh -race -shuffle=on -timeout 20m $(TESTFLAGS) $(PKGS)
 
+.PHONY: test-console
+test-console: setup ## the web console in a headless Chromium; pictures of every page, light and dark, in .screenshots/
+	SERIN_SCREENSHOTS=$(CURDIR)/.screenshots go test -race -count=1 -v -run '^Test(Page|Login|Console)' ./coordinator/console
+
 .PHONY: bench
 bench: ## all benchmarks (PKGS=./internal/analysis)
 	go test -run '^$$' -bench . -benchmem $(TESTFLAGS) $(PKGS)
@@ -93,4 +97,4 @@ generate: ## Go code from proto/, the references in docs/
 
 .PHONY: clean
 clean: ## remove what make made in this tree
-	rm -rf bin .bin dist
+	rm -rf bin .bin dist .screenshots

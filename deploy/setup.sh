@@ -55,6 +55,8 @@ missing_packages() {
   have systemd-analyze || echo systemd
   have openssl || echo openssl
   have curl || echo curl
+  # The web console is tested in a browser, which needs a font.
+  have chromium || have chromium-browser || have google-chrome || printf '%s\n' chromium fonts-dejavu-core
 }
 
 install_packages() {

@@ -1,0 +1,164 @@
+package console
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/serin-rollouts/serin/internal/browsertest"
+)
+
+// What a leader would say of a fleet in which much is wrong at once.
+const (
+	troubledServices = `{"ok":true,"data":[{"service":"shop","stable":{"id":"r1","version":"1","name":"shop:1","image":"shop@sha256:1"},"running":true,"hosts":3,"epoch":9,
+		"held":[{"host":"web-03","revision":"r0","version":"0","rollout":"shop-1","why":"its canary alone was bad"}],
+		"rollout":{"id":"shop-2","service":"shop","phase":"Paused","from":"1","to":"2","image":"shop@sha256:2","step":1,"steps":2,"weight":1000,"reached":2,"fleet":3,"needs_approval":true,"waiting":"waits for approval","started":1}},
+		{"service":"cart","running":false,"hosts":0,"epoch":0}]}`
+	troubledService = `{"ok":true,"data":{"service":"shop","stable":{"id":"r1","version":"1","name":"shop:1","image":"shop@sha256:1"},"running":false,"hosts":3,"epoch":9,
+		"held":[{"host":"web-03","revision":"r0","version":"0","rollout":"shop-1","why":"its canary alone was bad"}]}}`
+	troubledHistory = `{"ok":true,"data":{"service":"shop","stable":{"id":"r1","version":"1","name":"shop:1","image":"shop@sha256:1"},"no_return":{"shop-1":"1 is stable"},"rollouts":[
+		{"id":"shop-1","service":"shop","phase":"Succeeded","from":"0","to":"1","started":1,"ended":5000,"by":"ann"},
+		{"id":"shop-0","service":"shop","phase":"Succeeded","to":"0","started":1,"ended":5000,"by":"ann"}]}}`
+	troubledHosts = `{"ok":true,"data":[{"host":"web-01","version":"1.2.3","docker":"20.10","haproxy":"2.6","seen_ms":400,"live":true,"skew_ms":-4200,"labels":{"role":"web"},
+		"services":[{"service":"shop","epoch":9,"settled":true,"stable":"r1","stable_version":"1","canary":"r2","canary_version":"2","stable_ready":1,"canary_ready":1,"weight":1000}]},
+		{"host":"web-02","version":"1.2.3","seen_ms":93000,"live":false,"skew_ms":0,"services":[{"service":"shop","epoch":8,"stable":"r1","stable_ready":0,"problem":"no space left on device"}]},
+		{"host":"web-03","version":"1.2.3","seen_ms":100,"live":true,"skew_ms":0,"services":[{"service":"shop","epoch":9,"settled":true,"held":true,"stable":"r0","stable_version":"0","stable_ready":1}]}]}`
+	troubledRollout = `{"ok":true,"data":{"id":"shop-2","service":"shop","phase":"Paused","from":"1","to":"2","image":"shop@sha256:2","step":1,"steps":2,"weight":1000,"reached":2,"fleet":3,
+		"needs_approval":true,"waiting":"waits for approval","started":1,"lost":["web-09"],"excluded":[{"host":"web-08","why":"its canary alone is bad"}],
+		"path":[{"hosts":2,"weight":1000,"share":666,"hold":60000,"approve":true,"state":"now"},{"hosts":3,"weight":10000,"share":10000,"hold":0,"state":"ahead"}],
+		"hosts":[{"host":"web-01","reached":true,"heard":true,"settled":true,"weight":1000},{"host":"web-02","reached":true,"heard":true,"settled":false,"weight":0,"problem":"no space left on device"},{"host":"web-03","heard":false,"settled":false,"weight":0}],
+		"verdict":{"outcome":"wait","gate":"errors","reason":"too few","canary":{"requests":200,"errors":4},"stable":{"requests":1800,"errors":2},"gates":[
+			{"name":"errors","kind":"errors","outcome":"wait","reason":"too few requests","canary":{"requests":200,"errors":4},"stable":{"requests":1800,"errors":2},"allowed_bp":100,"evidence":{"fail":2000,"fail_limit":5300,"safe":100,"safe_limit":5300},"needed":340},
+			{"name":"saturation","kind":"saturation","outcome":"pass","reason":"memory is alike","canary_memory":104857600,"stable_memory":104857600}]},
+		"verbs":[{"name":"promote","does":"gives the approval that step 1 of 2 waits for"},{"name":"promote_full","does":"makes 2 stable"},{"name":"pause","does":"holds it","why":"cannot pause shop-2: it is Paused"},{"name":"resume","does":"lets it go on"},{"name":"abort","does":"takes it back"}]}}`
+	troubledCluster = `{"ok":true,"data":{"leader":"c2","term":4,"applied":90,"commit":91,"members":[{"id":"c1","addr":"10.0.0.1:7311","voter":true},{"id":"c2","addr":"10.0.0.2:7311","voter":true,"leader":true},{"id":"c3","addr":"10.0.0.3:7311","voter":false}],"hosts":2,"events":12,"outbox":1,"dropped_reports":7}}`
+)
+
+// troubled serves a fleet in which much is wrong.
+func troubled(t *testing.T, cfg Config) *site {
+	t.Helper()
+	cfg.Replica = "c1"
+	s := serve(t, cfg)
+	for subject, answer := range map[string]string{
+		"get.services": troubledServices, "get.service.shop": troubledService, "get.history.shop": troubledHistory, "get.hosts": troubledHosts,
+		"get.rollout.shop-2": troubledRollout, "get.cluster": troubledCluster,
+		"get.explain.shop-2":  `{"ok":true,"data":{"id":"shop-2","explanation":"shop-2 (2 over 1) is Paused."}}`,
+		"get.diff.shop-0":     `{"ok":true,"data":{"service":"shop","rollout":"shop-0","from":{"version":"1"},"to":{"version":"0"},"changes":["image: shop@sha256:1 -> shop@sha256:0","container.env.MODE changes"]}}`,
+		"cmd.release.shop":    `{"ok":true}`,
+		"cmd.rollback.shop":   `{"ok":true,"rollout":"shop-3"}`,
+		"cmd.promote.shop":    `{"ok":false,"code":"phase","message":"web-01 has not taken step 1 yet"}`,
+		"get.rollout.nothing": `{"ok":false,"code":"unknown","message":"no rollout or service \"nothing\""}`,
+	} {
+		s.bus.answer("serin.v1."+subject, strings.Join(strings.Fields(answer), " "))
+	}
+	return s
+}
+
+func (f *fake) heard(part string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, asked := range f.asked {
+		if strings.Contains(asked, part) {
+			return true
+		}
+	}
+	return false
+}
+
+// Pages show what is wrong in words, and buttons do what they say.
+func TestPagesOfATroubledFleet(t *testing.T) {
+	b, s := browsertest.Open(t), troubled(t, Config{Operate: true})
+	b.Go(s.URL + "/")
+	b.UntilText("tbody tr:first-child .pill", "Waits for you")
+	b.UntilText("tbody tr:first-child", "1 held back")
+	b.Key("/")
+	b.Until(`document.activeElement.id === "filter"`)
+	b.Fill("#filter", "") // a driven browser types the key all the same
+	b.Key("c")
+	b.Until(`document.querySelectorAll("tbody tr").length === 1 && document.querySelector("tbody th").innerText === "cart"`)
+	b.Fill("#filter", "")
+	b.Shoot("troubled-overview")
+
+	b.Go(s.URL + "/r/shop-2")
+	b.UntilText("#explanation", "is Paused")
+	b.UntilText(".steps .now", "10% on 2 hosts")
+	b.UntilText(".tile.bad", "!")
+	b.Until(`document.querySelector(".tile.silent").getAttribute("aria-label").includes("silent")`)
+	b.UntilText(".troubles", "web-09: it is silent")
+	b.UntilText(".gauge", "38%")
+	b.Click(`.tile[data-key="tile-web-02"]`)
+	b.UntilText("#host", "no space left on device")
+	b.Until(`document.querySelector('[data-op=pause]').getAttribute("aria-disabled") === "true"`)
+	b.Click("[data-op=pause]")
+	b.UntilText("#said", "cannot pause shop-2: it is Paused")
+	b.Click("[data-op=promote]")
+	b.UntilText("dialog[open]", "gives the approval")
+	b.Click("dialog button[type=submit]")
+	b.UntilText("dialog .problem", "web-01 has not taken step 1 yet")
+	b.Key("\x1b")
+	b.Until(`!document.querySelector("dialog[open]")`)
+	b.Shoot("troubled-rollout")
+	b.Width(390)
+	b.Until(`document.documentElement.scrollWidth <= 390`)
+	b.Shoot("narrow-rollout")
+	b.Width(1280)
+
+	b.Go(s.URL + "/hosts")
+	b.UntilText("tbody", "✕ silent")
+	b.UntilText("tbody", "behind by 4s")
+	b.Shoot("troubled-hosts")
+	b.Go(s.URL + "/cluster")
+	b.UntilText("tbody", "★ leader")
+	b.UntilText("tbody tr:first-child", "is served by it")
+	b.Go(s.URL + "/r/nothing")
+	b.UntilText("main", `no rollout or service "nothing"`)
+
+	b.Go(s.URL + "/s/shop")
+	b.UntilText(".held", "web-03 keeps 0")
+	b.Click("[data-op=release]")
+	b.Click("dialog button[type=submit]")
+	b.UntilText("#said", "Release web-03: done")
+	b.Until(`!document.querySelector("dialog[open]")`)
+	b.Click(`[data-to="shop-1"]`)
+	b.UntilText("#said", "1 is stable")
+	b.Click(`[data-to="shop-0"]`)
+	b.UntilText("#diff", "container.env.MODE changes")
+	b.Shoot("diff")
+	b.Click("dialog button[type=submit]") // without a reason nothing goes
+	if s.bus.heard("cmd.rollback") {
+		t.Error("rolled back without a reason")
+	}
+	b.Fill("#reason", "prices are wrong")
+	b.Click("dialog button[type=submit]")
+	b.UntilText("#said", "done")
+	for _, part := range []string{`cmd.release.shop {"by":"console","host":"web-03"}`, `"by":"console","reason":"prices are wrong","to":"shop-0"}`} {
+		if !s.bus.heard(part) {
+			t.Errorf("the bus has not heard %s", part)
+		}
+	}
+	b.Quiet("409", "404") // what was refused, as it should be
+}
+
+// Who has no token sees a login, and who may only look sees why buttons are off.
+func TestLoginPage(t *testing.T) {
+	b := browsertest.Open(t)
+	s := troubled(t, Config{Tokens: tokens(t, line("ann", "operator", annToken), line("bob", "viewer", bobToken))})
+	b.Go(s.URL + "/r/shop-2")
+	b.Fill("#token", "nonsense-nonsense")
+	b.Click("form button")
+	b.UntilText("#said", "not known")
+	b.Shoot("login")
+	b.Fill("#token", bobToken)
+	b.Click("form button")
+	b.UntilText("#who", "bob, viewer")
+	b.UntilText("#why-abort", "the role is viewer")
+	b.Click("[data-op=abort]")
+	b.Until(`!document.querySelector("dialog[open]")`)
+	b.Click("#who button")
+	b.Fill("#token", annToken)
+	b.Click("form button")
+	b.UntilText("#who", "ann, operator")
+	b.Until(`document.querySelector("[data-op=abort]")?.getAttribute("aria-disabled") === "false"`)
+	b.Go(s.URL + "/s/shop") // the cookie stays
+	b.UntilText("#who", "ann, operator")
+	b.Quiet("401")
+}
