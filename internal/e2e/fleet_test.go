@@ -38,6 +38,7 @@ func TestFleet(t *testing.T) {
 		{"agents killed going back", (*world).agentsKilledGoingBack},
 		{"triggers", (*world).triggers},
 		{"own HAProxy", func(w *world) { w.ownHAProxy("http://" + listen + "/") }},
+		{"stopped", (*world).stopped},
 		{"reboot", (*world).reboot},
 		{"control lost", (*world).controlLost},
 		{"quorum lost for good", (*world).quorumLost},

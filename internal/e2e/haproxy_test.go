@@ -18,22 +18,15 @@ import (
 
 // openSlots returns the addresses that a HAProxy may send requests to.
 func openSlots(ctx context.Context, dir string) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	conn, err := new(net.Dialer).DialContext(ctx, "unix", filepath.Join(dir, "admin.sock"))
+	lines, err := askHAProxy(ctx, dir, "show servers state")
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = conn.Close() }()
-	if _, err := conn.Write([]byte("show servers state\n")); err != nil {
-		return nil, err
-	}
 	var open []string
-	lines := bufio.NewScanner(conn)
-	for lines.Scan() {
+	for _, line := range lines {
 		const server, address, admin = 3, 4, 6
 		const maintenance = 0x01 | 0x02 | 0x20 | 0x40
-		f := strings.Fields(lines.Text())
+		f := strings.Fields(line)
 		if len(f) <= admin || strings.HasPrefix(f[0], "#") {
 			continue
 		}
@@ -45,7 +38,27 @@ func openSlots(ctx context.Context, dir string) ([]string, error) {
 			open = append(open, f[address])
 		}
 	}
-	return open, lines.Err()
+	return open, nil
+}
+
+// askHAProxy gives a HAProxy of ours a command, and returns the lines that it answers.
+func askHAProxy(ctx context.Context, dir, command string) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", filepath.Join(dir, "admin.sock"))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := conn.Write([]byte(command + "\n")); err != nil {
+		return nil, err
+	}
+	var said []string
+	lines := bufio.NewScanner(conn)
+	for lines.Scan() {
+		said = append(said, lines.Text())
+	}
+	return said, lines.Err()
 }
 
 // startOwnHAProxy runs a HAProxy as its owner would, with a backend for serin.

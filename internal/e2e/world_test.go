@@ -209,10 +209,10 @@ func (w *world) watchWaiting(began time.Time) (stop func()) {
 	return func() { cancel(); <-ended }
 }
 
-// rollOut triggers, follows to the end, and wants the outcome. It triggers by a
-// request: what is published and forgotten while somebody is elected, which may
-// be at any time on a busy machine, is heard by nobody.
-func (w *world) rollOut(id, file string, want rollout.Phase, saw func(rollout.Event)) []rollout.Event {
+// trigger has a rollout begin. It asks for it: what is published and forgotten
+// while somebody is elected, which may be at any time on a busy machine, is heard
+// by nobody.
+func (w *world) trigger(id, file string) {
 	w.t.Helper()
 	trigger, err := localfleet.Trigger(id, file, "test")
 	if err != nil {
@@ -229,6 +229,12 @@ func (w *world) rollOut(id, file string, want rollout.Phase, saw func(rollout.Ev
 			return nil
 		}
 	})
+}
+
+// rollOut triggers, follows to the end, and wants the outcome.
+func (w *world) rollOut(id, file string, want rollout.Phase, saw func(rollout.Event)) []rollout.Event {
+	w.t.Helper()
+	w.trigger(id, file)
 	eventually(w.t, "the events can be read", func() error {
 		ctx, stop := context.WithTimeout(w.t.Context(), 5*time.Second)
 		defer stop()

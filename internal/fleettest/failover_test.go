@@ -77,6 +77,35 @@ func TestReplicasRestartedInTurn(t *testing.T) {
 	})
 }
 
+// TestLeaderToldToStop stops each leader in turn in one step of a rollout. Agents
+// hear of the next one sooner than an election could bring it, and no host gives
+// its canary less meanwhile.
+func TestLeaderToldToStop(t *testing.T) {
+	fleettest.Run(t, fleettest.Options{}, func(f *fleettest.Fleet) {
+		f.Install("1", gated)
+		f.Push("2", fleettest.App{})
+		id := f.Start(api.Trigger{ID: "2", Spec: fleettest.Spec("2", `,"gates":{"errors":"off"},"steps":[{"weight":"50%","approve":true},{"weight":"100%"}]`)})
+		f.Until(id, rollout.Paused)
+		f.UntilStep(id, 1)
+		for range 4 {
+			f.Sleep(time.Duration(f.Rand().IntN(10_000)) * time.Millisecond)
+			old, gap := f.StopLeader()
+			if gap >= fleettest.Heartbeat {
+				t.Errorf("nobody led for %s", gap)
+			}
+			for i := range 3 {
+				if got := f.Send(i, 100); got.Canary != 50 || got.Unanswered > 0 {
+					t.Errorf("host %d: %+v of 100 requests", i, got)
+				}
+			}
+			f.StartReplica(old)
+		}
+		f.Command(api.Promote, api.Command{})
+		f.Until(id, rollout.Succeeded)
+		stable(t, f, "2")
+	})
+}
+
 // TestControlLost takes all coordinators and the bus away for an hour, in the
 // middle of a rollout.
 func TestControlLost(t *testing.T) {

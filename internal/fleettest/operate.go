@@ -141,7 +141,7 @@ func (f *Fleet) UntilStep(id string, step int) {
 		if r.Phase.Final() {
 			f.t.Fatalf("%s has ended %s before step %d (%s: %s)", id, r.Phase, step, r.Cause, r.Text)
 		}
-		return r.Phase == rollout.Progressing && r.Step+1 >= step && f.settled()
+		return (r.Phase == rollout.Progressing || r.Phase == rollout.Paused) && r.Step+1 >= step && f.settled()
 	})
 }
 

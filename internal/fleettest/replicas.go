@@ -11,13 +11,17 @@ import (
 
 	"github.com/serin-rollouts/serin/coordinator"
 	"github.com/serin-rollouts/serin/coordinator/replica"
+	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/rollout"
+	"github.com/serin-rollouts/serin/internal/wire"
 )
 
 // Raft's timeouts are longer than in production, so that hours of virtual time
 // have fewer heartbeats. A dead leader is replaced in 2 to 4 s.
 const (
-	heartbeat = time.Second
+	// Heartbeat is how long a replica misses its leader before it stands for
+	// election.
+	Heartbeat = time.Second
 	raftLease = 500 * time.Millisecond
 )
 
@@ -64,7 +68,7 @@ func (f *Fleet) StartReplica(i int) {
 	f.endReplica(i)
 	s := f.replicas[i]
 	s.link = newLink(f.server)
-	_, s.trans = raft.NewInmemTransportWithTimeout(raft.ServerAddress(s.address), heartbeat)
+	_, s.trans = raft.NewInmemTransportWithTimeout(raft.ServerAddress(s.address), Heartbeat)
 	f.connect(i)
 	var ctx context.Context
 	ctx, s.cancel = context.WithCancel(f.ctx)
@@ -86,6 +90,34 @@ func (f *Fleet) RestartReplica(i int) {
 	f.t.Helper()
 	f.replicas[i].cancel()
 	f.StartReplica(i)
+}
+
+// StopLeader stops the replica that leads as SIGTERM does. It returns its index,
+// and how long it took until agents heard of another leader.
+func (f *Fleet) StopLeader() (old int, gap time.Duration) {
+	f.t.Helper()
+	old = f.Leader()
+	heard := make(chan struct{}, 1)
+	s, err := f.conn.Subscribe(bus.BeatSubject, func(m bus.Msg) {
+		if b, err := wire.DecodeBeat(m.Data); err == nil && b.Leader != f.replicas[old].id {
+			select {
+			case heard <- struct{}{}:
+			default:
+			}
+		}
+	})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	began := time.Now()
+	f.replicas[old].cancel()
+	select {
+	case <-heard:
+	case <-time.After(patience):
+		f.t.Fatalf("nobody leads %s after %s was told to stop", patience, f.replicas[old].id)
+	}
+	return old, time.Since(began)
 }
 
 // UpgradeReplica stops a replica as SIGTERM does, and starts this release in its
@@ -204,7 +236,7 @@ func (f *Fleet) coordinator(s *replicaSlot) coordinator.Config {
 	return coordinator.Config{
 		ID: s.id, Data: filepath.Join(f.dir, s.id), Lease: f.opts.Lease, Log: f.log,
 		Raft: coordinator.Raft{
-			Listen: s.address, Peers: s.peers, Heartbeat: heartbeat, Election: heartbeat, Lease: raftLease,
+			Listen: s.address, Peers: s.peers, Heartbeat: Heartbeat, Election: Heartbeat, Lease: raftLease,
 		},
 		Seams: coordinator.Seams{
 			InProcess: s.link, Level: s.level,

@@ -59,9 +59,22 @@ func (f *Fleet) Kill(ctx context.Context, name string) error {
 	return f.endPart(ctx, name, syscall.SIGKILL)
 }
 
-// Stop asks a part to end, and waits until it is gone.
+// Stop asks a part to end, and waits until it is gone. One that does not end well
+// is an error.
 func (f *Fleet) Stop(ctx context.Context, name string) error {
-	return f.endPart(ctx, name, syscall.SIGTERM)
+	if err := f.endPart(ctx, name, syscall.SIGTERM); err != nil {
+		return err
+	}
+	p, err := f.part(name)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if state := p.command.ProcessState; !state.Success() {
+		return fmt.Errorf("%s (%s) was asked to end: %s", p.name, p.program, state)
+	}
+	return nil
 }
 
 // Private
