@@ -1,11 +1,12 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"time"
 
+	"github.com/serin-rollouts/serin/agent/fence"
 	"github.com/serin-rollouts/serin/internal/rollout"
 	"github.com/serin-rollouts/serin/internal/wire"
 )
@@ -21,14 +22,14 @@ func (a *agent) onAssign(data []byte) {
 		a.log.Warn().Err(err).Msg("assignment refused")
 		return
 	}
-	now := time.Now()
+	now := a.now()
 	a.leash.hear(now, m.Lease)
 	a.asked.Store(int64(m.Interval))
 	until := a.leash.redeem(m.Nonce, now)
 
-	a.accepting.Lock()
-	defer a.accepting.Unlock()
-	accepted := a.current(m.Assignments)
+	a.accepting <- struct{}{}
+	defer func() { <-a.accepting }()
+	accepted := fence.Fresh(a.ledger.page.Accepted, m.Assignments, a.tooOld)
 	if err := a.persist(accepted); err != nil {
 		a.log.Error().Err(err).Msg("assignment not accepted; lowering is done all the same")
 		a.trouble(accepted, err)
@@ -39,7 +40,7 @@ func (a *agent) onAssign(data []byte) {
 	}
 }
 
-// onWave takes a broadcast. It lowers first and is written down then: nothing
+// onWave takes a broadcast. It lowers first and is written down later: nothing
 // is raised by it, so that a crash in between does no harm.
 func (a *agent) onWave(data []byte) {
 	w, err := wire.DecodeWave(data)
@@ -47,20 +48,10 @@ func (a *agent) onWave(data []byte) {
 		a.log.Warn().Err(err).Msg("broadcast refused")
 		return
 	}
-	s, known := a.find(w.Service)
-	if !known || !s.hold(w) {
-		return
+	if s, known := a.find(w.Service); known && s.hold(w) {
+		kick(a.noted)
+		a.reportNow() // the leader sees that we lag behind, and sends the assignment
 	}
-	a.accepting.Lock()
-	defer a.accepting.Unlock()
-	page := a.ledger.page.Accepted[w.Service]
-	if w.Epoch > page.Epoch {
-		page.Epoch = w.Epoch
-		if err := a.ledger.record(map[string]acceptedPage{w.Service: page}); err != nil {
-			a.log.Error().Err(err).Msg("epoch of a broadcast not written down")
-		}
-	}
-	a.reportNow() // the leader sees that we lag behind, and sends the assignment
 }
 
 // onBeat takes a leader's sign of life.
@@ -70,33 +61,47 @@ func (a *agent) onBeat(data []byte) {
 		a.log.Warn().Err(err).Msg("beat refused")
 		return
 	}
-	now := time.Now()
-	a.leash.hear(now, b.Lease)
-	a.fleet.Hear(now, b.Clock, b.Lease, b.Term)
+	a.leash.hear(a.now(), b.Lease)
+	a.fleet.Hear(time.Now(), b.Clock, b.Lease, b.Term)
 }
 
 // Private
 
-// current leaves out what is older than accepted.
-func (a *agent) current(all []rollout.Assignment) []rollout.Assignment {
-	var fresh []rollout.Assignment
-	for _, as := range all {
-		if fence := a.ledger.page.Accepted[as.Service].Epoch; as.Epoch < fence {
-			a.log.Debug().Str("service", as.Service).Uint64("epoch", as.Epoch).Uint64("fence", fence).Msg("older than accepted, refused")
-			continue
-		}
-		fresh = append(fresh, as)
-	}
-	return fresh
+func (a *agent) tooOld(as rollout.Assignment, highest uint64) {
+	a.log.Debug().Str("service", as.Service).Uint64("epoch", as.Epoch).Uint64("fence", highest).Msg("older than accepted, refused")
 }
 
 // persist writes what differs from what is written.
 func (a *agent) persist(all []rollout.Assignment) error {
-	pages := map[string]acceptedPage{}
-	for _, as := range all {
-		page := acceptedPage{Epoch: as.Epoch, Assignment: as}
-		if !reflect.DeepEqual(a.ledger.page.Accepted[as.Service], page) {
-			pages[as.Service] = page
+	pages := fence.Written(a.ledger.page.Accepted, all)
+	if len(pages) == 0 {
+		return nil
+	}
+	return a.ledger.record(pages)
+}
+
+// note writes down the epochs of broadcasts. Who hears them does not wait for
+// that: the disk may be slow, and the next broadcast is to lower at once.
+func (a *agent) note(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-a.noted:
+		}
+		if err := a.noteEpochs(); err != nil {
+			a.log.Error().Err(err).Msg("epoch of a broadcast not written down")
+		}
+	}
+}
+
+func (a *agent) noteEpochs() error {
+	a.accepting <- struct{}{}
+	defer func() { <-a.accepting }()
+	pages := map[string]fence.Page{}
+	for _, s := range a.all() {
+		if page, newer := a.ledger.page.Accepted[s.name].Noted(s.heard()); newer {
+			pages[s.name] = page
 		}
 	}
 	if len(pages) == 0 {
@@ -109,29 +114,11 @@ func (a *agent) persist(all []rollout.Assignment) error {
 // they lower.
 func (a *agent) trouble(all []rollout.Assignment, err error) {
 	for _, as := range all {
-		s, known := a.find(as.Service)
-		if !known {
-			continue
+		if s, known := a.find(as.Service); known {
+			s.refuse(as, err)
 		}
-		w := rollout.Wave{Service: as.Service, Epoch: as.Epoch, Rollout: as.Rollout, Weight: as.Weight}
-		if as.Canary != nil {
-			w.Canary = as.Canary.ID
-		}
-		if as.Canary != nil || !s.promotes(as.Stable) {
-			s.hold(w)
-		}
-		s.mu.Lock()
-		s.status.trouble(problem{text: err.Error()})
-		s.mu.Unlock()
 	}
 	a.reportNow()
-}
-
-// promotes tells whether what was the canary is to be stable.
-func (s *service) promotes(stable *rollout.Revision) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return stable != nil && s.assigned.Canary != nil && s.assigned.Canary.ID == stable.ID
 }
 
 // restore brings back what was accepted before the agent's last end.
@@ -148,15 +135,7 @@ func (a *agent) restore() error {
 			}
 			return errors.New("accepted assignments: one is filed under another service's name")
 		}
-		s := a.service(name)
-		s.accept(page.Assignment, time.Time{})
-		s.mu.Lock()
-		s.fence = max(s.fence, page.Epoch)
-		if page.Epoch > page.Assignment.Epoch {
-			// A broadcast that we do not remember: it can only have lowered.
-			s.ceiling = ceiling{on: true, epoch: page.Epoch}
-		}
-		s.mu.Unlock()
+		a.service(name).restore(page)
 	}
 	return nil
 }

@@ -49,7 +49,7 @@ func serve(ctx context.Context, cfg Config) (err error) {
 	}
 	defer func() { err = errors.Join(err, shown.close(ctx)) }()
 	cfg.HAProxy.Observe = shown.metrics.Commanded
-	book, number, err := openState(cfg.DataDir, cfg.Host)
+	book, number, err := openState(cfg.DataDir, cfg.Host, cfg.Write)
 	if err != nil {
 		return err
 	}
@@ -126,12 +126,13 @@ type agent struct {
 	fleet     fleetclock.Clock
 	frontends *frontends
 
-	accepting sync.Mutex // guards ledger; one message at a time
+	accepting chan struct{} // guards ledger; holds one: who works with it
 	ledger    *ledger
 
 	group     *errgroup.Group // of run
 	ctx       context.Context //nolint:containedctx // run's: services are started by messages
 	kicked    chan struct{}
+	noted     chan struct{} // a broadcast was heard; holds one
 	rejoined  chan struct{}
 	resolving chan struct{}
 	asked     atomic.Int64 // interval that the leader wants, in nanoseconds
@@ -147,14 +148,13 @@ type agent struct {
 
 func newAgent(cfg Config, book *ledger, out outside) *agent {
 	token, _ := bus.HostToken(cfg.Host) // validated
-	now := time.Now()
 	return &agent{
-		cfg: cfg, token: token, began: now, started: rand.Text()[:12],
+		cfg: cfg, token: token, began: time.Now(), started: rand.Text()[:12],
 		log: cfg.Log.With().Str("component", "agent").Str("host", cfg.Host).Logger(),
 		out: out, ledger: book,
-		leash:     newLeash(now, cfg.Lease),
+		leash:     newLeash(startOfTime, cfg.Lease),
 		frontends: &frontends{proxy: out.proxy, bind: cfg.Bind, wanted: map[string]haproxy.Service{}, done: map[string]haproxy.Service{}},
-		kicked:    make(chan struct{}, 1), rejoined: make(chan struct{}, 1), resolving: make(chan struct{}, resolveAtOnce),
+		kicked:    make(chan struct{}, 1), noted: make(chan struct{}, 1), accepting: make(chan struct{}, 1), rejoined: make(chan struct{}, 1), resolving: make(chan struct{}, resolveAtOnce),
 		services: map[string]*service{},
 	}
 }
@@ -175,6 +175,7 @@ func (a *agent) run(ctx context.Context, conn *bus.Conn) error {
 		return errors.Join(err, unsubscribe(), ended(a.group.Wait()))
 	}
 	a.group.Go(func() error { return a.report(a.ctx) })
+	a.group.Go(func() error { return a.note(a.ctx) })
 	a.group.Go(func() error { return a.poll(a.ctx) })
 	a.group.Go(func() error { return a.follow(a.ctx) })
 	a.group.Go(func() error { return a.guardLease(a.ctx) })
@@ -262,9 +263,12 @@ func (a *agent) wakeAll() {
 	}
 }
 
-// now is the agent's own clock, which only goes forward. It does not begin at
-// zero, which plan.Host takes for "never".
-func (a *agent) now() time.Duration { return time.Since(a.began) + time.Minute }
+// startOfTime is what the agent's own clock shows at first: not zero, which
+// plan.Host takes for "never".
+const startOfTime = time.Minute
+
+// now is the agent's own clock, which only goes forward.
+func (a *agent) now() time.Duration { return time.Since(a.began) + startOfTime }
 
 // observeProxy looks at HAProxy, and counts what has passed since.
 func (a *agent) observeProxy(ctx context.Context) (haproxy.Snapshot, error) {
@@ -288,7 +292,7 @@ func (a *agent) observeProxy(ctx context.Context) (haproxy.Snapshot, error) {
 func (s *service) count(snap haproxy.Snapshot, back haproxy.Backend) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.meter.begin(s.assigned.Rollout, routesOf(s.assigned))
+	s.meter.begin(s.post.Assigned.Rollout, routesOf(s.post.Assigned))
 	s.meter.read(snap.Pid, back, s.seen.units)
 }
 
@@ -318,7 +322,7 @@ func (a *agent) watch(ctx context.Context) error {
 func (a *agent) guardLease(ctx context.Context) error {
 	lost := false
 	for {
-		left := a.leash.left(time.Now())
+		left := a.leash.left(a.now())
 		switch {
 		case left <= 0 && !lost:
 			a.log.Warn().Msg("no leader heard within the lease")

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/serin-rollouts/serin/agent/docker/dockertest"
+	"github.com/serin-rollouts/serin/agent/fence"
 	"github.com/serin-rollouts/serin/internal/rollout"
 	"github.com/serin-rollouts/serin/internal/wire"
 )
@@ -180,7 +181,7 @@ func TestReflex(t *testing.T) {
 		b.assign(b.want(6, r1, r2, 5000))
 		b.settled(6)
 		b.leads(false)
-		time.Sleep(licenceTime)
+		time.Sleep(fence.LicenceTime)
 		began := time.Now()
 		b.docker.Die("serin-web-1-shop-b1-"+r2.ID, 3)
 		s := b.until("death", time.Second, func(s wire.ServiceHealth) bool { return s.Deaths == 1 && s.Weight == 0 })

@@ -16,7 +16,7 @@ func Check(ctx context.Context, cfg Config) (found string, err error) {
 	if err := cfg.Validate(); err != nil {
 		return "", err
 	}
-	book, err := openLedger(cfg.DataDir, cfg.Host)
+	book, err := openLedger(cfg.DataDir, cfg.Host, nil)
 	if err != nil {
 		return "", err
 	}

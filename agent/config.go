@@ -66,6 +66,10 @@ type Config struct {
 	// Listen opens the listener at HTTP; nil means the real network.
 	Listen func(ctx context.Context, network, addr string) (net.Listener, error)
 
+	// Write replaces a file so that it is on the disk when it returns; nil means
+	// the real disk.
+	Write func(path string, data []byte) error
+
 	Log zerolog.Logger
 }
 

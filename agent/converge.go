@@ -101,7 +101,7 @@ func (s *service) act(ctx, opctx context.Context, op plan.Op, turn uint64, asks 
 func (s *service) current() (rollout.Assignment, uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.assigned, s.turn
+	return s.post.Assigned, s.post.Turn
 }
 
 // decide asks the plan, notes what was seen, and makes the context of the
@@ -109,10 +109,10 @@ func (s *service) current() (rollout.Assignment, uint64) {
 func (s *service) decide(ctx context.Context, a rollout.Assignment, h plan.Host, turn uint64) (plan.Op, context.Context, func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.turn != turn { // what was looked at is compared with what is assigned now, or not at all
+	if s.post.Turn != turn { // what was looked at is compared with what is assigned now, or not at all
 		return plan.Wait{Why: "look again", Until: h.Now}, ctx, func() {}
 	}
-	h.Ceiling, h.MayRaise = s.limitLocked(), s.mayRaiseLocked(time.Now())
+	h.Ceiling, h.MayRaise = s.post.Limit(), s.post.MayRaise(s.agent.now())
 	op := plan.Next(a, h)
 	was := s.status
 	s.status.look(a, h, op)
@@ -174,7 +174,7 @@ func (s *service) failed(ctx context.Context, turn uint64, what string, p proble
 	s.memory.stirredAt = s.agent.now()
 	s.log.Warn().Str("op", what).Str("problem", p.text).Int("times", s.memory.failures).Msg("not done, trying again")
 	s.mu.Lock()
-	changed := s.turn == turn && s.status.problem != p
+	changed := s.post.Turn == turn && s.status.problem != p
 	if changed {
 		s.status.trouble(p)
 	}

@@ -93,12 +93,12 @@ func (s *service) raise(ctx context.Context, turn uint64, f func(context.Context
 	s.gate.Lock()
 	defer s.gate.Unlock()
 	s.mu.Lock()
-	overtaken, until := s.turn != turn, s.licensed
+	overtaken, left := s.post.Turn != turn, s.post.Licensed-s.agent.now()
 	s.mu.Unlock()
-	if overtaken || !time.Now().Before(until) {
+	if overtaken || left <= 0 {
 		return errTurned
 	}
-	ctx, cancel := context.WithDeadline(ctx, until)
+	ctx, cancel := context.WithTimeout(ctx, left)
 	defer cancel()
 	return f(ctx)
 }

@@ -89,10 +89,10 @@ func (a *agent) serves() bool {
 
 // sight is what metrics show of the host.
 func (a *agent) sight() metrics.Sight {
-	sight := metrics.Sight{Lease: a.leash.left(time.Now())}
+	sight := metrics.Sight{Lease: a.leash.left(a.now())}
 	for _, s := range a.all() {
 		s.mu.Lock()
-		st, epoch, name := s.status, s.assigned.Epoch, s.assigned.Service
+		st, epoch, name := s.status, s.post.Assigned.Epoch, s.post.Assigned.Service
 		s.mu.Unlock()
 		if name == "" {
 			continue // nothing accepted yet
@@ -107,7 +107,7 @@ func (a *agent) sight() metrics.Sight {
 
 // tellLocked tells metrics what a reading added to a revision.
 func (s *service) tellLocked(revision string, n analysis.Counts, took timings) {
-	track := trackOf(s.assigned, revision)
+	track := trackOf(s.post.Assigned, revision)
 	s.agent.out.observer.Counted(s.name, track, n.Requests, n.Errors)
 	for _, t := range took {
 		if t.times != nil {

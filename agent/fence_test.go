@@ -10,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 	"pgregory.net/rapid"
 
+	"github.com/serin-rollouts/serin/agent/fence"
 	"github.com/serin-rollouts/serin/internal/durable"
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
@@ -25,35 +26,47 @@ func TestFence(t *testing.T) {
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
-		f := &fence{dir: dir, highest: map[string]uint64{}}
+		f := &guard{dir: dir, highest: map[string]uint64{}}
 		f.start(t)
 		t.Repeat(map[string]func(*rapid.T){
 			"assign":  f.assign,
 			"wave":    f.wave,
+			"note":    f.note,
 			"restart": f.start,
 			"kill":    f.kill,
 		})
 	})
 }
 
-// fence is an agent as far as accepting goes, and what it has accepted.
-type fence struct {
+// guard is an agent as far as accepting goes, and what it has accepted.
+type guard struct {
 	dir     string
 	agent   *agent
 	highest map[string]uint64 // epochs accepted, by service
 }
 
-func (f *fence) start(t *rapid.T) {
-	l, err := openLedger(f.dir, host)
+func (f *guard) start(t *rapid.T) {
+	l, err := openLedger(f.dir, host, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.agent = &agent{ledger: l, log: zerolog.Nop(), services: map[string]*service{}}
+	f.agent = &agent{ledger: l, accepting: make(chan struct{}, 1), log: zerolog.Nop(), services: map[string]*service{}}
+	for name, page := range l.page.Accepted {
+		f.service(name).restore(page)
+	}
+}
+
+// service is one that nobody works on.
+func (f *guard) service(name string) *service {
+	if f.agent.services[name] == nil {
+		f.agent.services[name] = newService(f.agent, name)
+	}
+	return f.agent.services[name]
 }
 
 // kill ends the agent in the middle of writing: half a file is left, under the
 // name that an unfinished one has.
-func (f *fence) kill(t *rapid.T) {
+func (f *guard) kill(t *rapid.T) {
 	page := filepath.Join(f.dir, "accepted.json")
 	whole, err := os.ReadFile(page)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -68,13 +81,13 @@ func (f *fence) kill(t *rapid.T) {
 	}
 }
 
-func (f *fence) message(t *rapid.T) (string, uint64) {
+func (f *guard) message(t *rapid.T) (string, uint64) {
 	return rapid.SampledFrom([]string{shop, "other"}).Draw(t, "service"), rapid.Uint64Range(1, 20).Draw(t, "epoch")
 }
 
-func (f *fence) assign(t *rapid.T) {
+func (f *guard) assign(t *rapid.T) {
 	name, epoch := f.message(t)
-	accepted := f.agent.current([]rollout.Assignment{{Service: name, Epoch: epoch}})
+	accepted := fence.Fresh(f.agent.ledger.page.Accepted, []rollout.Assignment{{Service: name, Epoch: epoch}}, f.agent.tooOld)
 	if err := f.agent.persist(accepted); err != nil {
 		t.Fatal(err)
 	}
@@ -83,22 +96,30 @@ func (f *fence) assign(t *rapid.T) {
 			t.Fatalf("I2: epoch %d of %s is accepted after %d", as.Epoch, name, f.highest[name])
 		}
 		f.highest[name] = as.Epoch
+		s := f.service(name)
+		if s.accept(as, startOfTime); s.post.MayRaise(0) != (s.heard() == epoch) {
+			t.Fatalf("I12: epoch %d of %s may be raised at %d", epoch, name, s.heard())
+		}
 	}
 	if len(accepted) == 0 && epoch >= f.highest[name] {
 		t.Fatalf("epoch %d of %s is refused after %d", epoch, name, f.highest[name])
 	}
 }
 
-// wave raises the fence as onWave does, for a service that the agent knows.
-func (f *fence) wave(t *rapid.T) {
+// wave is a broadcast; the agent may die before it is written down.
+func (f *guard) wave(t *rapid.T) {
 	name, epoch := f.message(t)
-	page := f.agent.ledger.page.Accepted[name]
-	if epoch <= page.Epoch {
-		return
+	f.service(name).hold(rollout.Wave{Service: name, Epoch: epoch})
+	if got := f.service(name).heard(); got < epoch {
+		t.Fatalf("I2: after a broadcast of epoch %d of %s it is at %d", epoch, name, got)
 	}
-	page.Epoch = epoch
-	if err := f.agent.ledger.record(map[string]acceptedPage{name: page}); err != nil {
+}
+
+func (f *guard) note(t *rapid.T) {
+	if err := f.agent.noteEpochs(); err != nil {
 		t.Fatal(err)
 	}
-	f.highest[name] = epoch
+	for name, s := range f.agent.services {
+		f.highest[name] = max(f.highest[name], s.heard())
+	}
 }

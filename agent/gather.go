@@ -127,10 +127,10 @@ func (s *service) targets() []target {
 			continue
 		}
 		switch {
-		case s.assigned.Canary != nil && c.Revision == s.assigned.Canary.ID:
-			t.canary, t.limit = true, s.assigned.Canary.Container.Memory
-		case s.assigned.Stable != nil && c.Revision == s.assigned.Stable.ID:
-			t.limit = s.assigned.Stable.Container.Memory
+		case s.post.Assigned.Canary != nil && c.Revision == s.post.Assigned.Canary.ID:
+			t.canary, t.limit = true, s.post.Assigned.Canary.Container.Memory
+		case s.post.Assigned.Stable != nil && c.Revision == s.post.Assigned.Stable.ID:
+			t.limit = s.post.Assigned.Stable.Container.Memory
 		default:
 			continue // it is on its way out
 		}
@@ -147,7 +147,7 @@ func (s *service) keepAnswer(gate string, lasts time.Duration, t target, f func(
 	if !s.standsLocked(t) {
 		return
 	}
-	s.gathered.begin(s.assigned.Rollout)
+	s.gathered.begin(s.post.Assigned.Rollout)
 	if one := s.gathered.of(gate, lasts, t); one != nil {
 		f(one)
 	}
@@ -175,7 +175,7 @@ func (s *service) weighLoad(ctx context.Context, t target) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.gathered.begin(s.assigned.Rollout)
+	s.gathered.begin(s.post.Assigned.Rollout)
 	if _, known := s.gathered.loads[t.name]; !known && len(s.gathered.loads) >= mostInstances {
 		return
 	}

@@ -44,8 +44,9 @@ type bench struct {
 	http string // where it serves, "" for nowhere
 	web  *web
 
-	existing bool            // the HAProxy is the user's own
-	sick     map[string]bool // revisions that never get ready; guarded by leader.mu
+	write    func(path string, data []byte) error // the disk; nil: the real one
+	existing bool                                 // the HAProxy is the user's own
+	sick     map[string]bool                      // revisions that never get ready; guarded by leader.mu
 	// program is what a container answers to a path, "" for nothing at all; nil:
 	// 200 to everything. Guarded by leader.mu.
 	program func(c dockertest.Container, path string) string
@@ -113,7 +114,7 @@ func (b *bench) config() Config {
 			Exec: b.haproxy.Exec, Signal: b.haproxy.Signal, LogAddr: "127.0.0.1:0", Log: zerolog.Nop(),
 		},
 		HTTP: b.http, Listen: b.web.open,
-		Dial: b.dialContainer, Log: zerolog.New(zerolog.NewTestWriter(b.t)).Level(zerolog.WarnLevel),
+		Write: b.write, Dial: b.dialContainer, Log: zerolog.New(zerolog.NewTestWriter(b.t)).Level(zerolog.WarnLevel),
 	}
 }
 

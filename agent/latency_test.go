@@ -271,7 +271,7 @@ func TestTheLogIsTriedAgain(t *testing.T) {
 // TestReportsStaySmall: many services share the room for latencies, and each
 // gets its turn.
 func TestReportsStaySmall(t *testing.T) {
-	a := &agent{services: map[string]*service{}, leash: newLeash(time.Now(), time.Minute), log: zerolog.Nop(), started: "once", out: outside{observer: metrics.New("test")}}
+	a := &agent{services: map[string]*service{}, began: time.Now(), leash: newLeash(startOfTime, time.Minute), log: zerolog.Nop(), started: "once", out: outside{observer: metrics.New("test")}}
 	a.cfg.Host = host
 	const many = 256
 	for i := range many {
@@ -284,8 +284,8 @@ func TestReportsStaySmall(t *testing.T) {
 		}
 		c.look()
 		s.meter = c.meter
-		s.assigned.Service, s.assigned.Rollout, s.assigned.Epoch = s.name, "shop-1", 1
-		s.assigned.Stable, s.assigned.Canary = &rollout.Revision{ID: "r1"}, &rollout.Revision{ID: "r2"}
+		s.post.Assigned.Service, s.post.Assigned.Rollout, s.post.Assigned.Epoch = s.name, "shop-1", 1
+		s.post.Assigned.Stable, s.post.Assigned.Canary = &rollout.Revision{ID: "r1"}, &rollout.Revision{ID: "r2"}
 		a.services[s.name] = s
 	}
 	told := map[string]bool{}

@@ -10,8 +10,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/serin-rollouts/serin/agent/fence"
 	"github.com/serin-rollouts/serin/internal/durable"
-	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
 // ledgerFormat is the newest layout of the file that this release writes.
@@ -24,32 +24,30 @@ var ErrForeignState = errors.New("state directory is not ours")
 // ledger is the file of what the agent has accepted. It is written before
 // anything is done about it, so that nothing older is done after a restart.
 type ledger struct {
-	path string
-	page page
+	path  string
+	page  page
+	write func(path string, data []byte) error // atomic, and on the disk when it returns
 }
 
 // page is the file's content.
 type page struct {
-	Format   int                     `json:"format"`
-	Host     string                  `json:"host"`
-	Accepted map[string]acceptedPage `json:"accepted"`
+	Format   int                   `json:"format"`
+	Host     string                `json:"host"`
+	Accepted map[string]fence.Page `json:"accepted"`
 }
 
-// acceptedPage is one service. Epoch is the highest one heard of: a broadcast
-// may be newer than the assignment.
-type acceptedPage struct {
-	Epoch      uint64             `json:"epoch"`
-	Assignment rollout.Assignment `json:"assignment"`
-}
-
-// openLedger reads the file, if there is one, and refuses another host's.
-func openLedger(dir, host string) (*ledger, error) {
+// openLedger reads the file, if there is one, and refuses another host's. A nil
+// write is the real disk's.
+func openLedger(dir, host string, write func(string, []byte) error) (*ledger, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make state directory: %w", err)
 	}
 	l := &ledger{
-		path: filepath.Join(dir, "accepted.json"),
-		page: page{Format: ledgerFormat, Host: host, Accepted: map[string]acceptedPage{}},
+		path: filepath.Join(dir, "accepted.json"), write: write,
+		page: page{Format: ledgerFormat, Host: host, Accepted: map[string]fence.Page{}},
+	}
+	if write == nil {
+		l.write = durable.Write
 	}
 	data, err := os.ReadFile(l.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -79,21 +77,21 @@ func openLedger(dir, host string) (*ledger, error) {
 		return nil, fmt.Errorf("read accepted assignments in %s: %w", l.path, err)
 	}
 	if l.page.Accepted == nil {
-		l.page.Accepted = map[string]acceptedPage{}
+		l.page.Accepted = map[string]fence.Page{}
 	}
 	return l, durable.Tidy(l.path)
 }
 
 // record writes the services' pages through to the disk.
-func (l *ledger) record(pages map[string]acceptedPage) error {
-	next := page{Format: ledgerFormat, Host: l.page.Host, Accepted: make(map[string]acceptedPage, len(l.page.Accepted)+len(pages))}
+func (l *ledger) record(pages map[string]fence.Page) error {
+	next := page{Format: ledgerFormat, Host: l.page.Host, Accepted: make(map[string]fence.Page, len(l.page.Accepted)+len(pages))}
 	maps.Copy(next.Accepted, l.page.Accepted)
 	maps.Copy(next.Accepted, pages)
 	data, err := json.MarshalIndent(next, "", " ")
 	if err != nil {
 		return fmt.Errorf("encode accepted assignments: %w", err)
 	}
-	if err := durable.Write(l.path, append(data, '\n')); err != nil {
+	if err := l.write(l.path, append(data, '\n')); err != nil {
 		return fmt.Errorf("write accepted assignments: %w", err)
 	}
 	l.page = next

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/serin-rollouts/serin/agent/fence"
 	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/durable"
 	"github.com/serin-rollouts/serin/internal/rollout"
@@ -18,20 +19,20 @@ import (
 
 func TestLedgerRemembers(t *testing.T) {
 	dir := t.TempDir()
-	l, err := openLedger(dir, host)
+	l, err := openLedger(dir, host, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	spec := rollout.Spec{Service: shop, Image: "shop:1", Container: rollout.Container{Port: 80, Env: map[string]string{"A": "b"}}}.WithDefaults()
 	rev := rollout.NewRevision(spec, "sha256:1")
-	page := acceptedPage{Epoch: 9, Assignment: rollout.Assignment{Service: shop, Epoch: 7, Stable: &rev, OnControlLoss: rollout.RevertOnLoss}}
-	if err := l.record(map[string]acceptedPage{shop: page}); err != nil {
+	page := fence.Page{Epoch: 9, Assignment: rollout.Assignment{Service: shop, Epoch: 7, Stable: &rev, OnControlLoss: rollout.RevertOnLoss}}
+	if err := l.record(map[string]fence.Page{shop: page}); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.record(map[string]acceptedPage{"other": {Epoch: 2}}); err != nil {
+	if err := l.record(map[string]fence.Page{"other": {Epoch: 2}}); err != nil {
 		t.Fatal(err)
 	}
-	again, err := openLedger(dir, host)
+	again, err := openLedger(dir, host, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,11 +53,11 @@ func TestLedgerLeavesNothing(t *testing.T) {
 	if err := os.Chtimes(elsewhere, long, long); err != nil {
 		t.Fatal(err)
 	}
-	l, err := openLedger(dir, host)
+	l, err := openLedger(dir, host, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := l.record(map[string]acceptedPage{shop: {Epoch: 9}}); err != nil {
+	if err := l.record(map[string]fence.Page{shop: {Epoch: 9}}); err != nil {
 		t.Fatal(err)
 	}
 	if info, err := os.Stat(elsewhere); err != nil || !info.ModTime().Equal(long) {
@@ -65,7 +66,7 @@ func TestLedgerLeavesNothing(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, ".accepted.json123"), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openLedger(dir, host); err != nil {
+	if _, err := openLedger(dir, host, nil); err != nil {
 		t.Fatal(err)
 	}
 	if files, err := os.ReadDir(dir); err != nil || len(files) != 1 {
@@ -88,7 +89,7 @@ func TestLedgerRefuses(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(dir, "accepted.json"), []byte(tc.text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			_, err := openLedger(dir, host)
+			_, err := openLedger(dir, host, nil)
 			if err == nil || !strings.Contains(err.Error(), tc.want) || errors.Is(err, ErrForeignState) != tc.foreign {
 				t.Errorf("%v", err)
 			}
@@ -113,7 +114,7 @@ func TestUnwritableLedger(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.assign(b.want(7, r1, nil, 0))
-		s := b.until("zero", 2*licenceTime, func(s wire.ServiceHealth) bool { return s.Weight == 0 && s.Problem != "" })
+		s := b.until("zero", 2*fence.LicenceTime, func(s wire.ServiceHealth) bool { return s.Weight == 0 && s.Problem != "" })
 		if s.Epoch != 6 || !strings.Contains(s.Problem, "write accepted assignments") || len(b.names()) != 2 {
 			t.Errorf("%+v", s)
 		}

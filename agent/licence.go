@@ -5,74 +5,43 @@ import (
 	"encoding/binary"
 	"sync"
 	"time"
+
+	"github.com/serin-rollouts/serin/agent/fence"
 )
 
-// licenceTime is how long after a report its echo still grants a licence. It
-// bounds what a deposed leader can raise.
-const licenceTime = 3 * time.Second
-
-// maxNonces bounds the reports whose echo is awaited: with at most one
-// report in 20 ms, more than licenceTime's worth.
-const maxNonces = 256
-
-// leash ties the agent to its leader: the nonces that it waits to see echoed,
-// and the time when it last heard one.
+// leash is the agent's, for all its goroutines; times are a.now's.
 type leash struct {
-	mu     sync.Mutex
-	nonces []issued // oldest first
-	heard  time.Time
-	lease  time.Duration
+	mu sync.Mutex
+	fence.Leash
 }
 
-type issued struct {
-	nonce uint64
-	at    time.Time
-}
-
-func newLeash(now time.Time, lease time.Duration) *leash {
-	return &leash{heard: now, lease: lease}
-}
+func newLeash(now, lease time.Duration) *leash { return &leash{Leash: fence.NewLeash(now, lease)} }
 
 // issue makes a nonce for a report that is sent now.
-func (l *leash) issue(now time.Time) uint64 {
+func (l *leash) issue(now time.Duration) uint64 {
 	var raw [8]byte
 	_, _ = rand.Read(raw[:])                     // never fails
 	nonce := binary.BigEndian.Uint64(raw[:]) | 1 // 0 means none
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.nonces = append(l.nonces, issued{nonce: nonce, at: now})
-	if over := len(l.nonces) - maxNonces; over > 0 {
-		l.nonces = l.nonces[over:]
-	}
+	l.Issue(nonce, now)
 	return nonce
 }
 
-// redeem returns until when the echo of a nonce is a licence; zero if it is
-// none: unknown, or too old. Times are monotonic.
-func (l *leash) redeem(nonce uint64, now time.Time) time.Time {
+func (l *leash) redeem(nonce uint64, now time.Duration) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, n := range l.nonces {
-		if nonce != 0 && n.nonce == nonce && now.Sub(n.at) < licenceTime {
-			return n.at.Add(licenceTime)
-		}
-	}
-	return time.Time{}
+	return l.Redeem(nonce, now)
 }
 
-// hear notes a sign of life of a leader; a lease of 0 keeps the old one.
-func (l *leash) hear(now time.Time, lease time.Duration) {
+func (l *leash) hear(now, lease time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.heard = now
-	if lease > 0 {
-		l.lease = lease
-	}
+	l.Hear(now, lease)
 }
 
-// left is how long the lease still runs; not positive if it has ended.
-func (l *leash) left(now time.Time) time.Duration {
+func (l *leash) left(now time.Duration) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.lease - now.Sub(l.heard)
+	return l.Left(now)
 }

@@ -121,7 +121,7 @@ func (s *service) overdue(ctx context.Context, turn uint64, rev rollout.Revision
 		fatal: a.Rollout != "" && isNew(a, rev.ID),
 	}
 	s.mu.Lock()
-	changed := s.turn == turn && (s.status.problem.text == "" || s.status.problem.fatal != p.fatal)
+	changed := s.post.Turn == turn && (s.status.problem.text == "" || s.status.problem.fatal != p.fatal)
 	if changed {
 		s.status.trouble(p)
 	}

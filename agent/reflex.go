@@ -56,7 +56,7 @@ func (s *service) onDeath(e docker.Event) {
 		s.errand.detach = map[string]bool{}
 	}
 	s.errand.detach[slot] = true
-	s.turn++
+	s.post.Turn++
 	if s.seen.split.Share > 0 && plan.BankOf(slot) == s.seen.split.Bank {
 		s.lowerLocked(true)
 	}
@@ -68,7 +68,7 @@ func (s *service) react(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, proxyTimeout)
 	defer cancel()
 	s.mu.Lock()
-	todo, split, floor, limit := s.errand, s.seen.split, s.seen.floor, s.allowedLocked()
+	todo, split, floor, limit := s.errand, s.seen.split, s.seen.floor, s.post.Allowed(s.seen.split)
 	s.errand = errand{}
 	s.mu.Unlock()
 	var errs []error
@@ -173,7 +173,7 @@ func (s *service) ended(c docker.Container, canary bool) bool {
 	if s.stopping[c.ID] {
 		return false
 	}
-	s.gathered.begin(s.assigned.Rollout)
+	s.gathered.begin(s.post.Assigned.Rollout)
 	s.gathered.died(nameOf(c.Labels[labelSlot], c.ID), canary, c.OOMKilled)
 	return true
 }

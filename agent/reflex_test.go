@@ -12,6 +12,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/serin-rollouts/serin/agent/docker/dockertest"
+	"github.com/serin-rollouts/serin/agent/fence"
 	"github.com/serin-rollouts/serin/agent/haproxy"
 	"github.com/serin-rollouts/serin/agent/metrics"
 	"github.com/serin-rollouts/serin/agent/plan"
@@ -82,7 +83,7 @@ func loneService(out outside) *service {
 	a := newAgent(Config{Host: host, Log: zerolog.Nop()}, nil, out)
 	s := newService(a, shop)
 	r1, r2 := &rollout.Revision{ID: "r1", Replicas: 1}, &rollout.Revision{ID: "r2", Replicas: 1}
-	s.accept(rollout.Assignment{Service: shop, Epoch: 6, Stable: r1, Canary: r2, Weight: 5000}, time.Now().Add(licenceTime))
+	s.accept(rollout.Assignment{Service: shop, Epoch: 6, Stable: r1, Canary: r2, Weight: 5000}, startOfTime+fence.LicenceTime)
 	s.seen = sighting{split: plan.Split{Share: 500, Salt: "r2", Bank: plan.BankB, Replicas: 1}}
 	return s
 }
@@ -127,7 +128,7 @@ func TestRaiseEndsWithLicence(t *testing.T) {
 		s := loneService(outside{splitter: told})
 		_, turn := s.current()
 		raise := plan.Share{Raise: true, Split: plan.Split{Share: 5000, Bank: plan.BankB}}
-		time.Sleep(licenceTime - time.Millisecond)
+		time.Sleep(fence.LicenceTime - time.Millisecond)
 		if err := s.steer(t.Context(), raise, turn); err != nil {
 			t.Error(err)
 		}
@@ -145,7 +146,7 @@ func TestStaleLookCountsNothing(t *testing.T) {
 	a, turn := s.current()
 	next := a
 	next.Epoch, next.Weight = 7, 9000
-	s.accept(next, time.Time{})
+	s.accept(next, 0)
 	op, _, done := s.decide(t.Context(), a, plan.Host{}, turn)
 	done()
 	if _, waits := op.(plan.Wait); !waits || s.status.doing != "" {

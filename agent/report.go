@@ -136,7 +136,7 @@ func (a *agent) health() wire.Health {
 	now := time.Now()
 	a.sequence++
 	h := wire.Health{
-		Host: a.cfg.Host, Version: a.cfg.Version, Nonce: a.leash.issue(now), Sequence: a.sequence,
+		Host: a.cfg.Host, Version: a.cfg.Version, Nonce: a.leash.issue(a.now()), Sequence: a.sequence,
 		Started: a.started, Run: a.number, Labels: a.cfg.Labels, Docker: a.out.dockerVersion, HAProxy: a.proxyVersion(),
 		Wall: now.UnixMilli(), Mark: a.fleet.At(now),
 	}
@@ -156,7 +156,7 @@ func (a *agent) health() wire.Health {
 func (s *service) health(now time.Time, room int) (h wire.ServiceHealth, left int, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	as, st := s.assigned, s.status
+	as, st := s.post.Assigned, s.status
 	if as.Service == "" {
 		return wire.ServiceHealth{}, room, false
 	}

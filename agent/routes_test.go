@@ -75,15 +75,15 @@ func TestLinesGoWithTheirRoute(t *testing.T) {
 // as widely spread as can be, are told within a few reports, and each instance
 // as a whole.
 func TestManyInstancesFit(t *testing.T) {
-	a := &agent{services: map[string]*service{}, leash: newLeash(time.Now(), time.Minute), log: zerolog.Nop(), started: "once"}
+	a := &agent{services: map[string]*service{}, began: time.Now(), leash: newLeash(startOfTime, time.Minute), log: zerolog.Nop(), started: "once"}
 	a.cfg.Host = host
 	s := newService(a, shop)
 	a.services[shop] = s
-	s.assigned = rollout.Assignment{
+	s.post.Assigned = rollout.Assignment{
 		Service: shop, Rollout: "shop-1", Epoch: 1, Stable: &rollout.Revision{ID: "r1"}, Canary: &rollout.Revision{ID: "r2"},
 		Telemetry: &rollout.Telemetry{Routes: []string{"/a", "/b", "/c", "/d"}},
 	}
-	s.meter.begin("shop-1", routesOf(s.assigned))
+	s.meter.begin("shop-1", routesOf(s.post.Assigned))
 	for i := range 9 {
 		into := s.meter.add("a"+strconv.Itoa(i), owner{revision: []string{"r1", "r2"}[i/8], id: "c"}, analysis.Counts{Requests: 20_000})
 		for _, route := range []string{"", "/a", "/b", "/c", "/d"} {

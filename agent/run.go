@@ -17,8 +17,8 @@ import (
 const runFile = "run"
 
 // openState reads what was accepted, and numbers this run.
-func openState(dir, host string) (book *ledger, run uint64, err error) {
-	if book, err = openLedger(dir, host); err != nil {
+func openState(dir, host string, write func(string, []byte) error) (book *ledger, run uint64, err error) {
+	if book, err = openLedger(dir, host, write); err != nil {
 		return nil, 0, err
 	}
 	run, err = nextRun(dir, time.Now())

@@ -2,12 +2,12 @@ package agent
 
 import (
 	"context"
-	"reflect"
 	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
 
+	"github.com/serin-rollouts/serin/agent/fence"
 	"github.com/serin-rollouts/serin/agent/haproxy"
 	"github.com/serin-rollouts/serin/agent/plan"
 	"github.com/serin-rollouts/serin/internal/rollout"
@@ -29,16 +29,8 @@ type service struct {
 	// by it that the raise may have come last.
 	gate sync.Mutex
 
-	mu       sync.Mutex
-	assigned rollout.Assignment
-	// fence is the highest epoch heard of: the assignment's, or that of a
-	// broadcast which is newer.
-	fence    uint64
-	ceiling  ceiling
-	licensed time.Time // end of the licence for the assignment
-	// turn counts what may forbid a raise: a raise that was planned in an
-	// earlier turn is not carried out.
-	turn      uint64
+	mu        sync.Mutex
+	post      fence.Post         // what others say; times are the agent's own
 	interrupt context.CancelFunc // ends a wait that is under way; may be nil
 	errand    errand
 	stopping  map[string]bool // containers that we stop ourselves, by id
@@ -52,13 +44,6 @@ type service struct {
 	watch     *stopwatch           // has a lock of its own
 
 	memory memory // of the converge goroutine
-}
-
-// ceiling holds the canary down, whatever is assigned.
-type ceiling struct {
-	on    bool
-	limit int    // basis points
-	epoch uint64 // of the broadcast; 0: the lease was lost
 }
 
 // errand is what the reflex is to do.
@@ -88,23 +73,14 @@ func newService(a *agent, name string) *service {
 
 // accept takes an assignment that the fence let through and the ledger holds.
 // until is the end of the licence that came with it, zero if none did.
-func (s *service) accept(a rollout.Assignment, until time.Time) {
+func (s *service) accept(a rollout.Assignment, until time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	changed := !reflect.DeepEqual(a, s.assigned)
+	was := s.post.Assigned
+	changed := s.post.Accept(a, until)
 	if changed {
-		s.turn++
-		s.status.assigned(s.assigned, a)
+		s.status.assigned(was, a)
 		s.log.Info().Uint64("epoch", a.Epoch).Str("rollout", a.Rollout).Int("weight", a.Weight).Msg("assignment accepted")
-	}
-	s.assigned, s.fence = a, max(s.fence, a.Epoch)
-	if s.ceiling.on && s.ceiling.epoch > 0 && s.ceiling.epoch <= a.Epoch {
-		s.ceiling = ceiling{}
-	}
-	if !until.IsZero() && s.fence == a.Epoch {
-		s.licensed, s.ceiling = until, ceiling{}
-	}
-	if changed {
 		s.lowerLocked(false)
 		s.interruptLocked()
 		kick(s.stir)
@@ -114,29 +90,34 @@ func (s *service) accept(a rollout.Assignment, until time.Time) {
 	}
 }
 
+// restore takes up what was accepted before the agent's last end.
+func (s *service) restore(p fence.Page) {
+	s.accept(p.Assignment, 0)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.post.Restore(p)
+}
+
 // hold takes a broadcast, which may lower the canary and never raises it. It
 // reports whether the broadcast is newer than what is assigned.
 func (s *service) hold(w rollout.Wave) (newer bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if w.Epoch < s.fence {
-		return false
+	newer, lowered := s.post.Hold(w)
+	if lowered {
+		s.heldLocked()
 	}
-	s.fence = w.Epoch
-	newer = w.Epoch > s.assigned.Epoch
-	limit := w.Weight
-	if c := s.assigned.Canary; c == nil || c.ID != w.Canary {
-		limit = 0
-	}
-	if s.assigned.Canary == nil || limit >= min(s.assigned.Weight, s.limitLocked()) {
-		return newer
-	}
-	s.ceiling = ceiling{on: true, limit: limit, epoch: w.Epoch}
-	s.turn++
-	s.lowerLocked(false)
-	s.interruptLocked()
-	kick(s.wake)
 	return newer
+}
+
+// refuse does what an assignment lowers that could not be written down.
+func (s *service) refuse(a rollout.Assignment, why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.post.Refuse(a) {
+		s.heldLocked()
+	}
+	s.status.trouble(problem{text: why.Error()})
 }
 
 // loseControl takes the canary's share away when no leader is heard; only a
@@ -144,48 +125,33 @@ func (s *service) hold(w rollout.Wave) (newer bool) {
 func (s *service) loseControl() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	held := s.assigned.OnControlLoss == rollout.HoldOnLoss
-	if s.assigned.Canary == nil || held || s.ceiling.on && s.ceiling.limit == 0 {
+	if !s.post.LoseControl() {
 		return
 	}
-	s.ceiling = ceiling{on: true, epoch: s.ceiling.epoch}
-	s.turn++
-	s.log.Warn().Str("rollout", s.assigned.Rollout).Msg("no leader heard within the lease; the canary gets no traffic until one grants it")
+	s.log.Warn().Str("rollout", s.post.Assigned.Rollout).Msg("no leader heard within the lease; the canary gets no traffic until one grants it")
 	s.lowerLocked(false)
 	kick(s.wake)
 }
 
+// heard is the highest epoch heard of.
+func (s *service) heard() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.post.Fence
+}
+
 // Private
 
-// limitLocked is the ceiling in force.
-func (s *service) limitLocked() int {
-	if s.ceiling.on {
-		return s.ceiling.limit
-	}
-	return rollout.Full
-}
-
-// mayRaiseLocked tells whether a licence for what is assigned is in force.
-func (s *service) mayRaiseLocked(now time.Time) bool {
-	return now.Before(s.licensed) && s.fence == s.assigned.Epoch
-}
-
-// allowedLocked is the most that the split, as last seen, may have.
-func (s *service) allowedLocked() int {
-	a, split := s.assigned, s.seen.split
-	switch {
-	case a.Canary != nil && split.Salt == a.Canary.ID:
-		return min(a.Weight, s.limitLocked())
-	case a.Canary == nil && a.Stable != nil && split.Salt == a.Stable.ID:
-		return split.Share // it is promoted
-	default:
-		return 0
-	}
+// heldLocked has the reflex and the loop heed a new ceiling.
+func (s *service) heldLocked() {
+	s.lowerLocked(false)
+	s.interruptLocked()
+	kick(s.wake)
 }
 
 // lowerLocked has the reflex lower the share, if it is more than allowed.
 func (s *service) lowerLocked(blind bool) {
-	if s.seen.split.Share > s.allowedLocked() || blind {
+	if s.seen.split.Share > s.post.Allowed(s.seen.split) || blind {
 		s.errand.lower = true
 		s.errand.blind = s.errand.blind || blind
 		kick(s.urgent)
@@ -202,7 +168,7 @@ func (s *service) interruptLocked() {
 func (s *service) inFlight() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.assigned.Rollout != "" || !s.status.settled
+	return s.post.Assigned.Rollout != "" || !s.status.settled
 }
 
 // kick puts a token into a channel that holds one.

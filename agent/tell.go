@@ -40,7 +40,7 @@ func (s *service) turnAt() time.Time {
 // and something was not told just now. It returns the room that is left. The
 // caller holds s.mu.
 func (s *service) telemetry(h *wire.ServiceHealth, now time.Time, room int) int {
-	as := s.assigned
+	as := s.post.Assigned
 	if as.Rollout == "" || room <= 0 {
 		return room
 	}

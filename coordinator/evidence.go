@@ -39,6 +39,7 @@ type watch struct {
 	panel     *taped    // nil where there is nothing to compare with
 	feedback  *feedback // of all services; nil: nobody listens
 	pool      *pool
+	pooling   bool // hosts are compared with hosts
 	pooledAt  time.Duration
 	instances map[string]int // canary instances by host, for the pool
 	verdict   analysis.Verdict
@@ -238,6 +239,9 @@ func (w *watch) turn(at time.Duration) {
 	if w.panel == nil {
 		return
 	}
+	// Who was heard as one of the fleet is not heard for himself in the same step:
+	// what he had counted until then would count twice.
+	stays := w.pooling && before.Step == w.judging.Step && before.Anew == w.judging.Anew
 	for _, host := range before.Hosts {
 		if _, stays := w.places[host]; !stays {
 			delete(w.instances, host)
@@ -251,6 +255,7 @@ func (w *watch) turn(at time.Duration) {
 		w.renew(w.attempt+1, at)
 	}
 	w.begin(at)
+	w.pooling = w.pooling || stays
 }
 
 // adopt is called when this replica comes to lead. Where other replicas judge by
@@ -282,6 +287,7 @@ func (w *watch) begin(at time.Duration) {
 	}
 	w.panel.step = w.judging.Step + 1
 	w.panel.Restart(at, step(w.judging))
+	w.pooling = pooling(w.judging)
 	w.pool.restart()
 	w.stale = true
 }
@@ -345,7 +351,7 @@ func (w *watch) observe(name string, k int, h wire.ServiceHealth, at time.Durati
 	w.pool.add(name, k, inWave, h)
 	w.stale = true
 	w.opinions(at)
-	if !w.pooling() {
+	if !w.pooling {
 		w.panel.Observe(analysis.Report{
 			Host: name, Incarnation: h.Incarnation, At: at,
 			Canary: h.CanaryCounts, Stable: h.StableCounts, CanaryInstances: h.CanaryInstances,
@@ -369,8 +375,7 @@ func (w *watch) observe(name string, k int, h wire.ServiceHealth, at time.Durati
 	w.panel.Observe(w.pool.report(at, total))
 }
 
-// pooling reports whether hosts are compared with hosts.
-func (w *watch) pooling() bool {
-	r := w.judging
+// pooling reports whether hosts are to be compared with hosts in a step.
+func pooling(r *rollout.Rollout) bool {
 	return r.Weight() == rollout.Full && r.Wave() < len(r.Hosts)
 }

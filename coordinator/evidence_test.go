@@ -271,3 +271,41 @@ func TestKeys(t *testing.T) {
 		t.Error("a long id makes a long key")
 	}
 }
+
+// What a host counted as one of the fleet does not count once more for itself: not
+// when the canary is parked, nor when only the wave is left of the fleet.
+func TestAHostIsJudgedOnce(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*rollout.Rollout)
+		before int64 // of what was served before the change
+	}{
+		"parked": {func(r *rollout.Rollout) { r.Phase, r.Parked = rollout.Paused, true }, 1},
+		"others lost": {func(r *rollout.Rollout) {
+			r.Hosts, r.StepAt, r.StepEpoch = r.Hosts[:1], time.Minute, 6
+		}, 0},
+	} {
+		svc := atFirstStep(rollout.Step{Hosts: rollout.HostCount{Count: 1}, Weight: rollout.Full})
+		w := newWatch(then(svc, 4, func(r *rollout.Rollout) { r.Phase = rollout.Preparing }), 0, 0)
+		w.sync(svc) // the evidence is heard from its beginning
+		epoch, served := uint64(5), int64(0)
+		report := func(seconds int) {
+			for range seconds {
+				served += 10
+				at := time.Duration(served) * 100 * time.Millisecond
+				w.hear("a", wire.ServiceHealth{Epoch: epoch, Incarnation: "1", CanaryInstances: 1, CanaryCounts: analysis.Counts{Requests: served}}, at)
+				for _, host := range []string{"b", "c"} {
+					w.hear(host, wire.ServiceHealth{Epoch: epoch, Incarnation: "1", StableCounts: map[string]analysis.Counts{"s": {Requests: served}}}, at)
+				}
+			}
+		}
+		report(60)
+		before := served
+		epoch = 6
+		w.sync(then(svc, epoch, c.change))
+		report(60)
+		got := w.evidence(3 * time.Minute).Verdict.Canary.Requests
+		if least, most := c.before*before/2, c.before*before+served-before; got < least || got > most {
+			t.Errorf("%s: judged by %d requests of the canary; there were %d before and %d after", name, got, before, served-before)
+		}
+	}
+}

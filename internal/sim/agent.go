@@ -2,22 +2,21 @@ package sim
 
 import (
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/serin-rollouts/serin/agent/fence"
 	"github.com/serin-rollouts/serin/agent/plan"
 	"github.com/serin-rollouts/serin/internal/analysis"
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
 // As in the agent.
-const (
-	licenceTime = 3 * time.Second
-	maxNonces   = 256
-	reportApart = 20 * time.Millisecond
-)
+const reportApart = 20 * time.Millisecond
+
+// noteLongest is how long a slow disk takes to hold the epoch of a broadcast.
+const noteLongest = 5 * time.Second
 
 // agent is one run of the process: what agent/accept.go, licence.go and
 // report.go do, without their goroutines and locks. It ends at any instruction;
@@ -31,8 +30,7 @@ type agent struct {
 	started  string
 	services []*service
 
-	nonces   []issued
-	heard    time.Duration // a leader, on the agent's clock
+	leash    fence.Leash
 	sequence uint64
 	interval time.Duration
 	told     time.Duration // the last report
@@ -40,15 +38,10 @@ type agent struct {
 	leasing  timer
 }
 
-type issued struct {
-	nonce uint64
-	at    time.Duration
-}
-
 func newAgent(h *host) *agent {
 	started := fmt.Sprintf("%s#%d", h.name, h.runs)
 	a := &agent{w: h.w, h: h, chance: h.w.chance(started), alive: true, born: h.w.now, started: started, interval: idleInterval}
-	a.heard = a.now()
+	a.leash = fence.NewLeash(a.now(), lease)
 	return a
 }
 
@@ -56,13 +49,8 @@ func newAgent(h *host) *agent {
 func (a *agent) begin() {
 	for i := range a.w.mix.services {
 		name := serviceName(i)
-		if p, ok := a.h.disk[name]; ok && p.assignment.Service != "" {
-			s := a.service(name)
-			s.accept(p.assignment, 0)
-			s.fence = max(s.fence, p.epoch)
-			if p.epoch > p.assignment.Epoch {
-				s.ceiling = ceiling{on: true, epoch: p.epoch}
-			}
+		if p, ok := a.h.disk[name]; ok && p.Assignment.Service != "" {
+			a.service(name).post.Restore(p)
 		}
 	}
 	a.w.set(&a.telling, a.chance.between(0, 500*time.Millisecond), &a.alive, a.report)
@@ -97,14 +85,10 @@ func (a *agent) service(name string) *service {
 
 // onAssign takes a leader's message: the fence, the disk, and only then it counts.
 func (a *agent) onAssign(m assign) {
-	a.heard, a.interval = a.now(), m.interval
-	until := a.redeem(m.nonce)
-	var fresh []rollout.Assignment
-	for _, as := range m.assignments {
-		if as.Epoch >= a.h.disk[as.Service].epoch {
-			fresh = append(fresh, as)
-		}
-	}
+	a.leash.Hear(a.now(), 0)
+	a.interval = m.interval
+	until := a.leash.Redeem(m.nonce, a.now())
+	fresh := fence.Fresh(a.h.disk, m.assignments, func(rollout.Assignment, uint64) {})
 	if a.mayDie() || !a.persist(fresh) || a.mayDie() {
 		return
 	}
@@ -118,18 +102,22 @@ func (a *agent) onWave(w rollout.Wave) {
 	if !slices.ContainsFunc(a.services, func(s *service) bool { return s.name == w.Service }) {
 		return
 	}
-	s := a.service(w.Service)
-	if !s.hold(w) || a.mayDie() {
-		return
+	if s := a.service(w.Service); s.hold(w) && !a.mayDie() {
+		a.after(a.chance.between(0, noteLongest), a.note)
+		a.reportNow()
 	}
-	if p := a.h.disk[w.Service]; w.Epoch > p.epoch && !a.chance.strikes(DiskRefuses) {
-		p.epoch = w.Epoch
-		a.h.disk[w.Service] = p
-	}
-	a.reportNow()
 }
 
-func (a *agent) onBeat() { a.heard = a.now() }
+// note writes down the epochs of broadcasts.
+func (a *agent) note() {
+	for _, s := range a.services {
+		if p, newer := a.h.disk[s.name].Noted(s.post.Fence); newer && !a.chance.strikes(DiskRefuses) {
+			a.h.disk[s.name] = p
+		}
+	}
+}
+
+func (a *agent) onBeat() { a.leash.Hear(a.now(), 0) }
 
 // onDeath is what Docker tells.
 func (a *agent) onDeath(c *container) {
@@ -147,42 +135,30 @@ func (a *agent) reportNow() {
 
 // Private
 
-// redeem returns until when, on the agent's clock, the echo of a nonce is a
-// licence.
-func (a *agent) redeem(nonce uint64) time.Duration {
-	for _, n := range a.nonces {
-		if nonce != 0 && n.nonce == nonce && a.now()-n.at < licenceTime {
-			return n.at + licenceTime
-		}
-	}
-	return 0
-}
-
 // persist writes what differs from what is written. If the disk refuses, what
 // the assignments lower is lowered all the same.
 func (a *agent) persist(all []rollout.Assignment) bool {
-	refused := false
-	for _, as := range all {
-		p := page{epoch: as.Epoch, assignment: as}
-		if reflect.DeepEqual(a.h.disk[as.Service], p) {
+	pages := fence.Written(a.h.disk, all)
+	for _, as := range all { // not in the order of a map: a run has to repeat itself
+		p, differs := pages[as.Service]
+		if !differs {
 			continue
 		}
-		if refused = refused || a.chance.strikes(DiskRefuses); !refused {
-			a.h.disk[as.Service] = p
+		if a.chance.strikes(DiskRefuses) {
+			a.h.hurt(0)
+			for _, as := range all {
+				a.service(as.Service).refuse(as)
+			}
+			a.reportNow()
+			return false
 		}
+		a.h.disk[as.Service] = p
 	}
-	if refused {
-		a.h.hurt(0)
-		for _, as := range all {
-			a.service(as.Service).lowerFor(as)
-		}
-		a.reportNow()
-	}
-	return !refused
+	return true
 }
 
 func (a *agent) guardLease() {
-	left := lease - (a.now() - a.heard)
+	left := a.leash.Left(a.now())
 	if left <= 0 {
 		for _, s := range a.services {
 			s.loseControl()
@@ -198,13 +174,10 @@ func (a *agent) report() {
 	a.poll()
 	a.sequence++
 	nonce := a.chance.next() | 1
-	a.nonces = append(a.nonces, issued{nonce, a.now()})
-	if over := len(a.nonces) - maxNonces; over > 0 {
-		a.nonces = a.nonces[over:]
-	}
+	a.leash.Issue(nonce, a.now())
 	r := &report{host: a.h, started: a.started, run: a.h.runs, sequence: a.sequence, nonce: nonce}
 	for _, s := range a.services {
-		if s.assigned.Service != "" {
+		if s.post.Assigned.Service != "" {
 			r.services = append(r.services, s.report())
 		}
 	}
@@ -230,7 +203,7 @@ func (a *agent) poll() {
 
 // report is the service's part of a report.
 func (s *service) report() serviceReport {
-	as, st := s.assigned, s.status
+	as, st := s.post.Assigned, s.status
 	s.meter.begin(as.Rollout)
 	r := serviceReport{
 		service: s.name, epoch: as.Epoch, settled: st.settled, hasImage: st.hasImages, wantsRaise: st.wantsRaise, weight: st.weight,

@@ -7,14 +7,14 @@ import (
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
-// staleRaise is I12's bound: the licence, on a clock that is 1 % off, and what a
-// call of Docker's may take.
-const staleRaise = licenceTime*102/100 + 1500*time.Millisecond
+// staleRaise is I12's bound: 3 s, on a clock that is 1 % off, and what a call of
+// Docker's may take.
+const staleRaise = 3*time.Second*102/100 + 1500*time.Millisecond
 
 // checkBegin is I2: operations of the loop never go back to an older epoch, over
 // restarts of the agent too.
 func (w *world) checkBegin(s *service, op plan.Op) {
-	epoch := s.assigned.Epoch
+	epoch := s.post.Assigned.Epoch
 	if last := s.h.performed[s.name]; epoch < last {
 		w.violate("I2", "%s does %q of epoch %d, after one of epoch %d", s.h.name, op, epoch, last)
 	}
@@ -129,7 +129,7 @@ func (w *world) checkAct(s *service, op plan.Op, b basis, capacity int) {
 
 // startsCanary tells what raises, whatever the plan calls it.
 func startsCanary(s *service, op plan.Op) bool {
-	c := s.assigned.Canary
+	c := s.post.Assigned.Canary
 	switch op := op.(type) {
 	case plan.Create:
 		return c != nil && op.Revision.ID == c.ID
@@ -202,7 +202,7 @@ func (w *world) checkLowered(h *host, service string, run rollout.Rollout, at, w
 	hears := within == lowerWithin
 	l := w.cluster.leader
 	switch {
-	case hears && (h.quietFrom > at-time.Second || l == nil || l.born > at-time.Second || h.agent.service(service).assigned.Service == ""):
+	case hears && (h.quietFrom > at-time.Second || l == nil || l.born > at-time.Second || h.agent.service(service).post.Assigned.Service == ""):
 		return // it could not hear
 	case !hears && run.Spec.OnControlLoss != rollout.RevertOnLoss:
 		return
@@ -222,8 +222,8 @@ func (w *world) checkLease(h *host) {
 	}
 	for _, s := range h.agent.services {
 		back := h.balancer.backends[s.name]
-		inFlight := s.assigned.Canary != nil && s.assigned.OnControlLoss == rollout.RevertOnLoss
-		if back != nil && inFlight && back.split.Share > 0 && h.warmth(s.name) >= wanted(s.assigned)*plan.FullWeight {
+		inFlight := s.post.Assigned.Canary != nil && s.post.Assigned.OnControlLoss == rollout.RevertOnLoss
+		if back != nil && inFlight && back.split.Share > 0 && h.warmth(s.name) >= wanted(s.post.Assigned)*plan.FullWeight {
 			w.violate("I5", "%s has heard no leader for %s and still gives the canary %s", h.name, w.now-h.hears, rollout.Percent(back.split.Share))
 		}
 	}

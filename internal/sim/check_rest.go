@@ -17,11 +17,11 @@ func (w *world) noteSettled(s *service) {
 	if w.now < s.h.docker.away {
 		return
 	}
-	r.settled[s.name][s.h.name] = max(r.settled[s.name][s.h.name], s.assigned.Epoch)
-	if invariant, text := s.h.misfit(s.name, s.assigned); text != "" {
-		w.violate(invariant, "%s calls itself settled at epoch %d: %s", s.h.name, s.assigned.Epoch, text)
+	r.settled[s.name][s.h.name] = max(r.settled[s.name][s.h.name], s.post.Assigned.Epoch)
+	if invariant, text := s.h.misfit(s.name, s.post.Assigned); text != "" {
+		w.violate(invariant, "%s calls itself settled at epoch %d: %s", s.h.name, s.post.Assigned.Epoch, text)
 	}
-	for _, image := range s.assigned.Prefetch {
+	for _, image := range s.post.Assigned.Prefetch {
 		if !s.h.docker.images[image] {
 			w.violate("I10", "%s calls itself settled without %s", s.h.name, image)
 		}
@@ -188,7 +188,7 @@ func (w *world) unsettled(svc *rollout.Service, h *host) (invariant, text string
 	if h.agent == nil {
 		return "I10", "has no agent"
 	}
-	if at := h.disk[svc.Name].assignment.Epoch; at != svc.Epoch {
+	if at := h.disk[svc.Name].Assignment.Epoch; at != svc.Epoch {
 		return "I10", fmt.Sprintf("works on epoch %d, not %d", at, svc.Epoch)
 	}
 	return h.misfit(svc.Name, a)

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/serin-rollouts/serin/agent/fence"
 	"github.com/serin-rollouts/serin/agent/plan"
 	"github.com/serin-rollouts/serin/internal/analysis"
 	"github.com/serin-rollouts/serin/internal/rollout"
@@ -217,7 +218,7 @@ func onService(name, want string, spoil func(w *world, s *service, back *backend
 				continue
 			}
 			for _, s := range h.agent.services {
-				if back := h.balancer.backends[s.name]; back != nil && s.status.settled && s.assigned.Stable != nil && spoil(w, s, back) {
+				if back := h.balancer.backends[s.name]; back != nil && s.status.settled && s.post.Assigned.Stable != nil && spoil(w, s, back) {
 					return true
 				}
 			}
@@ -230,15 +231,15 @@ func sabotagesOfHosts() []sabotage {
 	first := func(s *service) plan.Container { return s.seen.units[plan.SlotName(plan.BankA, 1)] }
 	return []sabotage{
 		onService("an operation of an older epoch", "I2", func(w *world, s *service, _ *backend) bool {
-			s.h.performed[s.name] = s.assigned.Epoch + 1
+			s.h.performed[s.name] = s.post.Assigned.Epoch + 1
 			w.checkBegin(s, plan.Settled{})
 			return true
 		}),
 		onService("a raise long after its epoch", "I12", func(w *world, s *service, back *backend) bool {
-			if since, over := w.record.supersededAt(s.name, s.assigned.Epoch-1); !over || w.now-since < time.Minute {
+			if since, over := w.record.supersededAt(s.name, s.post.Assigned.Epoch-1); !over || w.now-since < time.Minute {
 				return false
 			}
-			s.h.act(s, plan.Share{Split: back.split, Raise: true}, basis{epoch: s.assigned.Epoch - 1}, func() {})
+			s.h.act(s, plan.Share{Split: back.split, Raise: true}, basis{epoch: s.post.Assigned.Epoch - 1}, func() {})
 			return true
 		}),
 		onService("a serving slot is closed", "I7", func(_ *world, s *service, back *backend) bool {
@@ -281,8 +282,8 @@ func sabotagesOfHosts() []sabotage {
 			return false
 		}),
 		onService("the lease of a canary does not end", "I5", func(w *world, s *service, back *backend) bool {
-			if s.assigned.Canary != nil && s.assigned.OnControlLoss == rollout.RevertOnLoss && back.split.Share > 0 {
-				s.h.link.cut, s.agent.heard = w.now+longAway, 2*longAway
+			if s.post.Assigned.Canary != nil && s.post.Assigned.OnControlLoss == rollout.RevertOnLoss && back.split.Share > 0 {
+				s.h.link.cut, s.agent.leash = w.now+longAway, fence.NewLeash(2*longAway, lease)
 			}
 			return false
 		}),

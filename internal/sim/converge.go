@@ -57,19 +57,19 @@ const (
 
 // pass is one look and one operation (agent/converge.go).
 func (s *service) pass() {
-	if s.job != nil || s.assigned.Service == "" {
+	if s.job != nil || s.post.Assigned.Service == "" {
 		return
 	}
 	h, ok := s.observe()
 	if !ok {
-		s.failed(s.turn, problem{text: "Docker does not answer"})
+		s.failed(s.post.Turn, problem{text: "Docker does not answer"})
 		return
 	}
-	h.Ceiling, h.MayRaise = s.limit(), s.mayRaise()
-	op := plan.Next(s.assigned, h)
+	h.Ceiling, h.MayRaise = s.post.Limit(), s.post.MayRaise(s.agent.now())
+	op := plan.Next(s.post.Assigned, h)
 	was := s.status
-	s.status.look(s.assigned, h, op)
-	s.seen = sightingOf(s.assigned, h)
+	s.status.look(s.post.Assigned, h, op)
+	s.seen = sightingOf(s.post.Assigned, h)
 	if s.status != was {
 		s.agent.reportNow()
 	}
@@ -117,11 +117,11 @@ func sightingOf(a rollout.Assignment, h plan.Host) sighting {
 func (s *service) begin(op plan.Op) {
 	s.asks = 0
 	if s.memory.repeats(op) {
-		s.failed(s.turn, problem{text: op.String() + ": is done, but does not show"})
+		s.failed(s.post.Turn, problem{text: op.String() + ": is done, but does not show"})
 		return
 	}
 	s.w.tell("%s: %s", s.h.name, op)
-	j := &job{s: s, op: op, turn: s.turn, basis: s.basis(), steps: s.h.instructions(s, op)}
+	j := &job{s: s, op: op, turn: s.post.Turn, basis: s.basis(), steps: s.h.instructions(s, op)}
 	switch op.(type) {
 	case plan.Pull, plan.Prove, plan.Drain:
 		j.waits = true
@@ -157,7 +157,7 @@ func (j *job) next() {
 	s.agent.after(step.takes, func() {
 		switch {
 		case j.over || s.agent.mayDie():
-		case step.raises && (s.turn != j.turn || s.agent.now() >= s.licensed):
+		case step.raises && (s.post.Turn != j.turn || s.agent.now() >= s.post.Licensed):
 			j.end(errTurned)
 		default:
 			j.do(step)
@@ -206,7 +206,7 @@ func (j *job) end(err error) {
 	s.job, s.raising = nil, false
 	if s.again {
 		s.again = false
-		s.lowerTo(max(s.allowed(), s.seen.floor))
+		s.lowerTo(max(s.post.Allowed(s.seen.split), s.seen.floor))
 	}
 	switch {
 	case err == nil:
@@ -224,7 +224,7 @@ func (j *job) end(err error) {
 func (s *service) failed(turn uint64, p problem) {
 	s.memory.failures++
 	s.memory.stirredAt = s.agent.now()
-	if s.turn == turn && s.status.problem != p {
+	if s.post.Turn == turn && s.status.problem != p {
 		s.status.trouble(p)
 		s.agent.reportNow()
 	}
@@ -245,7 +245,7 @@ func (s *service) mended(op plan.Op) {
 // judge tells what kind of problem an operation's failure is.
 func (s *service) judge(op plan.Op, err error) problem {
 	p := problem{text: op.String() + ": " + err.Error()}
-	a := s.assigned
+	a := s.post.Assigned
 	switch op := op.(type) {
 	case plan.Pull:
 		p.cause, p.fatal = rollout.CauseImage, errors.Is(err, errMissing)
@@ -293,7 +293,7 @@ func (s *service) overdue(rev rollout.Revision, c plan.Container) {
 		s.memory.runsSince[c.ID] = s.agent.now()
 		return
 	}
-	p := problem{text: c.Slot + " is not ready", cause: rollout.CauseStart, fatal: s.assigned.Rollout != "" && isNew(s.assigned, rev.ID)}
+	p := problem{text: c.Slot + " is not ready", cause: rollout.CauseStart, fatal: s.post.Assigned.Rollout != "" && isNew(s.post.Assigned, rev.ID)}
 	if s.agent.now()-since >= rev.Container.Health.Timeout && (s.status.problem.text == "" || s.status.problem.fatal != p.fatal) {
 		s.status.trouble(p)
 		s.agent.reportNow()

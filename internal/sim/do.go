@@ -66,7 +66,7 @@ type basis struct {
 	wanted int // containers that are to serve
 }
 
-func (s *service) basis() basis { return basis{s.assigned.Epoch, wanted(s.assigned)} }
+func (s *service) basis() basis { return basis{s.post.Assigned.Epoch, wanted(s.post.Assigned)} }
 
 // act lets an instruction take effect, and has the checkers look at what it did.
 func (h *host) act(s *service, op plan.Op, b basis, effect func()) {
@@ -155,7 +155,7 @@ func (h *host) steering(s *service, op plan.Op) []instruction {
 	}
 	switch op := op.(type) {
 	case plan.EnsureFrontend:
-		return []instruction{{by: byBalancer, takes: b.chance.between(5*time.Millisecond, 2*time.Second), do: func() error { b.ensure(s.name, frontOf(s.assigned)); return nil }}}
+		return []instruction{{by: byBalancer, takes: b.chance.between(5*time.Millisecond, 2*time.Second), do: func() error { b.ensure(s.name, frontOf(s.post.Assigned)); return nil }}}
 	case plan.RemoveFrontend:
 		return []instruction{{by: byBalancer, takes: 50 * time.Millisecond, do: func() error { b.forget(s.name); return nil }}}
 	case plan.Attach:

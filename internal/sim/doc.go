@@ -6,8 +6,8 @@
 // # What is real, and what is modelled
 //
 // Real are the decisions: rollout.Decide, Apply, Assignment and Wave,
-// analysis.Panel, plan.Next and plan.Floor, called as the coordinator and the
-// agent call them. Modelled are what surrounds them, as small as possible, each
+// analysis.Panel, plan.Next, plan.Floor and package fence, called as the
+// coordinator and the agent call them. Modelled are what surrounds them, as small as possible, each
 // file beside the one that it stands for:
 //
 //	cluster.go, stream.go   Raft's log and the event stream, with what they may do to a
@@ -15,7 +15,7 @@
 //	leader.go, watch.go     the leader's loop (coordinator/lead.go, evidence.go, publish.go, ...)
 //	people.go               operators and CI, and the intake of triggers
 //	bus.go                  loses, delays, reorders, repeats, is away
-//	agent.go, service.go    what an agent accepts, its lease and its reflex
+//	agent.go, service.go    the agent around package fence: its disk and its reflex
 //	observe.go, converge.go its loop around plan.Next, and what it remembers
 //	host.go, docker.go,     a host: containers, slots, weights, users
 //	balancer.go, do.go

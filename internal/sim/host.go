@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/serin-rollouts/serin/internal/rollout"
+	"github.com/serin-rollouts/serin/agent/fence"
 )
 
 // host is one machine: its Docker, its HAProxy, its disk, its agent and the
@@ -16,11 +16,11 @@ type host struct {
 	link     *link
 	docker   *docker
 	balancer *balancer
-	disk     map[string]page // what the agent has written through
-	agent    *agent          // nil while none runs
-	runs     int             // of the agent
-	gone     bool            // for good
-	pace     float64         // of its monotonic clock
+	disk     map[string]fence.Page // what the agent has written through
+	agent    *agent                // nil while none runs
+	runs     int                   // of the agent
+	gone     bool                  // for good
+	pace     float64               // of its monotonic clock
 	// quietFrom is since when nothing has gone wrong here: no message late, no
 	// operation failed, no agent dead.
 	quietFrom time.Duration
@@ -30,12 +30,6 @@ type host struct {
 	zeroed    map[string]time.Duration // when the canary's share last became 0, by service
 	served    map[string]*tracks       // what users got, by service
 	performed map[string]uint64        // highest epoch of an operation, by service
-}
-
-// page is what is accepted for one service, on the disk.
-type page struct {
-	epoch      uint64
-	assignment rollout.Assignment
 }
 
 const (
@@ -49,7 +43,7 @@ func hostName(i int) string { return fmt.Sprintf("h%d", i+1) }
 func (w *world) addHost() {
 	name := hostName(len(w.hosts))
 	h := &host{
-		w: w, name: name, chance: w.chance(name), disk: map[string]page{},
+		w: w, name: name, chance: w.chance(name), disk: map[string]fence.Page{},
 		served: map[string]*tracks{}, performed: map[string]uint64{}, zeroed: map[string]time.Duration{},
 	}
 	h.link = &link{host: h, chance: w.chance(name + "/link")}

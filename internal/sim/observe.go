@@ -30,7 +30,7 @@ func (s *service) observe() (plan.Host, bool) {
 	if !b.up {
 		back = nil
 	}
-	a := s.assigned
+	a := s.post.Assigned
 	var mine []*container
 	for _, c := range d.containers {
 		if c.service == s.name {
@@ -89,7 +89,7 @@ func (s *service) slots(h *plan.Host, back *backend) {
 // countDeaths counts containers that ended by themselves, each end once, where
 // something of stable stands.
 func (s *service) countDeaths(mine []*container) {
-	a := s.assigned
+	a := s.post.Assigned
 	stands := a.Stable == nil || slices.ContainsFunc(mine, func(c *container) bool {
 		return c.revision.ID == a.Stable.ID && c.state == plan.Running
 	})
@@ -111,7 +111,7 @@ func (s *service) countDeaths(mine []*container) {
 func (s *service) read() {
 	b := s.h.balancer
 	if back := b.backends[s.name]; b.up && back != nil {
-		s.meter.begin(s.assigned.Rollout)
+		s.meter.begin(s.post.Assigned.Rollout)
 		s.meter.read(b.pid, back, s.seen.units)
 	}
 }

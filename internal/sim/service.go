@@ -1,10 +1,10 @@
 package sim
 
 import (
-	"reflect"
 	"slices"
 	"time"
 
+	"github.com/serin-rollouts/serin/agent/fence"
 	"github.com/serin-rollouts/serin/agent/plan"
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
@@ -17,11 +17,7 @@ type service struct {
 	h     *host
 	name  string
 
-	assigned rollout.Assignment
-	fence    uint64
-	ceiling  ceiling
-	licensed time.Duration // end of the licence, on the agent's clock
-	turn     uint64
+	post     fence.Post
 	errand   errand
 	urgent   timer
 	stopping map[string]bool
@@ -36,13 +32,6 @@ type service struct {
 	again   bool // the reflex lowers once more after that
 	looking timer
 	asks    int
-}
-
-// ceiling holds the canary down, whatever is assigned.
-type ceiling struct {
-	on    bool
-	limit int
-	epoch uint64 // of the broadcast; 0: the lease was lost
 }
 
 // errand is what the reflex is to do.
@@ -66,25 +55,16 @@ func newService(a *agent, name string) *service {
 
 // accept takes an assignment that the fence let through and the disk holds.
 func (s *service) accept(a rollout.Assignment, until time.Duration) {
-	changed := !reflect.DeepEqual(a, s.assigned)
+	was := s.post.Assigned.Rollout
+	changed := s.post.Accept(a, until)
 	if changed {
-		s.turn++
 		if s.w.telling {
 			s.w.tell("%s: accepts epoch %d of %s%s", s.h.name, a.Epoch, s.name, describeAssignment(a))
 		}
 		s.status.settled, s.status.hasImages, s.status.wantsRaise, s.status.problem = false, false, false, problem{}
-		if s.assigned.Rollout != a.Rollout {
+		if was != a.Rollout {
 			s.status.deaths, s.status.death = 0, ""
 		}
-	}
-	s.assigned, s.fence = a, max(s.fence, a.Epoch)
-	if s.ceiling.on && s.ceiling.epoch > 0 && s.ceiling.epoch <= a.Epoch {
-		s.ceiling = ceiling{}
-	}
-	if until > 0 && s.fence == a.Epoch {
-		s.licensed, s.ceiling = until, ceiling{}
-	}
-	if changed {
 		s.lower(false)
 		s.interrupt()
 	}
@@ -95,49 +75,28 @@ func (s *service) accept(a rollout.Assignment, until time.Duration) {
 
 // hold takes a broadcast; it reports whether it is newer than what is assigned.
 func (s *service) hold(w rollout.Wave) (newer bool) {
-	if w.Epoch < s.fence {
-		return false
+	newer, lowered := s.post.Hold(w)
+	if lowered {
+		s.held()
 	}
-	s.fence = w.Epoch
-	newer = w.Epoch > s.assigned.Epoch
-	limit := w.Weight
-	if c := s.assigned.Canary; c == nil || c.ID != w.Canary {
-		limit = 0
-	}
-	if s.assigned.Canary == nil || limit >= min(s.assigned.Weight, s.limit()) {
-		return newer
-	}
-	s.ceiling = ceiling{on: true, limit: limit, epoch: w.Epoch}
-	s.turn++
-	s.lower(false)
-	s.interrupt()
-	s.wake()
 	return newer
 }
 
-// lowerFor does what an assignment lowers that could not be written down.
-func (s *service) lowerFor(a rollout.Assignment) {
-	w := rollout.Wave{Service: a.Service, Epoch: a.Epoch, Rollout: a.Rollout, Weight: a.Weight}
-	if a.Canary != nil {
-		w.Canary = a.Canary.ID
-	}
-	promoted := a.Stable != nil && s.assigned.Canary != nil && s.assigned.Canary.ID == a.Stable.ID
-	if a.Canary != nil || !promoted {
-		s.hold(w)
+// refuse does what an assignment lowers that could not be written down.
+func (s *service) refuse(a rollout.Assignment) {
+	if s.post.Refuse(a) {
+		s.held()
 	}
 	s.status.trouble(problem{text: "the disk refuses"})
 }
 
 // loseControl takes the canary's share away when no leader is heard.
 func (s *service) loseControl() {
-	if s.assigned.Canary == nil || s.assigned.OnControlLoss == rollout.HoldOnLoss || s.ceiling.on && s.ceiling.limit == 0 {
-		return
+	if s.post.LoseControl() {
+		s.w.tell("%s: no leader heard within the lease", s.h.name)
+		s.lower(false)
+		s.wake()
 	}
-	s.w.tell("%s: no leader heard within the lease", s.h.name)
-	s.ceiling = ceiling{on: true, epoch: s.ceiling.epoch}
-	s.turn++
-	s.lower(false)
-	s.wake()
 }
 
 // onDeath closes the slot of a container that died, and zeroes its canary.
@@ -147,7 +106,7 @@ func (s *service) onDeath(c *container) {
 		return
 	}
 	s.errand.detach = append(s.errand.detach, c.slot)
-	s.turn++
+	s.post.Turn++
 	if s.seen.split.Share > 0 && plan.BankOf(c.slot) == s.seen.split.Bank {
 		s.lower(true)
 	}
@@ -156,31 +115,15 @@ func (s *service) onDeath(c *container) {
 
 // Private
 
-func (s *service) limit() int {
-	if s.ceiling.on {
-		return s.ceiling.limit
-	}
-	return rollout.Full
-}
-
-func (s *service) mayRaise() bool { return s.agent.now() < s.licensed && s.fence == s.assigned.Epoch }
-
-// allowed is the most that the split, as last seen, may have.
-func (s *service) allowed() int {
-	a, split := s.assigned, s.seen.split
-	switch {
-	case a.Canary != nil && split.Salt == a.Canary.ID:
-		return min(a.Weight, s.limit())
-	case a.Canary == nil && a.Stable != nil && split.Salt == a.Stable.ID:
-		return split.Share // it is promoted
-	default:
-		return 0
-	}
+func (s *service) held() {
+	s.lower(false)
+	s.interrupt()
+	s.wake()
 }
 
 // lower has the reflex lower the share, if it is more than allowed.
 func (s *service) lower(blind bool) {
-	if s.seen.split.Share > s.allowed() || blind {
+	if s.seen.split.Share > s.post.Allowed(s.seen.split) || blind {
 		s.errand.lower, s.errand.blind = true, s.errand.blind || blind
 		s.react()
 	}
@@ -192,7 +135,7 @@ func (s *service) react() {
 }
 
 func (s *service) reflex() {
-	todo, split, limit := s.errand, s.seen.split, max(s.allowed(), s.seen.floor)
+	todo, split, limit := s.errand, s.seen.split, max(s.post.Allowed(s.seen.split), s.seen.floor)
 	s.errand = errand{}
 	if todo.blind {
 		limit = 0
@@ -236,7 +179,7 @@ func (s *service) interrupt() {
 	}
 }
 
-func (s *service) inFlight() bool { return s.assigned.Rollout != "" || !s.status.settled }
+func (s *service) inFlight() bool { return s.post.Assigned.Rollout != "" || !s.status.settled }
 
 // wake has the loop look again soon.
 func (s *service) wake() {

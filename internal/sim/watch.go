@@ -21,6 +21,7 @@ type watch struct {
 
 	panel   *analysis.Panel // nil: nothing to compare with
 	pool    pool
+	pooling bool
 	verdict analysis.Verdict
 	stale   bool
 
@@ -56,7 +57,9 @@ func (w *watch) sync(svc *rollout.Service, now time.Duration) {
 		w.panel = analysis.NewPanel(r.Spec.Gates.Judging())
 	}
 	if before.Step != r.Step || before.StepAt != r.StepAt {
+		stays := w.pooling && before.Step == r.Step
 		w.begin(now)
+		w.pooling = w.pooling || stays
 	}
 	if before.Phase != r.Phase {
 		w.zeroed, w.zeroMillis = map[string]bool{}, -1
@@ -122,6 +125,7 @@ func (w *watch) begin(now time.Duration) {
 		step.Baseline = analysis.Counts{Requests: r.Baseline.Requests, Errors: r.Baseline.Errors}
 	}
 	w.panel.Restart(now, step)
+	w.pooling = w.rollout.Weight() == rollout.Full && w.rollout.Wave() < len(w.rollout.Hosts)
 	w.pool.restart()
 	w.stale = true
 }
@@ -166,7 +170,7 @@ func (w *watch) observe(name string, k int, h *serviceReport, now time.Duration)
 	}
 	w.pool.add(name, k < r.Wave(), h)
 	w.stale = true
-	if r.Weight() == rollout.Full && r.Wave() < len(r.Hosts) {
+	if w.pooling {
 		w.panel.Observe(w.pool.report(now, r.Wave()))
 		return
 	}
