@@ -20,7 +20,7 @@ import (
 // Private
 
 // whole returns when a leader answers that has heard from every host since the
-// call, and every service answers on every host.
+// call, and every service answers on every host, steadily.
 func (r *storm) whole(ctx context.Context) error {
 	began, silent := time.Now(), r.targets()
 	for {
@@ -54,10 +54,23 @@ func (r *storm) isWhole(ctx context.Context, since time.Time, silent *[]workload
 	}
 	for len(*silent) > 0 {
 		t := (*silent)[0]
-		if err := answers(ctx, t.URL); err != nil {
+		if err := steady(ctx, t.URL); err != nil {
 			return fmt.Errorf("%s on %s: %w", t.Service, t.Host, err)
 		}
 		*silent = (*silent)[1:]
+	}
+	return nil
+}
+
+// steady tells whether the app answers some times in a row: HAProxy may find a
+// container that has just come up down once more.
+func steady(ctx context.Context, url string) error {
+	const times, apart = 3, 50 * time.Millisecond
+	for range times {
+		if err := answers(ctx, url); err != nil {
+			return err
+		}
+		pause(ctx, apart)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"sync"
@@ -129,7 +130,8 @@ func (f *fleet) kill(ctx context.Context) (failover, error) {
 // election.
 const leaving = 50 * time.Millisecond
 
-// inTheMiddle waits until a rollout moves, and returns who leads.
+// inTheMiddle waits until a rollout moves and all replicas are there, and returns
+// who leads.
 func (f *fleet) inTheMiddle(ctx context.Context) (leader string, err error) {
 	ctx, stop := context.WithTimeout(ctx, 3*patience)
 	defer stop()
@@ -169,7 +171,29 @@ func (f *fleet) look(ctx context.Context) (string, error) {
 	case idle > fresh:
 		return "", fmt.Errorf("%s has not moved for %s: %s", r.ID, idle, r.Waiting)
 	}
-	return group.Leader, nil
+	return group.Leader, f.whole(ctx)
+}
+
+// whole tells what a replica lacks to be ready: one that was killed and has not
+// caught up is no successor, and the next kill would leave one of three.
+func (f *fleet) whole(ctx context.Context) error {
+	for _, r := range f.Replicas {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.HTTP+"/readyz", http.NoBody)
+		if err != nil {
+			return err
+		}
+		answer, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return fmt.Errorf("%s is not ready: %w", r.Name, err)
+		}
+		if err := answer.Body.Close(); err != nil {
+			return err
+		}
+		if answer.StatusCode != http.StatusOK {
+			return fmt.Errorf("%s is not ready", r.Name)
+		}
+	}
+	return nil
 }
 
 // wave notes a broadcast.
