@@ -23,8 +23,9 @@ import (
 
 const (
 	replicas  = 3
-	applyEach = 5 * time.Millisecond // of a leader, by each of
+	applyEach = 5 * time.Millisecond // of a new leader, by each of
 	appliers  = 4
+	settled   = time.Second // from when on it is asked no more often than serin is, lest its store grows without end
 	entrySize = 200
 	patience  = time.Minute
 )
@@ -166,17 +167,40 @@ func beBare(ctx context.Context, id, dir, peers string, out io.Writer) error {
 	var wg sync.WaitGroup
 	for range appliers {
 		wg.Go(func() {
-			for tick := time.NewTicker(applyEach); ctx.Err() == nil; <-tick.C {
-				if r.State() == raft.Leader && r.Apply(make([]byte, entrySize), 0).Error() == nil {
-					said.Lock()
-					_, _ = fmt.Fprintln(out, "committed") // the parent is gone otherwise, and will kill it
-					said.Unlock()
-				}
-			}
+			commitAll(ctx, r, func() {
+				said.Lock()
+				defer said.Unlock()
+				_, _ = fmt.Fprintln(out, "committed") // the parent is gone otherwise, and will kill it
+			})
 		})
 	}
 	wg.Wait()
 	return r.Shutdown().Error()
+}
+
+// commitAll commits one entry after the other whenever the replica leads, and tells
+// of each, until ctx ends.
+func commitAll(ctx context.Context, r *raft.Raft, tell func()) {
+	var since time.Time // it leads
+	for ctx.Err() == nil {
+		pause := applyEach
+		switch leads := r.State() == raft.Leader && r.Apply(make([]byte, entrySize), 0).Error() == nil; {
+		case !leads:
+			since = time.Time{}
+		case since.IsZero():
+			since = time.Now()
+			tell()
+		default:
+			tell()
+			if time.Since(since) > settled {
+				pause = askEach
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
 }
 
 func openBare(id, dir, peers string) (*raft.Raft, error) {
