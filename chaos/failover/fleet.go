@@ -126,9 +126,9 @@ func (f *fleet) kill(ctx context.Context) (failover, error) {
 	return failover{commit: commit.Sub(began), action: action.Sub(commit), whole: action.Sub(began)}, f.Start(leader)
 }
 
-// leaving is how long what a dead leader has sent is on its way, far below any
-// election.
-const leaving = 50 * time.Millisecond
+// leaving is how long what a dead leader has sent may be on its way: less than any
+// election takes.
+const leaving = 200 * time.Millisecond
 
 // inTheMiddle waits until a rollout moves and all replicas are there, and returns
 // who leads.
