@@ -6,55 +6,55 @@ import (
 
 // file is the rollout file as users write it.
 type file struct {
-	Service       string     `yaml:"service"`
-	Image         string     `yaml:"image"`
-	Hosts         hosts      `yaml:"hosts"`
-	Replicas      int        `yaml:"replicas"`
-	Listen        string     `yaml:"listen"`
-	Backend       string     `yaml:"backend"`
-	Routing       string     `yaml:"routing"`
-	Container     container  `yaml:"container"`
-	Strategy      string     `yaml:"strategy"`
-	Pace          pace       `yaml:"pace"`
-	Steps         []step     `yaml:"steps"`
-	Gates         gates      `yaml:"gates"`
-	OnFailure     string     `yaml:"on_failure"`
-	OnControlLoss string     `yaml:"on_control_loss"`
-	Deadline      duration   `yaml:"deadline"`
-	LostAfter     duration   `yaml:"lost_after"`
-	MaxLost       *hostCount `yaml:"max_lost"`
+	Service       string     `yaml:"service" doc:"name of the service: a-z, 0-9, - and _; a NATS subject and a HAProxy backend are called so"`
+	Image         string     `yaml:"image" doc:"the image to roll out; it is pinned to a digest when the rollout starts"`
+	Hosts         hosts      `yaml:"hosts" doc:"which hosts run it; all if left out"`
+	Replicas      int        `yaml:"replicas" doc:"containers of a version on each host, 1 to 8; 1 if left out"`
+	Listen        string     `yaml:"listen" doc:"where the agent's HAProxy takes traffic, as :8080 or 10.0.0.7:8080; the container's port if left out"`
+	Backend       string     `yaml:"backend" doc:"instead of listen: a backend of a HAProxy of your own"`
+	Routing       string     `yaml:"routing" doc:"sticky keeps a user on one side by a cookie (the default), weights splits request by request" enum:"sticky,weights"`
+	Container     container  `yaml:"container" doc:"how a container runs"`
+	Strategy      string     `yaml:"strategy" doc:"which steps it takes if none are given: canary 5, 25, 50, 100 % on all hosts (the default), bluegreen 0 % then 100 %, rolling 10, 50, 100 % of the hosts" enum:"canary,bluegreen,rolling"`
+	Pace          pace       `yaml:"pace" doc:"steps (the default), or auto: the next weight follows from the evidence; then no steps are given"`
+	Steps         []step     `yaml:"steps" doc:"the path from the first host to all traffic; neither hosts nor weight ever goes back, and the last step is 100 % of both"`
+	Gates         gates      `yaml:"gates" doc:"what a rollout has to pass, and what takes it back"`
+	OnFailure     string     `yaml:"on_failure" doc:"rollback takes it back (the default); pause takes the traffic away, keeps the containers, and waits for a person" enum:"rollback,pause"`
+	OnControlLoss string     `yaml:"on_control_loss" doc:"what hosts do with a canary when they hear no leader for 30 s: revert (the default) or hold" enum:"revert,hold"`
+	Deadline      duration   `yaml:"deadline" doc:"from start to end; then it goes back; 1h if left out"`
+	LostAfter     duration   `yaml:"lost_after" doc:"a host that says nothing for so long, while others do, is lost; 2m if left out"`
+	MaxLost       *hostCount `yaml:"max_lost" doc:"when more hosts than so many are lost, on_failure holds: a count or a share; 10% if left out"`
 }
 
 type hosts struct {
-	Names  []string          `yaml:"names"`
-	Labels map[string]string `yaml:"labels"`
+	Names  []string          `yaml:"names" doc:"by name"`
+	Labels map[string]string `yaml:"labels" doc:"by the labels in the agents' files: all of these"`
 }
 
 type container struct {
-	Port       int               `yaml:"port"`
-	Env        map[string]string `yaml:"env"`
-	EnvFile    string            `yaml:"env_file"`
-	Command    []string          `yaml:"command"`
-	User       string            `yaml:"user"`
-	Network    string            `yaml:"network"`
-	Memory     size              `yaml:"memory"`
-	CPUs       milli             `yaml:"cpus"`
-	StopGrace  duration          `yaml:"stop_grace"`
-	DrainLimit duration          `yaml:"drain_limit"`
-	Health     health            `yaml:"health"`
+	Port       int               `yaml:"port" doc:"the port on which the container listens"`
+	Env        map[string]string `yaml:"env" doc:"environment variables"`
+	EnvFile    string            `yaml:"env_file" doc:"a file on the host with more of them: secrets pass neither NATS nor Raft"`
+	Command    []string          `yaml:"command" doc:"in place of the image's own"`
+	User       string            `yaml:"user" doc:"in place of the image's own"`
+	Network    string            `yaml:"network" doc:"a network of Docker's that is there on each host"`
+	Memory     size              `yaml:"memory" doc:"limit, as 256m or 1g"`
+	CPUs       milli             `yaml:"cpus" doc:"limit, as 0.5 or 2"`
+	StopGrace  duration          `yaml:"stop_grace" doc:"from SIGTERM to SIGKILL; 10s if left out"`
+	DrainLimit duration          `yaml:"drain_limit" doc:"for requests that are still open when a container goes; 30s if left out"`
+	Health     health            `yaml:"health" doc:"when a container is ready; when its port is open, if left out"`
 }
 
 type health struct {
-	Kind    string   `yaml:"kind"`
-	Path    string   `yaml:"path"`
-	Timeout duration `yaml:"timeout"`
+	Kind    string   `yaml:"kind" doc:"http if a path is given, else tcp; docker is the image's own check" enum:"http,tcp,docker"`
+	Path    string   `yaml:"path" doc:"2xx or 3xx is ready"`
+	Timeout duration `yaml:"timeout" doc:"how long it may take to get ready; 30s if left out"`
 }
 
 type step struct {
-	Hosts   *hostCount `yaml:"hosts"`
-	Weight  *weight    `yaml:"weight"`
-	Hold    duration   `yaml:"hold"`
-	Approve bool       `yaml:"approve"`
+	Hosts   *hostCount `yaml:"hosts" doc:"a count or a share of the hosts; 100% if left out"`
+	Weight  *weight    `yaml:"weight" doc:"the canary's share of each such host's traffic; 100% if left out"`
+	Hold    duration   `yaml:"hold" doc:"stay at least so long; in the last step the old version is still warm"`
+	Approve bool       `yaml:"approve" doc:"wait for serin promote"`
 }
 
 // Private

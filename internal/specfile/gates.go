@@ -10,16 +10,16 @@ import (
 )
 
 type gates struct {
-	Alpha      *percent               `yaml:"alpha"`
-	OneHost    string                 `yaml:"one_host"`
-	Routes     []string               `yaml:"routes"`
-	Errors     *errorsGate            `yaml:"errors"`
-	Latency    oneOrMore[latencyGate] `yaml:"latency"`
-	Saturation *saturationGate        `yaml:"saturation"`
-	Metrics    oneOrMore[metricsGate] `yaml:"metrics"`
-	Prometheus oneOrMore[promGate]    `yaml:"prometheus"`
-	Checks     oneOrMore[checkGate]   `yaml:"checks"`
-	Feedback   oneOrMore[feedback]    `yaml:"feedback"`
+	Alpha      *percent               `yaml:"alpha" doc:"bound on the chance that a version as good as the old one is ever taken back; 1% if left out"`
+	OneHost    string                 `yaml:"one_host" doc:"a host whose canary alone is bad: exclude goes on without it (the default), pause waits for a person, fail takes everything back" enum:"exclude,pause,fail"`
+	Routes     []string               `yaml:"routes" doc:"routes that latencies are told apart by"`
+	Errors     *errorsGate            `yaml:"errors" doc:"5xx and failed connections, as HAProxy counts them; or off"`
+	Latency    oneOrMore[latencyGate] `yaml:"latency" doc:"times in HAProxy's log; one or more"`
+	Saturation *saturationGate        `yaml:"saturation" doc:"Docker's statistics; a mapping, on, or off"`
+	Metrics    oneOrMore[metricsGate] `yaml:"metrics" doc:"what containers say on a page of metrics; one or more"`
+	Prometheus oneOrMore[promGate]    `yaml:"prometheus" doc:"queries to a Prometheus server, once for each version; one or more"`
+	Checks     oneOrMore[checkGate]   `yaml:"checks" doc:"a page that is asked of every container, or a url; one or more"`
+	Feedback   oneOrMore[feedback]    `yaml:"feedback" doc:"what users say, told on NATS; one or more"`
 }
 
 // oneOrMore is a list; one element may stand without it, and off is none.
@@ -42,17 +42,17 @@ func (l *oneOrMore[T]) UnmarshalYAML(node ast.Node) error {
 
 // conduct is what all gates have in common; name only those that the user may call something.
 type conduct struct {
-	Observe   bool   `yaml:"observe"`
-	Required  *bool  `yaml:"required"`
-	OnSilence string `yaml:"on_silence"`
+	Observe   bool   `yaml:"observe" doc:"show it, and never act on it"`
+	Required  *bool  `yaml:"required" doc:"true if left out; else it is passed over while it has no data"`
+	OnSilence string `yaml:"on_silence" doc:"when its source says nothing for a minute: wait (the default) or fail" enum:"wait,fail"`
 }
 
 // errorsGate is a mapping, or the word off.
 type errorsGate struct {
 	off         bool
 	Conduct     conduct  `yaml:",inline"`
-	MaxIncrease *percent `yaml:"max_increase"`
-	MinRequests int64    `yaml:"min_requests"`
+	MaxIncrease *percent `yaml:"max_increase" doc:"percentage points of errors above the old version; 0.5% if left out"`
+	MinRequests int64    `yaml:"min_requests" doc:"requests of the canary below which nothing is passed"`
 }
 
 // UnmarshalYAML reads the mapping or the word off.
@@ -69,12 +69,12 @@ func (g *errorsGate) UnmarshalYAML(node ast.Node) error {
 
 type latencyGate struct {
 	Conduct      conduct   `yaml:",inline"`
-	Name         string    `yaml:"name"`
-	Quantile     *quantile `yaml:"quantile"`
-	Distribution bool      `yaml:"distribution"`
-	MaxIncrease  *percent  `yaml:"max_increase"`
-	MinRequests  int64     `yaml:"min_requests"`
-	Route        string    `yaml:"route"`
+	Name         string    `yaml:"name" doc:"what to call the gate"`
+	Quantile     *quantile `yaml:"quantile" doc:"as p99"`
+	Distribution bool      `yaml:"distribution" doc:"the whole distribution, in place of a quantile"`
+	MaxIncrease  *percent  `yaml:"max_increase" doc:"how much longer it may take; 20% if left out"`
+	MinRequests  int64     `yaml:"min_requests" doc:"requests of the canary below which nothing is passed"`
+	Route        string    `yaml:"route" doc:"of this route alone"`
 }
 
 // UnmarshalYAML reads the mapping: a quantile, or the whole distribution.
@@ -93,9 +93,9 @@ func (g *latencyGate) UnmarshalYAML(node ast.Node) error {
 type saturationGate struct {
 	off        bool
 	Conduct    conduct  `yaml:",inline"`
-	Memory     increase `yaml:"memory"`
-	Throttling increase `yaml:"throttling"`
-	Restarts   int      `yaml:"restarts"`
+	Memory     increase `yaml:"memory" doc:"how much more memory a container may take; 50% if left out"`
+	Throttling increase `yaml:"throttling" doc:"points of time that it may be throttled more; 10% if left out"`
+	Restarts   int      `yaml:"restarts" doc:"of canary containers that are no failure; 0 if left out"`
 }
 
 // UnmarshalYAML reads the mapping or a word.
@@ -112,7 +112,7 @@ func (g *saturationGate) UnmarshalYAML(node ast.Node) error {
 
 // increase is a mapping, or the share alone.
 type increase struct {
-	MaxIncrease *percent `yaml:"max_increase"`
+	MaxIncrease *percent `yaml:"max_increase" doc:"how much more it may be"`
 }
 
 // UnmarshalYAML reads {max_increase: 50%} or 50%.
@@ -127,56 +127,56 @@ func (i *increase) UnmarshalYAML(node ast.Node) error {
 
 // when is a condition.
 type when struct {
-	When     string   `yaml:"when"`
-	Every    duration `yaml:"every"`
-	Failures int      `yaml:"failures"`
+	When     string   `yaml:"when" doc:"a condition in CEL, as canary.queue < 100.0"`
+	Every    duration `yaml:"every" doc:"how often to look"`
+	Failures int      `yaml:"failures" doc:"how many times running it has to be false; 3 if left out"`
 }
 
 type metricsGate struct {
 	Conduct     conduct           `yaml:",inline"`
 	Condition   when              `yaml:",inline"`
-	Name        string            `yaml:"name"`
-	Path        string            `yaml:"path"`
-	Port        int               `yaml:"port"`
-	Bad         string            `yaml:"bad"`
-	Total       string            `yaml:"total"`
-	MaxIncrease *percent          `yaml:"max_increase"`
-	MinRequests int64             `yaml:"min_requests"`
-	Read        map[string]string `yaml:"read"`
+	Name        string            `yaml:"name" doc:"what to call the gate"`
+	Path        string            `yaml:"path" doc:"/metrics if left out"`
+	Port        int               `yaml:"port" doc:"the container's port if left out"`
+	Bad         string            `yaml:"bad" doc:"a counter of what is bad"`
+	Total       string            `yaml:"total" doc:"a counter of all"`
+	MaxIncrease *percent          `yaml:"max_increase" doc:"points that the rate may be higher"`
+	MinRequests int64             `yaml:"min_requests" doc:"of the total, below which nothing is passed"`
+	Read        map[string]string `yaml:"read" doc:"readings by the names that a condition calls them by"`
 }
 
 type promGate struct {
 	Conduct   conduct           `yaml:",inline"`
 	Condition when              `yaml:",inline"`
-	Name      string            `yaml:"name"`
-	Address   string            `yaml:"address"`
-	Queries   map[string]string `yaml:"queries"`
+	Name      string            `yaml:"name" doc:"what to call the gate"`
+	Address   string            `yaml:"address" doc:"the server's URL"`
+	Queries   map[string]string `yaml:"queries" doc:"by the names that a condition calls them by; $revision, $service and $track stand for what they name"`
 }
 
 type checkGate struct {
 	Conduct     conduct  `yaml:",inline"`
 	Condition   when     `yaml:",inline"`
-	Name        string   `yaml:"name"`
-	Path        string   `yaml:"path"`
-	URL         string   `yaml:"url"`
-	Timeout     duration `yaml:"timeout"`
-	MaxIncrease *percent `yaml:"max_increase"`
-	MinChecks   int64    `yaml:"min_checks"`
+	Name        string   `yaml:"name" doc:"what to call the gate"`
+	Path        string   `yaml:"path" doc:"asked of every container"`
+	URL         string   `yaml:"url" doc:"asked once, in place of a path"`
+	Timeout     duration `yaml:"timeout" doc:"for an answer"`
+	MaxIncrease *percent `yaml:"max_increase" doc:"points that bad answers may be more frequent; 10% if left out"`
+	MinChecks   int64    `yaml:"min_checks" doc:"below which nothing is passed"`
 }
 
 type feedback struct {
 	Conduct     conduct  `yaml:",inline"`
-	Name        string   `yaml:"name"`
-	Kinds       []string `yaml:"kinds"`
-	MaxIncrease *percent `yaml:"max_increase"`
-	MinRequests int64    `yaml:"min_requests"`
+	Name        string   `yaml:"name" doc:"what to call the gate"`
+	Kinds       []string `yaml:"kinds" doc:"kinds of feedback that are bad"`
+	MaxIncrease *percent `yaml:"max_increase" doc:"points of requests that it may be more frequent"`
+	MinRequests int64    `yaml:"min_requests" doc:"requests of the canary below which nothing is passed"`
 }
 
 // pace is a word, or the bounds of an automatic pace.
 type pace struct {
 	word       string
-	Regression *percent `yaml:"regression"`
-	Exposure   *int64   `yaml:"exposure"`
+	Regression *percent `yaml:"regression" doc:"how much worse a version may be that is to be noticed in time"`
+	Exposure   *int64   `yaml:"exposure" doc:"how many requests such a version may fail"`
 }
 
 // UnmarshalYAML reads the word or the mapping.

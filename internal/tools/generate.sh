@@ -17,6 +17,10 @@ go build -o .bin/protoc-gen-go google.golang.org/protobuf/cmd/protoc-gen-go
 generate() {
   protoc --plugin=protoc-gen-go=.bin/protoc-gen-go --proto_path=. --go_out="$1" --go_opt=paths=source_relative "${protos[@]}"
   go run -buildvcs=false ./internal/tools/reference "$1"
+  manual=$(mktemp -d)
+  go run -buildvcs=false -tags reference ./cmd/serin reference "$manual"
+  mv "$manual/docs/cli.md" "$1/docs/"
+  rm -rf "$manual"
 }
 
 if [ "${1:-}" != --check ]; then

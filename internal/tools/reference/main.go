@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/serin-rollouts/serin/internal/specfile"
 )
 
 func main() {
@@ -24,7 +26,9 @@ func main() {
 // pages are the files below docs/, and what each consists of.
 func pages() map[string]func() ([]byte, error) {
 	return map[string]func() ([]byte, error){
-		"metrics.md": metricsPage,
+		"metrics.md":          metricsPage,
+		"rollout-file.md":     rolloutPage,
+		"rollout.schema.json": specfile.Schema,
 	}
 }
 
