@@ -140,8 +140,7 @@ func structSchema(t reflect.Type) map[string]any {
 
 // fieldsOf are a mapping's, with those that are written in its place.
 func fieldsOf(t reflect.Type) (all []reflect.StructField) {
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		switch tag := f.Tag.Get("yaml"); tag {
 		case "":
 		case ",inline":
