@@ -288,7 +288,7 @@ func (w *watch) begin(at time.Duration) {
 	w.panel.step = w.judging.Step + 1
 	w.panel.Restart(at, step(w.judging))
 	w.pooling = pooling(w.judging)
-	w.pool.restart()
+	w.pool.restart(w.judging.Phase == rollout.Preparing || !w.pooling)
 	w.stale = true
 }
 
@@ -341,14 +341,20 @@ func (w *watch) noteZero(name string, k int, h wire.ServiceHealth, now time.Dura
 // observe feeds the panel.
 func (w *watch) observe(name string, k int, h wire.ServiceHealth, at time.Duration) {
 	r := w.judging
-	if w.panel == nil || !moving(r) {
+	if w.panel == nil {
 		return
 	}
 	inWave := k < r.Wave()
+	if r.Phase == rollout.Preparing {
+		w.pool.meet(name, h.Incarnation, r.ID)
+	}
+	w.pool.add(name, k, inWave, h)
+	if !moving(r) {
+		return
+	}
 	if r.Weight() == 0 {
 		h.CanaryInstances = 0 // none that may get traffic: windows of stable alone are whole
 	}
-	w.pool.add(name, k, inWave, h)
 	w.stale = true
 	w.opinions(at)
 	if !w.pooling {
@@ -372,7 +378,9 @@ func (w *watch) observe(name string, k int, h wire.ServiceHealth, at time.Durati
 	for _, n := range w.instances {
 		total += n
 	}
-	w.panel.Observe(w.pool.report(at, total))
+	report := w.pool.report(at, total)
+	report.Before = w.pool.before(w.places, r.Wave())
+	w.panel.Observe(report)
 }
 
 // pooling reports whether hosts are to be compared with hosts in a step.

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/serin-rollouts/serin/internal/analysis"
 	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/rollout"
@@ -197,10 +199,47 @@ func TestPoolSumsBothSides(t *testing.T) {
 		t.Errorf("pooled: %+v", got)
 	}
 	before := got.Incarnation
-	p.restart()
+	p.restart(false)
 	report("a", 0, true, "2", 25, 0)
 	if got := p.report(time.Minute, 2); got.Canary.Requests != 20 || got.Incarnation == before {
 		t.Errorf("after a restart: %+v", got)
+	}
+}
+
+// TestPoolKeepsThePast: what hosts counted while all ran stable is told by side,
+// the same by whoever heard only the end of it, and without what came later.
+func TestPoolKeepsThePast(t *testing.T) {
+	hosts := map[string]int{"a": 0, "b": 1, "c": 2}
+	play := func(from int64) *pool {
+		p := newPool()
+		report := func(host string, n int64) {
+			h := wire.ServiceHealth{
+				Incarnation: "1-shop-2", StableCounts: map[string]analysis.Counts{"s": {Requests: 10 * n, Errors: n}},
+				Signals: map[string]analysis.Signal{"orders": {Stable: map[string]analysis.Counts{"s": {Requests: n}}}},
+			}
+			p.meet(host, h.Incarnation, "shop-2")
+			p.add(host, hosts[host], hosts[host] == 0, h)
+		}
+		for n := from; n <= 5; n++ {
+			for host := range hosts {
+				report(host, n)
+			}
+		}
+		p.restart(false)
+		report("b", 100)
+		return p
+	}
+	want := map[string]analysis.Sides{
+		served:   {Canary: analysis.Counts{Requests: 50, Errors: 5}, Stable: analysis.Counts{Requests: 100, Errors: 10}},
+		"orders": {Canary: analysis.Counts{Requests: 5}, Stable: analysis.Counts{Requests: 10}},
+	}
+	for _, from := range []int64{1, 4} {
+		if diff := cmp.Diff(want, play(from).before(hosts, 1)); diff != "" {
+			t.Errorf("heard from report %d on:\n%s", from, diff)
+		}
+	}
+	if got := play(1).before(map[string]int{"b": 0, "c": 1}, 1)[served]; got.Canary.Requests != 50 || got.Stable.Requests != 50 {
+		t.Errorf("without a host that was left out: %+v", got)
 	}
 }
 

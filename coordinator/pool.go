@@ -3,6 +3,7 @@ package coordinator
 import (
 	"maps"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/serin-rollouts/serin/internal/analysis"
@@ -24,6 +25,10 @@ const (
 	poolTimesEvery = 5 * time.Second
 )
 
+// many is how many canary instances a burst of errors in one of them does not
+// speak for.
+const many = 3
+
 // pool compares hosts with hosts, where a wave gives the canary all of a
 // host's traffic and the other hosts have none of it: one pseudo-host whose
 // canary is the wave and whose stable instances are the other hosts.
@@ -31,6 +36,8 @@ type pool struct {
 	life    int // of the pseudo-host's counters
 	sums    map[string]analysis.Signal
 	times   map[lane]*timing
+	common  bool
+	past    map[string]map[string]analysis.Counts // by gate and host: while no host was all canary's
 	last    map[string]reading
 	emptied time.Duration // when latencies were last reported
 
@@ -61,15 +68,25 @@ type timing struct {
 }
 
 func newPool() *pool {
-	p := &pool{last: map[string]reading{}}
-	p.restart()
+	p := &pool{last: map[string]reading{}, past: map[string]map[string]analysis.Counts{}}
+	p.restart(true)
 	return p
 }
 
-// restart begins a step: sides may have changed, so the sums begin again.
-func (p *pool) restart() {
+// restart begins a step: sides may have changed, so the sums begin again. Common says that hosts run
+// stable on both sides: what it counts there is their past in common.
+func (p *pool) restart(common bool) {
 	p.life++
+	p.common = common
 	p.sums, p.times = map[string]analysis.Signal{}, map[lane]*timing{}
+}
+
+// meet begins to count on a host at what its counters said when the rollout began, if they began with
+// it: so whoever hears of it, however late, has the same past.
+func (p *pool) meet(name, incarnation, rollout string) {
+	if _, known := p.last[name]; !known && strings.HasSuffix(incarnation, "-"+rollout) {
+		p.last[name] = reading{incarnation: incarnation}
+	}
 }
 
 // add takes in what is new in a host's report. k is the host's position,
@@ -89,6 +106,9 @@ func (p *pool) add(name string, k int, inWave bool, h wire.ServiceHealth) {
 		p.stable += since(c, before.counts[served].Stable[instance]).Requests
 	}
 	bucket := "host-" + strconv.Itoa(k%maxBuckets)
+	if p.common {
+		p.remember(name, now, before)
+	}
 	for gate, c := range now.counts {
 		p.sums[gate] = addCounts(p.sums[gate], c, before.counts[gate], inWave, bucket)
 	}
@@ -104,7 +124,7 @@ func (p *pool) report(now time.Duration, instances int) analysis.Report {
 	all := p.sums[served]
 	r := analysis.Report{
 		Host: pooled, Incarnation: strconv.Itoa(p.life), At: now,
-		Canary: all.Canary, Stable: maps.Clone(all.Stable), CanaryInstances: instances, Pooled: true,
+		Canary: all.Canary, Stable: maps.Clone(all.Stable), CanaryInstances: instances, Pooled: instances >= many,
 		Signals: map[string]analysis.Signal{},
 	}
 	for gate, s := range p.sums {
@@ -122,6 +142,38 @@ func (p *pool) report(now time.Duration, instances int) analysis.Report {
 		}
 	}
 	return r
+}
+
+// remember adds to a host's past what its stable containers have counted since.
+func (p *pool) remember(host string, now, before reading) {
+	for gate, c := range now.counts {
+		if p.past[gate] == nil {
+			p.past[gate] = map[string]analysis.Counts{}
+		}
+		for instance, n := range c.Stable {
+			p.past[gate][host] = plus(p.past[gate][host], since(n, before.counts[gate].Stable[instance]))
+		}
+	}
+}
+
+// before sums the past by side.
+func (p *pool) before(index map[string]int, wave int) map[string]analysis.Sides {
+	all := map[string]analysis.Sides{}
+	for gate, hosts := range p.past {
+		var s analysis.Sides
+		for host, c := range hosts {
+			k, ours := index[host]
+			switch {
+			case !ours:
+			case k < wave:
+				s.Canary = plus(s.Canary, c)
+			default:
+				s.Stable = plus(s.Stable, c)
+			}
+		}
+		all[gate] = s
+	}
+	return all
 }
 
 // requests returns how many each track has served since the rollout was watched.

@@ -69,6 +69,15 @@
 // The levels of beyond and safe are approximate: they rest on an estimate of stable's rate. What
 // beyond gets wrong can fail only versions that are truly worse.
 //
+// # Hosts against hosts
+//
+// Where tracks are served by different hosts, a report that stands for all of them says what both
+// sides counted while all ran stable ([Report.Before]). Worse then refutes "canary's odds are no
+// higher than stable's times what hosts differ by": an upper end of the odds ratio of that past,
+// at a hundredth of the gate's alpha, widened by phi, and no more than 10. Of no past, and for
+// latency, 10 is assumed. Beyond and safe move stable's rate by the same, and by the likeliest ratio.
+// This is approximate, and rests on the difference to last.
+//
 // # Without stable traffic
 //
 // Where a window has no stable requests (weight 100 %), the frozen [Config.Baseline] stands for

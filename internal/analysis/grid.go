@@ -124,6 +124,18 @@ func (g grid) above(lr *vector, phi float64) vector {
 	return v
 }
 
+// aboveNull is above against an odds ratio other than 1: for so many times it.
+func (g grid) aboveNull(law conditional, lr *vector, null, phi float64) vector {
+	if null == 1 {
+		return g.above(lr, phi)
+	}
+	var beyond vector
+	for k := unity + 1; k < points; k++ {
+		beyond[k] = law.logLR(g.psi[k]*null) - law.logLR(null)
+	}
+	return g.above(&beyond, phi)
+}
+
 // below returns the tempered evidence for each odds ratio below a null one, of the logarithms of
 // likelihood ratios lr, and of the null's.
 func (g grid) below(lr *vector, null, atNull, phi float64) vector {

@@ -41,7 +41,9 @@ type host struct {
 	stable    memory
 	hasCanary bool // reports canary instances
 	pooled    bool
-	served    bool // canary has served in a window of this step
+	groups    bool  // tracks are served by different hosts, with this past
+	before    Sides // in common
+	served    bool  // canary has served in a window of this step
 }
 
 // NewJudge returns a judge without evidence. Config's zero fields take their defaults.
@@ -97,6 +99,7 @@ func (j *Judge) Observe(r Report) {
 		return
 	}
 	h.hasCanary, h.pooled = r.CanaryInstances > 0, r.Pooled
+	h.groups, h.before = r.Before != nil, r.Before[""]
 	if h.cut.due(h.cut.heard, j.window) {
 		j.weigh(r.Host, h, h.cut.cut(h.cut.heard))
 	}
@@ -123,6 +126,9 @@ func (j *Judge) weigh(name string, h *host, w window[Counts]) {
 	}
 	c := j.control(w, t, past, h.stable)
 	c.moment.free = c.moment.free || h.pooled
+	if h.groups {
+		c.nature = unlikeness(h.before, c.pair, j.config.alpha()/unlikeShare)
+	}
 	j.errors.observe(name, t, c)
 	if w.whole {
 		j.spread.learn(tick, h.block.observe(w.stable, j.spread.long))
@@ -137,7 +143,7 @@ func (j *Judge) weigh(name string, h *host, w window[Counts]) {
 // control gathers what a window is held against: only the past, and stable's own part of it.
 func (j *Judge) control(w window[Counts], t Table, past, now memory) control {
 	c := control{
-		margin: j.config.margin(), safe: j.config.safeMargin(),
+		nature: alike(), margin: j.config.margin(), safe: j.config.safeMargin(),
 		past: past.before(), high: now.high(), low: now.low(), known: now.slow.n > 0,
 	}
 	if t.StableN == 0 && j.config.Baseline.Requests > 0 {

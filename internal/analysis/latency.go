@@ -61,6 +61,7 @@ type latencyHost struct {
 	cold      bool
 	hasCanary bool
 	pooled    bool
+	groups    bool // tracks are served by different hosts
 	served    bool
 
 	round, warm, base int64 // the rounds it was gathered in, see learner
@@ -136,7 +137,7 @@ func (j *latencyJudge) hear(r Report, now reading[times]) bool {
 		return false
 	}
 	h.cuts = j.cuts
-	h.hasCanary, h.pooled = now.instances > 0, r.Pooled
+	h.hasCanary, h.pooled, h.groups = now.instances > 0, r.Pooled, r.Before != nil
 	j.gather(r, h)
 	if h.cut.due(h.cut.heard, j.config.Window) {
 		j.weigh(r.Host, h, h.cut.cut(h.cut.heard))
@@ -219,6 +220,9 @@ func (j *latencyJudge) weigh(name string, h *latencyHost, w window[times]) {
 		c := b.control(h.stable[k], phi)
 		c.moment = momentOf(w.at, fail, w.instances, w.serving(), c.high)
 		c.moment.free = c.moment.free || h.pooled
+		if h.groups {
+			c.nature.most = mostUnlike // their past is of other thresholds
+		}
 		b.observe(name, j.grid, fail, pass, c)
 		if w.whole {
 			b.spread.learn(tick, h.blocks[k].observe(instances(w, k), b.spread.long))

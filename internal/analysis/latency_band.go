@@ -72,7 +72,7 @@ func (b *band) learn(past *latency.Sketch) (edge latency.Edge, known bool) {
 // control is what canary is held against where stable had no requests: its past, with an upper
 // end for a failure and a lower one for a pass. A host may be slower than the fleet.
 func (b *band) control(m memory, phi factors) control {
-	c := control{pair: phi.pair, single: phi.single}
+	c := control{nature: alike(), pair: phi.pair, single: phi.single}
 	if b.learned.Requests == 0 {
 		return c
 	}
@@ -101,8 +101,9 @@ func (b *band) observe(host string, g grid, fail, pass Table, c control) {
 func (b *band) compare(host string, g grid, fail, pass Table, c control) {
 	var worse vector
 	if fail.informative() {
-		lr := newConditional(fail).ratios(&g)
-		worse = g.above(&lr, c.pair)
+		law := newConditional(fail)
+		lr := law.ratios(&g)
+		worse = g.aboveNull(law, &lr, c.nature.most, c.pair)
 		b.odds.add(lr.over(c.pair))
 	}
 	b.worse.addFrom(host, worse, c.moment)

@@ -50,6 +50,7 @@ type control struct {
 	past      float64 // stable's rate before this window, high view
 	high, low float64 // stable's rate with this window, high and low view
 	known     bool    // false: there is no stable rate at all to compare with
+	nature    unlike  // what is between the tracks but the version
 	pair      float64 // overdispersion of the comparison
 	single    float64 // overdispersion of canary alone
 	moment    moment
@@ -66,11 +67,11 @@ func (m *metric) observe(host string, t Table, c control) {
 		m.compareWith(host, t, c)
 	}
 	if c.known {
-		lr := m.grid.oneSample(t, min(c.high+c.margin, .999))
+		lr := m.grid.oneSample(t, min(shifted(c.high, c.nature.most)+c.margin, .999))
 		// It has no limit for bouts: it counts only if the evidence for worse does, which has one.
 		m.beyond.addFrom(host, m.grid.above(&lr, c.single), moment{free: true})
 	}
-	m.within.add(below(t, min(c.low+c.safe, .999), c.single))
+	m.within.add(below(t, min(shifted(c.low, c.nature.about)+c.safe, .999), c.single))
 }
 
 // compare holds canary against stable in the same window of the same host, exactly.
@@ -79,8 +80,8 @@ func (m *metric) compare(host string, t Table, c control) {
 	if t.informative() {
 		law := newConditional(t)
 		lr := law.ratios(&m.grid)
-		null := oddsMargin(marginRate(t, c.past), c.safe)
-		worse = m.grid.above(&lr, c.pair)
+		null := oddsMargin(marginRate(t, c.past), c.safe) * c.nature.about
+		worse = m.grid.aboveNull(law, &lr, c.nature.most, c.pair)
 		safer = m.grid.below(&lr, null, law.logLR(null), c.pair)
 		odds = lr.over(c.pair)
 	}

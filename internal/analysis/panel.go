@@ -253,6 +253,9 @@ func (j *rateJudge) observe(r Report) bool {
 			return false
 		}
 		r.Canary, r.Stable = s.Canary, s.Stable
+		if r.Before != nil {
+			r.Before = map[string]Sides{"": r.Before[j.signal]}
+		}
 	}
 	j.Observe(r)
 	return true

@@ -22,6 +22,10 @@ type Report struct {
 	// Pooled says that the host stands for many: what it shows within a minute is of many
 	// containers, and no burst of one.
 	Pooled bool `json:"pooled,omitempty"`
+	// Before is what the hosts that such a one stands for counted while all of them ran stable, by the
+	// gate's name; "" for requests and errors. It says how unlike they are by nature; what it does not
+	// tell of is unknown. Nil: both tracks are served by the same hosts.
+	Before map[string]Sides `json:"before,omitzero"`
 
 	// Latencies are how long requests took, cumulative within the incarnation, by track, stable
 	// instance and route class. Nil says nothing new: what the last report said holds on.

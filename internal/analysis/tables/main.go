@@ -44,6 +44,8 @@ func sections() []section {
 		{"slow", slowTable, slowCheck},
 		{"slow-safe", slowSafeTable, nil},
 		{"rollouts", rolloutsTable, rolloutsCheck},
+		{"groups", groupsTable, groupsCheck},
+		{"feedback", feedbackTable, feedbackCheck},
 		{"cost", costTable, costCheck},
 	}
 }

@@ -15,8 +15,8 @@ import (
 // gradualRuns is how often whole rollouts are played, timedRuns how often those
 // with a gate on latency, which take a hundred times as long.
 const (
-	gradualRuns = 3_000
-	timedRuns   = 100
+	gradualRuns = 450
+	timedRuns   = 15
 )
 
 // gradual is a kind of whole rollout of a version that is as good as stable.

@@ -16,10 +16,9 @@ import (
 const asked = 4
 
 // levels are the bounds on false alarms that every judge is asked at: the
-// default, a looser one, what a rollout's first evidence has of the default
-// for what hosts show together, and what is left of that for errors where other
-// gates have the other half.
-func levels() [asked]float64 { return [asked]float64{.01, .05, .0081, .00405} }
+// default, a looser one, what a rollout's first evidence has of the default, and
+// what is left of that for errors where other gates have the other half.
+func levels() [asked]float64 { return [asked]float64{.01, .05, .009, .0045} }
 
 // The places of levels.
 const (
