@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	patience = time.Minute
+	patience = 3 * time.Minute
 	look     = 50 * time.Millisecond
 	// shots is the environment variable with the directory for screenshots.
 	shots = "SERIN_SCREENSHOTS"
