@@ -25,6 +25,7 @@ type listener struct {
 
 	told     fleetclock.Clock // what leaders tell
 	inbox    *inbox
+	health   *bus.Subscription // that fills the inbox; nil before
 	feedback *feedback
 	roster   *roster   // what others than the loop know of the fleet
 	recorder *recorder // nil: nothing is recorded
@@ -57,8 +58,21 @@ func (n *listener) subscribe(conn *bus.Conn) ([]*bus.Subscription, error) {
 			return subs, err
 		}
 		subs = append(subs, s)
+		if subject == bus.AllHealth {
+			n.health = s
+		}
 	}
 	return subs, nil
+}
+
+// lost counts the reports that this replica could not take in: that came faster
+// than it reads, could not be read, or were too old.
+func (n *listener) lost() int64 {
+	lost := n.inbox.dropped.Load()
+	if n.health != nil {
+		lost += int64(n.health.Dropped())
+	}
+	return lost
 }
 
 // take returns once nobody else works with the view; false if ctx ends before.

@@ -50,7 +50,7 @@ func (d desk) Plan(ctx context.Context, service string, t api.Trigger) (control.
 func (l *leader) view() control.View {
 	now := l.clock.now()
 	v := control.View{
-		Now: now, Evidence: l.evidence(now), Dropped: l.inbox.dropped.Load(), Published: l.confirmed.Load(),
+		Now: now, Evidence: l.evidence(now), Dropped: l.lost(), Published: l.confirmed.Load(),
 		Feedback: l.feedback.notes(),
 	}
 	for name, w := range l.watches {
