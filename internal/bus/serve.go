@@ -89,10 +89,9 @@ func (s *server) register(ctx context.Context, info ServiceInfo, handlers map[st
 	if err != nil {
 		return fmt.Errorf("add service %s: %w", info.Name, err)
 	}
-	limits := micro.WithEndpointPendingLimits(pendingMessages, pendingBytes)
 	for _, subject := range slices.Sorted(maps.Keys(handlers)) {
 		handler := s.handler(ctx, handlers[subject])
-		if err := service.AddEndpoint(endpointName(subject), handler, micro.WithEndpointSubject(subject), limits); err != nil {
+		if err := service.AddEndpoint(endpointName(subject), handler, micro.WithEndpointSubject(subject)); err != nil {
 			return fmt.Errorf("add endpoint %s: %w", subject, err)
 		}
 	}
