@@ -3,6 +3,7 @@ package docker_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -127,6 +128,37 @@ func (d *daemon) signal(t *testing.T, s syscall.Signal) {
 	if err := d.proc.Process.Signal(s); err != nil {
 		t.Fatal(err)
 	}
+	if s != syscall.SIGSTOP {
+		return
+	}
+	// A thread that runs on another processor stops a moment after the signal was sent.
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		if d.stopped(t) {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("dockerd does not stop")
+		}
+	}
+}
+
+// stopped reports whether all threads of the daemon stand still (state T of proc(5)).
+func (d *daemon) stopped(t *testing.T) bool {
+	t.Helper()
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", d.proc.Process.Pid))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("threads of dockerd: %v, %v", files, err)
+	}
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return false // it has ended meanwhile
+		}
+		if _, state, ok := strings.Cut(string(text), ") "); !ok || !strings.HasPrefix(state, "T") {
+			return false
+		}
+	}
+	return true
 }
 
 // world opens the daemon as a world of its own.
