@@ -71,6 +71,9 @@ func (p *played) serve(canary bool) {
 		rate := p.rates[k]
 		if canary && k < p.wave {
 			rate = min(1, rate*p.canary/p.rate)
+			if p.canary >= 1 { // it fails everything, on any host
+				rate = 1
+			}
 		}
 		if p.moods != nil {
 			rate = p.moods[k](p.rng, time.Second, rate)
