@@ -233,10 +233,3 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		}
 	}
 }
-
-func closeConn(t *testing.T, c *bus.Conn) {
-	t.Helper()
-	if err := c.Close(); err != nil {
-		t.Errorf("close: %v", err)
-	}
-}
