@@ -49,9 +49,13 @@ func serve(ctx context.Context, cfg Config) (err error) {
 	}
 	defer func() { err = errors.Join(err, shown.close(ctx)) }()
 	cfg.HAProxy.Observe = shown.metrics.Commanded
-	book, number, err := openState(cfg.DataDir, cfg.Host, cfg.Write)
+	book, err := openLedger(cfg.DataDir, cfg.Host, cfg.Write)
 	if err != nil {
 		return err
+	}
+	number, err := nextRun(cfg.DataDir, time.Now())
+	if err != nil {
+		cfg.Log.Warn().Err(err).Msg("the next run may not come after this one, if the clock is set back")
 	}
 	engine, err := docker.Open(ctx, cfg.Docker)
 	if err != nil {

@@ -42,7 +42,11 @@ func TestRunsAreCounted(t *testing.T) {
 		}
 		last = run
 	}
-	if _, err := nextRun(filepath.Join(dir, "none"), now); err == nil {
+	run, err := nextRun(filepath.Join(dir, "none"), now)
+	if err == nil {
 		t.Error("a number that was not kept was given")
+	}
+	if run < uint64(now.Unix()) {
+		t.Errorf("where nothing can be written, the number is %d", run)
 	}
 }
