@@ -17,7 +17,6 @@ import (
 var (
 	inline   = regexp.MustCompile("`([^`\n]+)`")
 	target   = regexp.MustCompile(`\bmake ([a-z][a-z-]*)`)
-	link     = regexp.MustCompile(`\]\(([^)#]+)[^)]*\)`)
 	exitRow  = regexp.MustCompile(`(?m)^\| ([0-9]+) \| (.+) \|$`)
 	flagWord = regexp.MustCompile(`^(--[a-z][a-z-]*|-[a-z])(=.*)?$`)
 )
@@ -33,19 +32,6 @@ func TestMakeTargets(t *testing.T) {
 	for _, m := range found {
 		if !strings.Contains(makefile, "\n"+m[1]+":") {
 			t.Errorf("README.md names `make %s`, which the Makefile does not have", m[1])
-		}
-	}
-}
-
-// TestLinks: what the README points to in this repository is there.
-func TestLinks(t *testing.T) {
-	text, _ := readme(t)
-	for _, m := range link.FindAllStringSubmatch(text, -1) {
-		if strings.Contains(m[1], "://") {
-			continue
-		}
-		if _, err := os.Stat(filepath.Join(root, m[1])); err != nil {
-			t.Errorf("README.md links to %s: %v", m[1], err)
 		}
 	}
 }
