@@ -222,6 +222,8 @@ func (c *Client) ask(ctx context.Context, q question) (bus.Msg, error) {
 			return m, context.Cause(ctx)
 		case !temporary(err, q.again):
 			return m, err
+		case c.trouble.forbids(q.subject):
+			return m, c.unreachable(q, err)
 		case !rest(all):
 			if ctx.Err() != nil {
 				return m, context.Cause(ctx)

@@ -93,6 +93,13 @@ func (t *trouble) Write(line []byte) (int, error) {
 	return t.next.Write(line)
 }
 
+// forbids reports whether the last complaint is that nothing may be sent there:
+// then asking again is in vain.
+func (t *trouble) forbids(subject string) bool {
+	text := t.said()
+	return (&Unreachable{Trouble: text}).forbidden() && strings.Contains(text, `"`+subject+`"`)
+}
+
 func (t *trouble) said() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()

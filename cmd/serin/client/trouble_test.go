@@ -54,3 +54,17 @@ func TestTroubleKeepsTheLastComplaint(t *testing.T) {
 		t.Errorf("no JSON: %v, said %q", err, trouble.said())
 	}
 }
+
+// TestTroubleForbids only what the server's complaint is about.
+func TestTroubleForbids(t *testing.T) {
+	trouble := &trouble{}
+	log := zerolog.New(trouble)
+	log.Error().Err(errors.New(`nats: permissions violation: Permissions Violation for Publish to "serin.v1.get.hosts"`)).Msg("bus refused an operation")
+	if !trouble.forbids("serin.v1.get.hosts") || trouble.forbids("serin.v1.get.host") || trouble.forbids("serin.v1.trigger.a") {
+		t.Error("forbids something else than serin.v1.get.hosts")
+	}
+	log.Warn().Err(errors.New(`dial "serin.v1.get.hosts"`)).Msg("bus not reachable, trying on")
+	if trouble.forbids("serin.v1.get.hosts") {
+		t.Error("an address that cannot be reached forbids nothing")
+	}
+}
