@@ -139,7 +139,7 @@ const FullPromote = "promote_full"
 
 // Verb is one thing that a person may ask of a running rollout at this moment.
 type Verb struct {
-	Name string `json:"name"` // as in cmd.<name>.<service>, or FullPromote
+	Name string `json:"name"` // as in cmd.<name>.<service>, or promote_full
 	Does string `json:"does"` // what comes of it, in words
 	// Why says why it would be refused now; empty if it would not.
 	Why string `json:"why,omitempty"`

@@ -18,8 +18,8 @@
 //
 // On feedback.<service> anybody publishes what users say about a version, as
 // api.Feedback says: {"revision": "1.4.0", "kind": "complaint", "count": 3}. The
-// leader counts it, for the gates of the rollout that runs; nothing keeps it, and
-// nobody answers. What is no feedback is not counted.
+// leader counts it, for the gates of the rollout that runs, and answers a request;
+// nothing keeps it. What is no feedback is not counted.
 //
 // # Triggers
 //

@@ -59,6 +59,40 @@ var (
 	ErrReplicas = errors.New("the nats server cannot keep that many replicas")
 )
 
+// Stream is what serin asks of one of its streams.
+type Stream struct {
+	Name     string
+	Subjects []string
+	// WorkQueue: what is taken is gone.
+	WorkQueue bool
+	// Of each, 0 means no bound: MaxAge and MaxMessages, the most on one subject,
+	// and bytes, of all and of one message.
+	MaxAge      time.Duration
+	MaxMessages int64
+	PerSubject  int64
+	MaxBytes    int64
+	MaxMessage  int
+	// Dedupe is how long a Nats-Msg-Id is remembered; 0: the server's default.
+	Dedupe time.Duration
+	// Acknowledges: a publisher may wait until the stream holds a message.
+	Acknowledges bool
+	// Kept: nobody may delete messages or purge it.
+	Kept bool
+}
+
+// Streams lists the streams that EnsureStreams makes.
+func Streams() []Stream {
+	var all []Stream
+	for _, cfg := range streamConfigs(1) {
+		all = append(all, Stream{
+			Name: cfg.Name, Subjects: cfg.Subjects, WorkQueue: cfg.Retention == jetstream.WorkQueuePolicy,
+			MaxAge: cfg.MaxAge, MaxMessages: cfg.MaxMsgs, PerSubject: max(0, cfg.MaxMsgsPerSubject), MaxBytes: cfg.MaxBytes,
+			MaxMessage: int(max(0, cfg.MaxMsgSize)), Dedupe: cfg.Duplicates, Acknowledges: !cfg.NoAck, Kept: cfg.DenyDelete && cfg.DenyPurge,
+		})
+	}
+	return all
+}
+
 // EnsureStreams creates the streams, or updates them to what this version
 // expects, each kept by replicas servers (1, 3 or 5). It retries what a
 // cluster that is still forming refuses, until ctx ends. Errors that no

@@ -101,9 +101,6 @@ func AssignSubject(host string) string { return Prefix + "agent." + host + ".ass
 // ResolveSubject asks a host which digest an image reference has.
 func ResolveSubject(host string) string { return Prefix + "agent." + host + ".resolve" }
 
-// LogsSubject asks a host for the last log lines of its containers.
-func LogsSubject(host string) string { return Prefix + "agent." + host + ".logs" }
-
 // HealthSubject carries the reports of a host (its token).
 func HealthSubject(host string) string { return Prefix + "health." + host }
 

@@ -17,14 +17,14 @@ func TestSubjectsAreTheDocumentedOnes(t *testing.T) {
 		bus.GetSubject("hosts", ""), bus.GetSubject("explain", "checkout-7"),
 		bus.EventSubject("checkout", "checkout-7", "rolledback"), bus.StateSubject("checkout"),
 		bus.StepSubject("checkout"), bus.BeatSubject, bus.AssignSubject("web-01"), bus.ResolveSubject("web-01"),
-		bus.LogsSubject("web-01"), bus.HealthSubject("web-01"), bus.FeedbackSubject("checkout"),
+		bus.HealthSubject("web-01"), bus.FeedbackSubject("checkout"),
 	}
 	want := []string{
 		"serin.v1.trigger.checkout", "serin.v1.cmd.pause.checkout",
 		"serin.v1.get.hosts", "serin.v1.get.explain.checkout-7",
 		"serin.v1.event.checkout.checkout-7.rolledback", "serin.v1.state.checkout",
 		"serin.v1.step.checkout", "serin.v1.beat", "serin.v1.agent.web-01.assign", "serin.v1.agent.web-01.resolve",
-		"serin.v1.agent.web-01.logs", "serin.v1.health.web-01", "serin.v1.feedback.checkout",
+		"serin.v1.health.web-01", "serin.v1.feedback.checkout",
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

@@ -2,7 +2,7 @@ package readmetest
 
 import (
 	"bufio"
-	"os"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -11,13 +11,18 @@ import (
 
 const root = "../.."
 
-// block is one fenced block of README.md. The words after the language say
+// natsPage has examples that the README's fleet runs, and a fleet with roles.
+const natsPage = "docs/nats.md"
+
+// block is one fenced block of a page. The words after the language say
 // what is to be done with it:
 //
 //	file=NAME   it is that file; configurations and rollout files are checked
 //	setup       run by bash before the fleet is there
 //	test        lines with "$ " are run against the fleet, the others are what they have to print
+//	roles       the same, of the fleet with roles
 type block struct {
+	page  string
 	line  int // of its first line
 	lang  string
 	words []string
@@ -36,16 +41,21 @@ func (b block) file() string {
 	return ""
 }
 
+// at names a line of the block, counted from 0.
+func (b block) at(line int) string { return fmt.Sprintf("%s:%d", b.page, b.line+line) }
+
 func (b block) text() string { return strings.Join(b.lines, "\n") + "\n" }
 
 // readme returns README.md as a whole, and its fenced blocks.
 func readme(t *testing.T) (text string, blocks []block) {
 	t.Helper()
-	raw, err := os.ReadFile(root + "/README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	text = string(raw)
+	return blocksOf(t, "README.md")
+}
+
+// blocksOf returns a page as a whole, and its fenced blocks.
+func blocksOf(t *testing.T, page string) (text string, blocks []block) {
+	t.Helper()
+	text = read(t, page)
 	var open *block
 	lines := bufio.NewScanner(strings.NewReader(text))
 	for number := 1; lines.Scan(); number++ {
@@ -54,7 +64,7 @@ func readme(t *testing.T) (text string, blocks []block) {
 		switch {
 		case fence && open == nil:
 			words := append(strings.Fields(info), "")
-			open = &block{line: number + 1, lang: words[0], words: words[1:]}
+			open = &block{page: page, line: number + 1, lang: words[0], words: words[1:]}
 		case fence:
 			blocks = append(blocks, *open)
 			open = nil
@@ -63,14 +73,14 @@ func readme(t *testing.T) (text string, blocks []block) {
 		}
 	}
 	if open != nil {
-		t.Fatalf("README.md:%d: the block does not end", open.line)
+		t.Fatalf("%s:%d: the block does not end", page, open.line)
 	}
 	return text, blocks
 }
 
 // command is one line of a console block, and what it has to print.
 type command struct {
-	line       int
+	at         string // page and line
 	text       string
 	background bool // ends in &; it prints while the next ones run
 	want       []string
@@ -88,9 +98,9 @@ func (b block) console(t *testing.T) []command {
 		case continues:
 			commands[last].text += "\n" + line
 		case prompt:
-			commands = append(commands, command{line: b.line + i, text: text})
+			commands = append(commands, command{at: b.at(i), text: text})
 		case last < 0:
-			t.Fatalf("README.md:%d: the block begins with output", b.line)
+			t.Fatalf("%s: the block begins with output", b.at(0))
 		case strings.TrimSpace(line) != "":
 			commands[last].want = append(commands[last].want, line)
 		}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -18,8 +19,8 @@ const (
 	interval = 100 * time.Millisecond // between two looks at something that shall come
 )
 
-// runCommands runs the commands of README.md in their order against a fleet
-// that its own configuration files describe: three replicas, two hosts, TLS,
+// runCommands runs the commands of README.md in their order, and then those of
+// docs/nats.md, against a fleet that the README's configuration files describe: three replicas, two hosts, TLS,
 // real Docker, real HAProxy.
 func runCommands(t *testing.T, bin string) {
 	t.Helper()
@@ -28,12 +29,13 @@ func runCommands(t *testing.T, bin string) {
 	r.checkFiles(t)
 	for _, b := range blocks {
 		if b.has("setup") {
-			r.bash(t, command{line: b.line, text: b.text()})
+			r.bash(t, command{at: b.at(0), text: b.text()})
 		}
 	}
 	r.start(t)
 	r.await(t, hosts)
-	for _, b := range blocks {
+	_, more := blocksOf(t, natsPage)
+	for _, b := range slices.Concat(blocks, more) {
 		if b.has("test") {
 			r.session(t, b.console(t))
 		}
@@ -85,12 +87,12 @@ func (r *rig) session(t *testing.T, commands []command) {
 		switch {
 		case c.text == "echo $?":
 			if want := strings.Join(c.want, ""); code != want {
-				t.Errorf("README.md:%d: the exit code is %s, not %s", c.line, code, want)
+				t.Errorf("%s: the exit code is %s, not %s", c.at, code, want)
 			}
 			code = "0"
 			continue
 		case code != "0":
-			t.Errorf("README.md:%d: the command before this one ended with %s", c.line, code)
+			t.Errorf("%s: the command before this one ended with %s", c.at, code)
 		}
 		if c.background {
 			behind = append(behind, r.behind(t, c))
@@ -99,7 +101,7 @@ func (r *rig) session(t *testing.T, commands []command) {
 		code = r.bash(t, c)
 	}
 	if code != "0" {
-		t.Errorf("README.md:%d: the last command ended with %s", commands[len(commands)-1].line, code)
+		t.Errorf("%s: the last command ended with %s", commands[len(commands)-1].at, code)
 	}
 	for _, b := range behind {
 		b.end(t, r)
@@ -116,15 +118,15 @@ func (r *rig) bash(t *testing.T, c command) (code string) {
 	cmd := r.command(ctx, "bash", "-c", r.here(c.text)+"\ncode=$?; env -0 >"+kept+"; exit $code")
 	cmd.WaitDelay = time.Second
 	out, err := cmd.CombinedOutput()
-	t.Logf("README.md:%d\n$ %s\n%s", c.line, c.text, r.there(string(out)))
+	t.Logf("%s\n$ %s\n%s", c.at, c.text, r.there(string(out)))
 	if cmd.ProcessState == nil || ctx.Err() != nil {
-		t.Fatalf("README.md:%d: %s: %v", c.line, c.text, err)
+		t.Fatalf("%s: %s: %v", c.at, c.text, err)
 	}
 	if text, err := os.ReadFile(kept); err == nil {
 		r.env = strings.Split(strings.TrimRight(string(text), "\x00"), "\x00")
 	}
 	if line := missing(r.there(string(out)), c.want); line != "" {
-		t.Errorf("README.md:%d: %s\ndoes not print: %s\nbut:\n%s", c.line, c.text, line, r.there(string(out)))
+		t.Errorf("%s: %s\ndoes not print: %s\nbut:\n%s", c.at, c.text, line, r.there(string(out)))
 	}
 	return digits.FindString(cmd.ProcessState.String() + " 0") // "exit status 3"
 }
@@ -191,9 +193,9 @@ func (b *background) end(t *testing.T, r *rig) {
 	}
 	_ = b.cmd.Process.Signal(syscall.SIGINT)
 	_ = b.cmd.Wait()
-	t.Logf("README.md:%d\n$ %s &\n%s", b.line, b.command.text, r.there(b.text()))
+	t.Logf("%s\n$ %s &\n%s", b.at, b.command.text, r.there(b.text()))
 	if line := missing(r.there(b.text()), b.want); line != "" {
-		t.Errorf("README.md:%d: %s\ndoes not print: %s", b.line, b.command.text, line)
+		t.Errorf("%s: %s\ndoes not print: %s", b.at, b.command.text, line)
 	}
 }
 

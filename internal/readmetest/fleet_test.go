@@ -3,8 +3,10 @@ package readmetest
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/exec"
@@ -226,7 +228,7 @@ func (r *rig) install(t *testing.T) {
 	if err != nil {
 		t.Fatalf("the nats client: %v", err)
 	}
-	if err := os.Symlink(strings.TrimSpace(string(client)), filepath.Join(r.bin, "nats")); err != nil {
+	if err := os.Symlink(strings.TrimSpace(string(client)), filepath.Join(r.bin, "nats")); err != nil && !errors.Is(err, fs.ErrExist) {
 		t.Fatal(err)
 	}
 }

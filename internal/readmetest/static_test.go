@@ -72,6 +72,7 @@ func TestPrograms(t *testing.T) {
 	t.Run("units", func(t *testing.T) { checkUnits(t, bin) })
 	t.Run("unit of notify", func(t *testing.T) { checkNotifyUnit(t, bin) })
 	t.Run("commands", func(t *testing.T) { runCommands(t, bin) })
+	t.Run("roles", func(t *testing.T) { runRoles(t, bin) })
 }
 
 // checkExitCodes: the table says what `serin --help` says.

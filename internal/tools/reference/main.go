@@ -27,6 +27,7 @@ func main() {
 func pages() map[string]func() ([]byte, error) {
 	return map[string]func() ([]byte, error){
 		"metrics.md":          metricsPage,
+		"nats.md":             natsPage,
 		"rollout-file.md":     rolloutPage,
 		"rollout.schema.json": specfile.Schema,
 	}
