@@ -54,9 +54,9 @@ type latencyHost struct {
 	cut       *cutter[times]
 	cuts      cuts // that cut counts at
 	blocks    []block
-	stable    []memory // by band
-	coverage  [2]rate  // requests, and lines that told of them: canary's, stable's
-	instances int      // most canary instances that have had traffic
+	stable    []memory    // by band
+	coverage  [2]coverage // canary's, stable's
+	instances int         // most canary instances that have had traffic
 	warmAt    time.Duration
 	cold      bool
 	hasCanary bool
@@ -241,15 +241,13 @@ func (h *latencyHost) cover(w window[times]) {
 		stable.lines += t.lines
 	}
 	for k, t := range [2]times{w.canary, stable} {
-		if t.requests > 0 || t.lines > 0 {
-			h.coverage[k] = h.coverage[k].after(fastDecay, max(t.requests, t.lines), t.lines)
-		}
+		h.coverage[k] = h.coverage[k].after(t.requests, t.lines)
 	}
 }
 
 func (h *latencyHost) covered() bool {
 	for _, c := range h.coverage {
-		if c.x < leastCoverage*c.n {
+		if !c.enough() {
 			return false
 		}
 	}

@@ -105,7 +105,7 @@ func (s *LatencySums) judge(at time.Duration) (judge, error) {
 	}
 	all := &latencyHost{cut: &cutter[times]{heard: at}}
 	for k := range s.Requests {
-		all.coverage[k] = rate{n: float64(s.Requests[k]) / coverageGrain, x: float64(s.Lines[k]) / coverageGrain}
+		all.coverage[k].rate = rate{n: float64(s.Requests[k]) / coverageGrain, x: float64(s.Lines[k]) / coverageGrain}
 	}
 	j.hosts[stranger(-1)] = all
 	if len(s.Bands) != len(j.bands) {
