@@ -49,9 +49,9 @@ type raftSettings struct {
 	Advertise string        `yaml:"advertise" doc:"address that the other replicas dial, if not listen"`
 	Peers     []string      `yaml:"peers" doc:"all first members as id=host:port, this one too"`
 	Join      bool          `yaml:"join" doc:"begin empty and wait to be added by serin cluster add"`
-	Heartbeat time.Duration `yaml:"heartbeat" doc:"how long a follower waits for its leader; 0: the default"`
-	Election  time.Duration `yaml:"election" doc:"how long a candidate waits for votes; 0: the default"`
-	Lease     time.Duration `yaml:"lease" doc:"how long a leader leads without hearing a majority; 0: the default"`
+	Heartbeat time.Duration `yaml:"heartbeat" doc:"how long a follower waits for its leader; 0: 250ms"`
+	Election  time.Duration `yaml:"election" doc:"how long a candidate waits for votes; 0: 250ms"`
+	Lease     time.Duration `yaml:"lease" doc:"how long a leader leads without hearing a majority; 0: 125ms"`
 }
 
 // Private

@@ -27,6 +27,7 @@
 //	get.hosts                -                                          -> Answer[[]HostStatus]
 //	get.host.<host>          - (the host's token)                       -> Answer[HostStatus]
 //	get.cluster              -                                          -> Answer[ClusterStatus]
+//	get.snapshot[.<part>]    -                                          -> Answer[SnapshotPart]
 //
 // A refusal has the same form everywhere: {"ok":false,"code":...,"field":...,
 // "message":...,"rollout":...}. Only the leader answers; while there is none a

@@ -43,7 +43,7 @@ func (t TLS) Files() identity.Files { return identity.Files{CA: t.CA, Cert: t.Ce
 
 // HTTP is the section of the configuration for what is served over HTTP.
 type HTTP struct {
-	Listen string `yaml:"listen" doc:"address for /metrics, /healthz and /readyz, or off"`
+	Listen string `yaml:"listen" doc:"address for /metrics, /healthz and /readyz, at a coordinator for console and hooks too; or off"`
 }
 
 // Address is where to listen, empty for nowhere.

@@ -21,18 +21,20 @@ var (
 	flagWord = regexp.MustCompile(`^(--[a-z][a-z-]*|-[a-z])(=.*)?$`)
 )
 
-// TestMakeTargets: every target that the README names is one.
+// TestMakeTargets: every target that a page names is one.
 func TestMakeTargets(t *testing.T) {
-	text, _ := readme(t)
 	makefile := read(t, "Makefile")
-	found := target.FindAllStringSubmatch(code(t, text), -1)
-	if len(found) == 0 {
-		t.Fatal("README.md names no target of make")
-	}
-	for _, m := range found {
-		if !strings.Contains(makefile, "\n"+m[1]+":") {
-			t.Errorf("README.md names `make %s`, which the Makefile does not have", m[1])
+	found := 0
+	for _, page := range pages(t) {
+		for _, m := range target.FindAllStringSubmatch(code(t, page), -1) {
+			found++
+			if !strings.Contains(makefile, "\n"+m[1]+":") {
+				t.Errorf("%s names `make %s`, which the Makefile does not have", page, m[1])
+			}
 		}
+	}
+	if found < 10 {
+		t.Errorf("only %d targets were found", found)
 	}
 }
 
@@ -91,28 +93,29 @@ func checkExitCodes(t *testing.T, bin string) {
 	}
 }
 
-// checkFlags: every flag that the README gives to one of the programs is in its help.
+// checkFlags: every flag that a page gives to one of the programs is in its help.
 func checkFlags(t *testing.T, bin string) {
 	t.Helper()
-	text, _ := readme(t)
 	tried := 0
-	for line := range strings.Lines(code(t, text)) {
-		for part := range strings.SplitSeq(line, "|") {
-			program, verbs, flags := parse(part)
-			if program == "" || len(flags) == 0 {
-				continue
-			}
-			help := helpOf(t, bin, program, verbs)
-			for _, flag := range flags {
-				tried++
-				if !regexp.MustCompile(`(^|[\s,])` + regexp.QuoteMeta(flag) + `\b`).MatchString(help) {
-					t.Errorf("README.md: %s\nhas the flag %s, which its help does not", strings.TrimSpace(part), flag)
+	for _, page := range pages(t) {
+		for line := range strings.Lines(code(t, page)) {
+			for part := range strings.SplitSeq(line, "|") {
+				program, verbs, flags := parse(part)
+				if program == "" || len(flags) == 0 {
+					continue
+				}
+				help := helpOf(t, bin, program, verbs)
+				for _, flag := range flags {
+					tried++
+					if !regexp.MustCompile(`(^|[\s,])` + regexp.QuoteMeta(flag) + `\b`).MatchString(help) {
+						t.Errorf("%s: %s\nhas the flag %s, which its help does not", page, strings.TrimSpace(part), flag)
+					}
 				}
 			}
 		}
 	}
-	if tried < 5 {
-		t.Errorf("README.md has only %d flags", tried)
+	if tried < 30 {
+		t.Errorf("the pages have only %d flags", tried)
 	}
 }
 
@@ -153,10 +156,10 @@ func helpOf(t *testing.T, bin, program string, verbs []string) string {
 	return string(out)
 }
 
-// code returns all that stands in blocks and in backquotes, one a line.
-func code(t *testing.T, text string) string {
+// code returns all that stands in blocks and in backquotes of a page, one a line.
+func code(t *testing.T, page string) string {
 	t.Helper()
-	_, blocks := readme(t)
+	text, blocks := blocksOf(t, page)
 	var b strings.Builder
 	for _, block := range blocks {
 		b.WriteString(block.text())

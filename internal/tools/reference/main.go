@@ -26,6 +26,7 @@ func main() {
 // pages are the files below docs/, and what each consists of.
 func pages() map[string]func() ([]byte, error) {
 	return map[string]func() ([]byte, error){
+		"configuration.md":    configurationPage,
 		"metrics.md":          metricsPage,
 		"nats.md":             natsPage,
 		"rollout-file.md":     rolloutPage,

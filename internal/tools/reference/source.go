@@ -162,11 +162,16 @@ func (s *source) keys(t *ast.StructType) map[string]string {
 }
 
 func tagOf(f *ast.Field) string {
-	if f.Tag == nil {
+	return reflect.StructTag(unquoted(f.Tag)).Get("json")
+}
+
+// unquoted is the text of a literal that the parser took; of none it is empty.
+func unquoted(literal *ast.BasicLit) string {
+	if literal == nil {
 		return ""
 	}
-	text, _ := strconv.Unquote(f.Tag.Value) // the parser took it
-	return reflect.StructTag(text).Get("json")
+	text, _ := strconv.Unquote(literal.Value)
+	return text
 }
 
 func textOf(group *ast.CommentGroup) string {
