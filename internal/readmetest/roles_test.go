@@ -58,6 +58,7 @@ func runRoles(t *testing.T, bin string) {
 
 	support := r.as("support")
 	support.works(t, `nats req --raw serin.v1.feedback.checkout '{"revision": "1.4.0"}'`)
+	support.exits(t, "8", "serin events")
 	support.refused(t, "serin.v1.get.hosts", "serin.v1.trigger.checkout")
 
 	agent := r.as(r.hostName + "01")
@@ -120,8 +121,14 @@ func (r *rig) as(name string) *rig {
 // works runs a line that has to succeed.
 func (r *rig) works(t *testing.T, line string) {
 	t.Helper()
-	if code := r.bash(t, command{at: natsPage, text: line}); code != "0" {
-		t.Errorf("%s: exit code %s", line, code)
+	r.exits(t, "0", line)
+}
+
+// exits runs a line that has to end so.
+func (r *rig) exits(t *testing.T, code, line string) {
+	t.Helper()
+	if got := r.bash(t, command{at: natsPage, text: line}); got != code {
+		t.Errorf("%s: exit code %s, want %s", line, got, code)
 	}
 }
 

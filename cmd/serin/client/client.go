@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -162,6 +163,8 @@ func (c *Client) Fire(ctx context.Context, service string, t api.Trigger) error 
 // Events hands the selected events to f, each with the CloudEvent that it came
 // in; what is not serin's is passed over. See bus.Conn.Events.
 func (c *Client) Events(ctx context.Context, filter bus.Filter, f func(rollout.Event, []byte) error) error {
+	ctx, release := c.permitted(ctx)
+	defer release()
 	for {
 		err := c.conn.Events(ctx, filter, func(m bus.EventMsg) error {
 			e, err := event.Decode(m.Data)
@@ -173,6 +176,9 @@ func (c *Client) Events(ctx context.Context, filter bus.Filter, f func(rollout.E
 			}
 			return f(e, m.Data)
 		})
+		if forbidden, ok := errors.AsType[*Unreachable](context.Cause(ctx)); ok {
+			return forbidden
+		}
 		if !errors.Is(err, bus.ErrNotConnected) || c.conn.Connected() {
 			return err
 		}
@@ -197,6 +203,22 @@ func (c *Client) LastEvent(ctx context.Context) (uint64, error) {
 }
 
 // Private
+
+// permitted ends a context when the server says that the stream of events may not
+// be read: JetStream stays silent then, as if it were away. The cause is an
+// *Unreachable.
+func (c *Client) permitted(ctx context.Context) (_ context.Context, release func()) {
+	ctx, end := context.WithCancelCause(ctx)
+	forget := c.trouble.watch(func() {
+		if c.trouble.forbidsReading() {
+			end(&Unreachable{Servers: strings.Join(c.servers, ","), Trouble: c.trouble.said()})
+		}
+	})
+	return ctx, func() {
+		forget()
+		end(nil)
+	}
+}
 
 // question is one request and how to put it.
 type question struct {

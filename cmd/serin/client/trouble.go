@@ -75,22 +75,57 @@ func (c *Client) unreachable(q question, err error) *Unreachable {
 type trouble struct {
 	next io.Writer
 
-	mu   sync.Mutex
-	last string
+	mu       sync.Mutex
+	last     string
+	watchers map[*func()]struct{}
+}
+
+// watch calls f after each complaint, until it is forgotten.
+func (t *trouble) watch(f func()) (forget func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.watchers == nil {
+		t.watchers = map[*func()]struct{}{}
+	}
+	t.watchers[&f] = struct{}{}
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		delete(t.watchers, &f)
+	}
 }
 
 // Write takes one line of JSON from the logger.
 func (t *trouble) Write(line []byte) (int, error) {
 	var entry struct{ Level, Error string }
 	if json.Unmarshal(line, &entry) == nil && entry.Error != "" {
-		t.mu.Lock()
-		t.last = entry.Error
-		t.mu.Unlock()
+		for _, f := range t.keep(entry.Error) {
+			f()
+		}
 	}
 	if t.next == nil {
 		return len(line), nil
 	}
 	return t.next.Write(line)
+}
+
+// keep notes a complaint, and returns who wants to know.
+func (t *trouble) keep(text string) []func() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.last = text
+	var all []func()
+	for f := range t.watchers {
+		all = append(all, *f)
+	}
+	return all
+}
+
+// forbidsReading reports whether the last complaint is that a stream may not be
+// read. That a reader may not take its cursor away is no reason to stop.
+func (t *trouble) forbidsReading() bool {
+	text := t.said()
+	return (&Unreachable{Trouble: text}).forbidden() && strings.Contains(text, `"$JS.API.`) && !strings.Contains(text, ".DELETE.")
 }
 
 // forbids reports whether the last complaint is that nothing may be sent there:

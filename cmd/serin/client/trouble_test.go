@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -66,5 +67,30 @@ func TestTroubleForbids(t *testing.T) {
 	log.Warn().Err(errors.New(`dial "serin.v1.get.hosts"`)).Msg("bus not reachable, trying on")
 	if trouble.forbids("serin.v1.get.hosts") {
 		t.Error("an address that cannot be reached forbids nothing")
+	}
+}
+
+// TestTroubleTellsWhoReads: what may not be read ends a reader, what else goes
+// wrong does not.
+func TestTroubleTellsWhoReads(t *testing.T) {
+	c := &Client{trouble: &trouble{}}
+	log := zerolog.New(c.trouble)
+	forbid := func(subject string) {
+		log.Error().Err(errors.New(`nats: permissions violation: Permissions Violation for Publish to "` + subject + `"`)).Msg("bus refused an operation")
+	}
+	ctx, release := c.permitted(t.Context())
+	forbid("$JS.API.CONSUMER.DELETE.SERIN_EVENTS.x")
+	forbid("serin.v1.get.hosts")
+	log.Warn().Err(errors.New("connection refused")).Msg("bus not reachable, trying on")
+	if ctx.Err() != nil {
+		t.Fatalf("ended: %v", context.Cause(ctx))
+	}
+	forbid("$JS.API.STREAM.INFO.SERIN_EVENTS")
+	if said := fmt.Sprint(context.Cause(ctx)); !strings.Contains(said, "not permitted") {
+		t.Errorf("ended by %s", said)
+	}
+	release()
+	if n := len(c.trouble.watchers); n != 0 {
+		t.Errorf("%d still watch", n)
 	}
 }
