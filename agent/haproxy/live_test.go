@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -317,6 +318,13 @@ func TestRenderedFile(t *testing.T) {
 	}
 	if strings.Contains(text, "load-server-state") || strings.Contains(text, "slowstart") {
 		t.Error("state file or slowstart")
+	}
+	_, after, _ := strings.Cut(text, "timeout http-keep-alive ")
+	value, _, _ := strings.Cut(after, "\n")
+	kept, err := time.ParseDuration(value)
+	must(t, err)
+	if usual := http.DefaultTransport.(*http.Transport).IdleConnTimeout; kept <= usual {
+		t.Errorf("idle connections end after %s, under requests of programs that keep them for %s", kept, usual)
 	}
 	info, err := os.Stat(v.cfg.Dir)
 	must(t, err)

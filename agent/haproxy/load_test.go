@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -66,7 +68,11 @@ func request(ctx context.Context, c *http.Client, url, method string) error {
 	if method == http.MethodPost {
 		body = strings.NewReader(payload)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, url, body)
+	// Go's client silently asks again when a kept connection ends without an
+	// answer. Another client would not.
+	var tries atomic.Int32
+	trace := httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { tries.Add(1) }}
+	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, &trace), method, url, body)
 	if err != nil {
 		return err
 	}
@@ -77,6 +83,9 @@ func request(ctx context.Context, c *http.Client, url, method string) error {
 	got, err := io.ReadAll(resp.Body)
 	if err := errors.Join(err, resp.Body.Close()); err != nil {
 		return err
+	}
+	if n := tries.Load(); n > 1 {
+		return fmt.Errorf("answered at the %d. try", n)
 	}
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("status %d", resp.StatusCode)

@@ -121,7 +121,8 @@ func startExisting(t *testing.T, slots int) (socket, listen string) {
     stats socket ` + socket + ` mode 600 level admin
 defaults
     mode http
-    timeout connect 200ms
+    timeout connect 500ms
+    timeout check 1s
     timeout client 30s
     timeout server 30s
     retries 3
@@ -135,8 +136,9 @@ backend static
 backend shop_be
     balance roundrobin
     http-request disable-l7-retry unless { method GET HEAD OPTIONS }
-    server-template a 1-` + strconv.Itoa(slots) + ` 127.0.0.1:1 check inter 500ms disabled
-    server-template b 1-` + strconv.Itoa(slots) + ` 127.0.0.1:1 check inter 500ms disabled
+    default-server check inter 500ms fastinter 100ms downinter 200ms fall 5 rise 1
+    server-template a 1-` + strconv.Itoa(slots) + ` 127.0.0.1:1 disabled
+    server-template b 1-` + strconv.Itoa(slots) + ` 127.0.0.1:1 disabled
 `
 	file := filepath.Join(dir, "c")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -194,6 +196,20 @@ func startContainer(t *testing.T, ip, name string) *container {
 		t.Fatal(err)
 	}
 	c := &container{name: name, addr: netip.MustParseAddrPort(l.Addr().String())}
+	c.server = &http.Server{Handler: c.handler(), ReadHeaderTimeout: time.Minute}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = c.server.Serve(l) // ends with ErrServerClosed
+	}()
+	t.Cleanup(func() {
+		c.kill()
+		<-done
+	})
+	return c
+}
+
+func (c *container) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) {
 		c.checks.Add(1)
@@ -215,17 +231,7 @@ func startContainer(t *testing.T, ip, name string) *container {
 		c.answer(w, r)
 	})
 	mux.HandleFunc("/", c.answer)
-	c.server = &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = c.server.Serve(l) // ends with ErrServerClosed
-	}()
-	t.Cleanup(func() {
-		c.kill()
-		<-done
-	})
-	return c
+	return mux
 }
 
 // kill cuts everything, as kill -9 does.

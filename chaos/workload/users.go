@@ -33,13 +33,16 @@ type Users struct {
 // How patient users are, and how many of them there are.
 const (
 	userPatience = 20 * time.Second
-	userCount    = 256
-	freshShare   = 10 // one request in so many is on a connection of its own
+	// Less than HAProxy waits for the next request: whoever ends an idle connection
+	// must not be the one that a request is on its way to.
+	userIdle   = 30 * time.Second
+	userCount  = 256
+	freshShare = 10 // one request in so many is on a connection of its own
 )
 
 // Run asks until ctx ends, and then waits for the last answers.
 func (u Users) Run(ctx context.Context) {
-	kept := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: userCount, DisableCompression: true}, Timeout: userPatience}
+	kept := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: userCount, IdleConnTimeout: userIdle, DisableCompression: true}, Timeout: userPatience}
 	fresh := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true}, Timeout: userPatience}
 	defer kept.CloseIdleConnections()
 	asks := make(chan func())

@@ -17,7 +17,10 @@ import (
 const (
 	workers        = 32
 	requestTimeout = 20 * time.Second
-	maxExamples    = 5
+	// A client has to give up an idle connection before the server does, or else a
+	// request may meet its end.
+	idleTimeout = 30 * time.Second
+	maxExamples = 5
 )
 
 // Load asks the frontends in turn, at a fixed rate, over kept connections, and
@@ -46,7 +49,7 @@ type Stats struct {
 
 // NewLoad makes a load of so many requests per second on all URLs together.
 func NewLoad(urls []string, perSecond int) *Load {
-	transport := &http.Transport{MaxIdleConnsPerHost: workers, DisableCompression: true}
+	transport := &http.Transport{MaxIdleConnsPerHost: workers, IdleConnTimeout: idleTimeout, DisableCompression: true}
 	return &Load{
 		urls: urls, interval: time.Second / time.Duration(perSecond),
 		client: &http.Client{Transport: transport, Timeout: requestTimeout}, stats: newStats(),

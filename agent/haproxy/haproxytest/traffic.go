@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// errorLimit is how many failed connections in a row take a server down.
+// errorLimit is how many failed connections in a row stand for the checks that
+// take a server down: there is no time here.
 const errorLimit = 3
 
 // Traffic is a number of requests to one service.
