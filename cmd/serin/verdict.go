@@ -69,6 +69,8 @@ func stillRuns(s api.RolloutStatus, id string, err error) error {
 	switch {
 	case errors.Is(err, errTimeLimit):
 		return exitf(exitTimeout, "--timeout reached; %s goes on%s: `serin watch %s` follows it, `serin abort %s` takes it back", id, at, id, id)
+	case errors.Is(err, errLeft):
+		return exitf(exitInterrupted, "%s goes on%s: `serin watch %s` follows it, `serin abort %s` takes it back", id, at, id, id)
 	case errors.Is(err, context.Canceled):
 		return exitf(exitInterrupted, "interrupted; %s goes on%s: `serin watch %s` follows it, `serin abort %s` takes it back", id, at, id, id)
 	}

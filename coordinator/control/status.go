@@ -129,7 +129,11 @@ func detail(s *rollout.State, r rollout.Rollout, v View) api.RolloutDetail {
 	if r.Phase.Final() || svc.Active == nil {
 		return d
 	}
-	e := v.Evidence[r.Service]
+	e, heard := v.Evidence[r.Service]
+	d.DeadlineLeft = max(0, r.Deadline()-v.Now).Milliseconds()
+	if settled := heard && e.SettledAt >= 0; settled && r.Phase == rollout.Progressing {
+		d.HoldLeft = max(0, e.SettledAt+r.Spec.Steps[r.Step].Hold-v.Now).Milliseconds()
+	}
 	for k, name := range r.Hosts {
 		h, heard := e.Hosts[name]
 		d.Hosts = append(d.Hosts, api.RolloutHost{

@@ -132,6 +132,13 @@ type RolloutDetail struct {
 	Explanation string `json:"explanation,omitempty"`
 	// Verbs are what a person may ask of it; empty once it has ended.
 	Verbs []Verb `json:"verbs,omitempty"`
+	// HoldLeft is how long the step holds on at least, in ms; 0 if its hold is over,
+	// or has not begun because hosts are not ready.
+	HoldLeft int64 `json:"hold_left,omitempty"`
+	// DeadlineLeft is the time until the rollout has to be through, in ms: it goes
+	// back then. On the way back, and while it is made stable, until it ends without
+	// the hosts that have not followed. 0 if that is over.
+	DeadlineLeft int64 `json:"deadline_left,omitempty"`
 }
 
 // FullPromote is the name of promote with Full among a rollout's verbs.

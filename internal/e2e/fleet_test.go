@@ -37,6 +37,7 @@ func TestFleet(t *testing.T) {
 		{"leader killed going back", (*world).leaderKilledGoingBack},
 		{"agents killed going back", (*world).agentsKilledGoingBack},
 		{"triggers", (*world).triggers},
+		{"watched", (*world).watched},
 		{"own HAProxy", func(w *world) { w.ownHAProxy("http://" + listen + "/") }},
 		{"stopped", (*world).stopped},
 		{"reboot", (*world).reboot},

@@ -399,6 +399,15 @@ func (w *world) cluster(wantCode int, verb string, args ...string) string {
 // try runs the command-line client.
 func (w *world) try(args ...string) (code int, said string) {
 	w.t.Helper()
+	command := w.command(args...)
+	var out bytes.Buffer
+	command.Stdout, command.Stderr = &out, &out
+	_ = command.Run() // the code says it all
+	return command.ProcessState.ExitCode(), out.String()
+}
+
+// command is a command of the command-line client, which can reach the fleet.
+func (w *world) command(args ...string) *exec.Cmd {
 	command := exec.CommandContext(w.t.Context(), filepath.Join(bin, "serin"), args...)
 	files := identity.Files{}
 	if w.TLS != nil {
@@ -406,8 +415,5 @@ func (w *world) try(args ...string) (code int, said string) {
 	}
 	command.Env = append(os.Environ(), "SERIN_SERVER="+strings.Join(w.URLs(), ","),
 		"SERIN_CA="+files.CA, "SERIN_CERT="+files.Cert, "SERIN_KEY="+files.Key)
-	var out bytes.Buffer
-	command.Stdout, command.Stderr = &out, &out
-	_ = command.Run() // the code says it all
-	return command.ProcessState.ExitCode(), out.String()
+	return command
 }

@@ -79,10 +79,8 @@ func (d *decision) decide() Command {
 		return d.progressing()
 	case Paused:
 		return d.paused()
-	case Promoting:
-		return d.ending(PromoteDeadline)
-	case RollingBack:
-		return d.ending(RollBackDeadline)
+	case Promoting, RollingBack:
+		return d.ending()
 	case Succeeded, RolledBack, Aborted:
 	}
 	return nil
@@ -159,7 +157,7 @@ func (d *decision) goOn() Command {
 func (d *decision) paused() Command {
 	d.waiting = sentence("paused", d.r.Text)
 	if d.r.Parked {
-		return d.overdue(d.r.StartedAt+d.r.Spec.Deadline, d.waiting, nil)
+		return d.overdue(d.r.Deadline(), d.waiting, nil)
 	}
 	if c := d.takeBack(); c != nil {
 		return c
@@ -169,7 +167,7 @@ func (d *decision) paused() Command {
 
 // late goes back at the rollout's deadline, and says what has been waited for.
 func (d *decision) late() Command {
-	return d.overdue(d.r.StartedAt+d.r.Spec.Deadline, sentence("the rollout's deadline passed", d.waiting), nil)
+	return d.overdue(d.r.Deadline(), sentence("the rollout's deadline passed", d.waiting), nil)
 }
 
 // takeBack looks for what takes the canary back from any step, paused or not.
@@ -241,9 +239,9 @@ func (d *decision) verdict() *analysis.Verdict {
 
 // ending waits until every host that is not lost has followed a promotion or a
 // return, or the deadline ends the wait.
-func (d *decision) ending(limit time.Duration) Command {
+func (d *decision) ending() Command {
 	behind := d.hostsWhere(d.r.Hosts, func(h HostEvidence) bool { return !h.Settled })
-	end := d.r.PhaseAt + limit
+	end := d.r.Deadline()
 	if len(behind) > len(d.silent(behind)) && d.now < end {
 		d.lookAt(end)
 		d.waiting = "waits for " + list(behind) + d.firstProblem(behind)
@@ -254,7 +252,7 @@ func (d *decision) ending(limit time.Duration) Command {
 
 // overdue goes back once end has passed, and else looks again then.
 func (d *decision) overdue(end time.Duration, text string, hosts []string) Command {
-	end = min(end, d.r.StartedAt+d.r.Spec.Deadline)
+	end = min(end, d.r.Deadline())
 	if d.now < end {
 		d.lookAt(end)
 		return nil

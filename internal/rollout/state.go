@@ -243,3 +243,16 @@ func (r *Rollout) Reach() int { return len(r.Hosts) + len(r.Excluded) + len(r.Lo
 
 // LastStep reports whether promotion follows the current step.
 func (r *Rollout) LastStep() bool { return r.Step == len(r.Spec.Steps)-1 }
+
+// Deadline is when the rollout's phase has to be over, on the fleet's clock. Until
+// it is promoted that is the deadline of the whole: it goes back then.
+func (r *Rollout) Deadline() time.Duration {
+	switch r.Phase {
+	case Promoting:
+		return r.PhaseAt + PromoteDeadline
+	case RollingBack:
+		return r.PhaseAt + RollBackDeadline
+	case Preparing, Progressing, Paused, Succeeded, RolledBack, Aborted:
+	}
+	return r.StartedAt + r.Spec.Deadline
+}

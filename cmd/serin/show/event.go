@@ -39,23 +39,57 @@ func (o Options) Status(s api.RolloutStatus) string {
 	var parts []string
 	switch {
 	case s.Phase.Final():
-		parts = append(parts, o.Palette.phase(s.Phase, outcomeWords(s)))
+		parts = append(parts, o.Palette.Phase(s.Phase, outcomeWords(s)))
 	case s.Phase == rollout.Progressing, s.Phase == rollout.Paused:
-		parts = append(parts, o.Palette.phase(s.Phase, fmt.Sprintf("step %d/%d", s.Step, s.Steps)))
-		parts = append(parts, reach(s))
+		parts = append(parts, o.Palette.Phase(s.Phase, fmt.Sprintf("step %d/%d", s.Step, s.Steps)))
+		parts = append(parts, Reach(s))
 	default:
-		parts = append(parts, o.Palette.phase(s.Phase, strings.ToLower(phaseWords(s.Phase))))
+		parts = append(parts, o.Palette.Phase(s.Phase, strings.ToLower(PhaseWords(s.Phase))))
 	}
 	if v := s.Verdict; v != nil && v.Canary.Requests > 0 {
 		parts = append(parts, rates(v.Canary.Errors, v.Canary.Requests, v.Stable.Errors, v.Stable.Requests))
 	}
 	if l := s.Latency; l != nil && l.Canary.P99 > 0 {
-		parts = append(parts, "p99 "+slowest(l))
+		parts = append(parts, "p99 "+Slowest(l))
 	}
 	if s.Waiting != "" {
-		parts = append(parts, firstLine(s.Waiting))
+		parts = append(parts, FirstLine(s.Waiting))
 	}
 	return s.ID + " " + strings.Join(parts, "  ")
+}
+
+// End renders the end of a rollout that no event told of as one line.
+func (o Options) End(s api.RolloutStatus) string { return o.clock(s.Ended) + " " + o.Status(s) }
+
+// Slowest renders the 99th percentiles: 182ms vs 180ms; "-" is not known.
+func Slowest(l *api.Latency) string {
+	return l.Canary.P99.String() + " vs " + l.Stable.P99.String()
+}
+
+// Reach says what part of the traffic goes to the canary, and on how many hosts:
+// 20% on 3 of 12 hosts.
+func Reach(s api.RolloutStatus) string {
+	return share(s.Weight, s.From == "") + fmt.Sprintf("on %d of %d hosts", s.Reached, s.Fleet)
+}
+
+// PhaseWords is a phase in the words for people.
+func PhaseWords(p rollout.Phase) string {
+	switch p {
+	case rollout.RollingBack:
+		return "Rolling back"
+	case rollout.RolledBack:
+		return "Rolled back"
+	case rollout.Succeeded:
+		return "Promoted"
+	case rollout.Preparing, rollout.Progressing, rollout.Paused, rollout.Promoting, rollout.Aborted:
+	}
+	return string(p)
+}
+
+// FirstLine is a text up to its first line break.
+func FirstLine(text string) string {
+	line, _, _ := strings.Cut(text, "\n")
+	return line
 }
 
 // Private
@@ -73,17 +107,17 @@ func (o Options) eventText(e rollout.Event) string {
 	case rollout.KindSucceeded:
 		return o.Palette.paint(green, "promoted") + ": " + e.Text
 	case rollout.KindRolledBack, rollout.KindAborted, rollout.KindRollingBack, rollout.KindRefused:
-		text := firstLine(e.Text)
+		text := FirstLine(e.Text)
 		if e.Kind == rollout.KindRefused {
 			text = "refused: " + text
 		}
 		return o.Palette.paint(red, text) + took(e)
 	case rollout.KindUnchanged:
-		return "nothing to do: " + firstLine(e.Text)
+		return "nothing to do: " + FirstLine(e.Text)
 	case rollout.KindPaused, rollout.KindExcluded, rollout.KindLost:
-		return o.Palette.paint(yellow, firstLine(e.Text)) + eventRates(e.Verdict)
+		return o.Palette.paint(yellow, FirstLine(e.Text)) + eventRates(e.Verdict)
 	default: // of this release or a later one
-		return firstLine(e.Text)
+		return FirstLine(e.Text)
 	}
 }
 
@@ -91,7 +125,7 @@ func (o Options) eventText(e rollout.Event) string {
 // in its place.
 func byPerson(e rollout.Event) string {
 	if _, who, found := strings.Cut(e.Text, " hosts: by "); found && e.Verdict == nil {
-		return "  by " + firstLine(who)
+		return "  by " + FirstLine(who)
 	}
 	return ""
 }
@@ -115,11 +149,6 @@ func rates(canaryErrors, canaryRequests, stableErrors, stableRequests int64) str
 	return "5xx " + rate(canaryErrors, canaryRequests) + " vs " + rate(stableErrors, stableRequests)
 }
 
-// slowest renders the 99th percentiles: 182ms vs 180ms; "-" is not known.
-func slowest(l *api.Latency) string {
-	return l.Canary.P99.String() + " vs " + l.Stable.P99.String()
-}
-
 // share renders a weight with a blank behind it; an install has none to split.
 func share(weight int, install bool) string {
 	if install {
@@ -128,37 +157,15 @@ func share(weight int, install bool) string {
 	return rollout.Percent(weight) + " "
 }
 
-func reach(s api.RolloutStatus) string {
-	return share(s.Weight, s.From == "") + fmt.Sprintf("on %d of %d hosts", s.Reached, s.Fleet)
-}
-
-func phaseWords(p rollout.Phase) string {
-	switch p {
-	case rollout.RollingBack:
-		return "Rolling back"
-	case rollout.RolledBack:
-		return "Rolled back"
-	case rollout.Succeeded:
-		return "Promoted"
-	case rollout.Preparing, rollout.Progressing, rollout.Paused, rollout.Promoting, rollout.Aborted:
-	}
-	return string(p)
-}
-
 // outcomeWords says how a rollout ended: "rolled back at step 3 of 6: ...".
 func outcomeWords(s api.RolloutStatus) string {
-	words := strings.ToLower(phaseWords(s.Phase))
+	words := strings.ToLower(PhaseWords(s.Phase))
 	if s.Phase == rollout.Succeeded {
 		return words + ": " + s.To + " is stable"
 	}
 	words += fmt.Sprintf(" at step %d of %d", s.Step, s.Steps)
 	if s.Text != "" {
-		words += ": " + firstLine(s.Text)
+		words += ": " + FirstLine(s.Text)
 	}
 	return words
-}
-
-func firstLine(text string) string {
-	line, _, _ := strings.Cut(text, "\n")
-	return line
 }

@@ -19,7 +19,7 @@ func (o Options) Explain(out io.Writer, d api.RolloutDetail) error {
 		text = o.Status(d.RolloutStatus)
 	}
 	fmt.Fprintln(b, text)
-	o.gates(b, d.Verdict, "")
+	o.gates(b, d.Verdict)
 	if len(d.Decisions) > 0 {
 		b.WriteString("\n")
 	}
@@ -27,7 +27,7 @@ func (o Options) Explain(out io.Writer, d api.RolloutDetail) error {
 		o.decision(b, e)
 	}
 	switch {
-	case waitsForYou(d.RolloutStatus):
+	case WaitsForYou(d.RolloutStatus):
 		fmt.Fprintf(b, "\nnext: serin promote %s, or serin abort %s\n", d.ID, d.ID)
 	case d.Phase == rollout.Paused:
 		fmt.Fprintf(b, "\nnext: serin resume %s, or serin abort %s\n", d.ID, d.ID)
@@ -36,6 +36,46 @@ func (o Options) Explain(out io.Writer, d api.RolloutDetail) error {
 		return fmt.Errorf("write explanation: %w", err)
 	}
 	return nil
+}
+
+// Numbers tells what a gate compared, the odds with their interval, what is
+// allowed, and how unlikely it is that the outcome is wrong. Where something
+// else than the evidence decided, or nothing did, the gate's own words say so.
+func Numbers(g api.Gate) string {
+	if g.Evidence == nil || g.Odds == nil || g.Allowed == nil {
+		return g.Reason
+	}
+	odds := oddsOf(*g.Odds)
+	what, _, _ := strings.Cut(g.Reason, "; ")
+	switch e := g.Evidence; {
+	case g.Outcome == api.OutcomeFail && e.Fail >= e.FailLimit:
+		said := fmt.Sprintf("%s; %s; allowed %s; beyond: 1 in %d", what, odds, allowed(g), twoDown(e.Odd(e.Fail)))
+		if g.Host != "" {
+			said += "; from " + g.Host
+		}
+		return said
+	case g.Outcome == api.OutcomePass && e.Safe >= e.SafeLimit:
+		return fmt.Sprintf("%s; %s; allowed %s; within: 1 in %d", what, odds, allowed(g), twoDown(e.Odd(e.Safe)))
+	}
+	return g.Reason + "; " + odds
+}
+
+// Wrapped breaks text between words into lines of that many characters at most.
+func Wrapped(text string, width int) []string {
+	var lines []string
+	line, length := "", 0
+	for word := range strings.FieldsSeq(text) {
+		n := utf8.RuneCountInString(word)
+		if line != "" && length+1+n > width {
+			lines = append(lines, line)
+			line, length = "", 0
+		}
+		if line != "" {
+			line, length = line+" ", length+1
+		}
+		line, length = line+word, length+n
+	}
+	return append(lines, line)
 }
 
 // Private
@@ -48,7 +88,7 @@ func (o Options) decision(b *strings.Builder, e rollout.Event) {
 	}
 	fmt.Fprintln(b, o.Event(e))
 	for _, text := range lines {
-		for i, line := range wrapped(text, lineWidth-len(under)-2) {
+		for i, line := range Wrapped(text, lineWidth-len(under)-2) {
 			if i > 0 {
 				line = "  " + line
 			}
@@ -79,9 +119,9 @@ func (o Options) judgement(v api.Verdict) []string {
 	for _, g := range v.Gates {
 		switch {
 		case !g.Observe:
-			lines = append(lines, g.Name+": "+numbers(g))
+			lines = append(lines, g.Name+": "+Numbers(g))
 		case o.Wide || g.Outcome == api.OutcomeFail:
-			lines = append(lines, g.Name+" (only observed): "+numbers(g))
+			lines = append(lines, g.Name+" (only observed): "+Numbers(g))
 		}
 	}
 	if len(v.Gates) == 0 {
@@ -93,28 +133,6 @@ func (o Options) judgement(v api.Verdict) []string {
 		}
 	}
 	return lines
-}
-
-// numbers tells what a gate compared, the odds with their interval, what is
-// allowed, and how unlikely it is that the outcome is wrong. Where something
-// else than the evidence decided, or nothing did, the gate's own words say so.
-func numbers(g api.Gate) string {
-	if g.Evidence == nil || g.Odds == nil || g.Allowed == nil {
-		return g.Reason
-	}
-	odds := oddsOf(*g.Odds)
-	what, _, _ := strings.Cut(g.Reason, "; ")
-	switch e := g.Evidence; {
-	case g.Outcome == api.OutcomeFail && e.Fail >= e.FailLimit:
-		said := fmt.Sprintf("%s; %s; allowed %s; beyond: 1 in %d", what, odds, allowed(g), twoDown(e.Odd(e.Fail)))
-		if g.Host != "" {
-			said += "; from " + g.Host
-		}
-		return said
-	case g.Outcome == api.OutcomePass && e.Safe >= e.SafeLimit:
-		return fmt.Sprintf("%s; %s; allowed %s; within: 1 in %d", what, odds, allowed(g), twoDown(e.Odd(e.Safe)))
-	}
-	return g.Reason + "; " + odds
 }
 
 // twoDown rounds down to two leading digits: no more is claimed than is so.
@@ -151,22 +169,4 @@ func ratio(thousandths int64) string {
 		return fmt.Sprintf("%.1f", x)
 	}
 	return fmt.Sprintf("%.0f", x)
-}
-
-// wrapped breaks text between words into lines of that many characters at most.
-func wrapped(text string, width int) []string {
-	var lines []string
-	line, length := "", 0
-	for word := range strings.FieldsSeq(text) {
-		n := utf8.RuneCountInString(word)
-		if line != "" && length+1+n > width {
-			lines = append(lines, line)
-			line, length = "", 0
-		}
-		if line != "" {
-			line, length = line+" ", length+1
-		}
-		line, length = line+word, length+n
-	}
-	return append(lines, line)
 }

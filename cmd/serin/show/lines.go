@@ -44,7 +44,7 @@ func (l *Lines) Status(d api.RolloutDetail, now time.Time) {
 
 // Final shows the end of a rollout that no event told of.
 func (l *Lines) Final(s api.RolloutStatus) {
-	_, _ = fmt.Fprintln(l.out, l.o.clock(s.Ended)+" "+l.o.Status(s))
+	_, _ = fmt.Fprintln(l.out, l.o.End(s))
 }
 
 // Note shows a remark, if it is another one than the last.

@@ -18,6 +18,20 @@ const (
 	reset  = "\x1b[0m"
 )
 
+// Good colours what is as it should be.
+func (p Palette) Good(text string) string { return p.paint(green, text) }
+
+// Bad colours what is wrong.
+func (p Palette) Bad(text string) string { return p.paint(red, text) }
+
+// Warn colours what a person should look at.
+func (p Palette) Warn(text string) string { return p.paint(yellow, text) }
+
+// Phase colours text by what the phase means to people.
+func (p Palette) Phase(phase rollout.Phase, text string) string {
+	return p.paint(colourOf(phase), text)
+}
+
 // Private
 
 func (p Palette) paint(colour, text string) string {
@@ -25,11 +39,6 @@ func (p Palette) paint(colour, text string) string {
 		return text
 	}
 	return colour + text + reset
-}
-
-// phase colours text by what the phase means to people.
-func (p Palette) phase(phase rollout.Phase, text string) string {
-	return p.paint(colourOf(phase), text)
 }
 
 func colourOf(phase rollout.Phase) string {

@@ -37,7 +37,7 @@ func (o Options) Plan(out io.Writer, p api.Plan) error {
 		fmt.Fprintf(b, "The pace is automatic: steps come in between, so that a regression of %s is expected to fail no\nmore than %d requests before it is taken back.\n", rollout.Percent(a.Regression), a.Exposure)
 	}
 	if p.Holds > 0 {
-		fmt.Fprintf(b, "It takes %s at least.\n", span(milli(p.Holds)))
+		fmt.Fprintf(b, "It takes %s at least.\n", Span(milli(p.Holds)))
 	}
 	if p.Running != "" {
 		fmt.Fprintf(b, "%s runs: start would be refused without --replace\n", p.Running)
@@ -83,7 +83,7 @@ func path(out io.Writer, p api.Plan) error {
 		}
 		hold, evidence, when := "", "", "as soon as the hosts are ready"
 		if s.Hold > 0 {
-			hold, when = span(milli(s.Hold)), "after the hold"
+			hold, when = Span(milli(s.Hold)), "after the hold"
 		}
 		if gated(p, s) {
 			evidence, when = canaryRequests(s.Needs), "as soon as the evidence allows"

@@ -31,10 +31,10 @@ func (o Options) History(out io.Writer, h api.History) error {
 	for _, r := range h.Rollouts {
 		took := ""
 		if r.Ended > 0 {
-			took = span(milli(r.Ended - r.Started))
+			took = Span(milli(r.Ended - r.Started))
 		}
 		row := []string{
-			r.ID, o.Palette.phase(r.Phase, phaseWords(r.Phase)), r.From, r.To, step(r),
+			r.ID, o.Palette.Phase(r.Phase, PhaseWords(r.Phase)), r.From, r.To, step(r),
 			o.at(r.Started), took, r.By, why(r),
 		}
 		if o.Wide {
@@ -61,9 +61,9 @@ func (o Options) Hosts(out io.Writer, hosts []api.HostStatus) error {
 		for _, s := range h.Services {
 			names = append(names, s.Service+hostMark(s))
 		}
-		row := []string{h.Host, state, span(milli(h.SeenMS)) + " ago", h.Version, strings.Join(names, " ")}
+		row := []string{h.Host, state, Span(milli(h.SeenMS)) + " ago", h.Version, strings.Join(names, " ")}
 		if o.Wide {
-			row = append(row, h.Docker, h.HAProxy, span(milli(h.SkewMS)), labels(h.Labels))
+			row = append(row, h.Docker, h.HAProxy, Span(milli(h.SkewMS)), labels(h.Labels))
 		}
 		t.row(row...)
 	}
@@ -88,7 +88,7 @@ func (o Options) Host(out io.Writer, h api.HostStatus) error {
 			doing = "held back: serin release " + s.Service + " " + h.Host
 		}
 		t.row(s.Service, o.track(s.Stable, s.StableVersion, s.StableReady), o.track(s.Canary, s.CanaryVersion, s.CanaryReady),
-			rollout.Percent(s.Weight), strconv.Itoa(s.Deaths), doing, firstLine(s.Problem))
+			rollout.Percent(s.Weight), strconv.Itoa(s.Deaths), doing, FirstLine(s.Problem))
 	}
 	return t.end()
 }
@@ -115,6 +115,12 @@ func (o Options) Cluster(out io.Writer, c api.ClusterStatus) error {
 		return fmt.Errorf("write cluster: %w", err)
 	}
 	return nil
+}
+
+// WaitsForYou reports whether nothing but a person's approval is missing. What
+// a person has paused wants to be resumed first.
+func WaitsForYou(r api.RolloutStatus) bool {
+	return r.Phase == rollout.Paused && r.Cause == rollout.CauseApproval
 }
 
 // Private
@@ -159,15 +165,15 @@ func (o Options) rolloutCells(r *api.RolloutStatus) []string {
 	if r == nil {
 		return []string{"", o.Palette.paint(plain, "-"), "", "", "", ""}
 	}
-	state, waiting := phaseWords(r.Phase), r.Waiting
-	if waitsForYou(*r) {
+	state, waiting := PhaseWords(r.Phase), r.Waiting
+	if WaitsForYou(*r) {
 		waiting = "for you: serin promote " + r.ID
 	}
 	traffic := ""
 	if !r.Phase.Final() {
-		traffic = reach(*r)
+		traffic = Reach(*r)
 	}
-	return []string{r.ID, o.Palette.phase(r.Phase, state), r.To, step(*r), traffic, firstLine(waiting)}
+	return []string{r.ID, o.Palette.Phase(r.Phase, state), r.To, step(*r), traffic, FirstLine(waiting)}
 }
 
 // slowestOf is empty where nothing is known of either side.
@@ -175,13 +181,7 @@ func slowestOf(r *api.RolloutStatus) string {
 	if r == nil || r.Latency == nil || r.Latency.Canary.P99 == 0 && r.Latency.Stable.P99 == 0 {
 		return ""
 	}
-	return slowest(r.Latency)
-}
-
-// waitsForYou reports whether nothing but a person's approval is missing. What
-// a person has paused wants to be resumed first.
-func waitsForYou(r api.RolloutStatus) bool {
-	return r.Phase == rollout.Paused && r.Cause == rollout.CauseApproval
+	return Slowest(r.Latency)
 }
 
 func step(r api.RolloutStatus) string {
@@ -194,7 +194,7 @@ func step(r api.RolloutStatus) string {
 // why says why a rollout stands or has ended as it did or, where nothing has
 // come in its way, what it was started for; and which hosts it has lost.
 func why(r api.RolloutStatus) string {
-	text := firstLine(cmp.Or(r.Text, string(r.Cause), r.Reason))
+	text := FirstLine(cmp.Or(r.Text, string(r.Cause), r.Reason))
 	hosts := slices.Clone(r.Lost)
 	for _, x := range r.Excluded {
 		hosts = append(hosts, x.Host)

@@ -15,6 +15,27 @@ type Options struct {
 	Now     time.Time // for ages; times of day are shown in its zone
 }
 
+// Span renders a duration with one or two units: 1.9s, 94s, 12m, 3h20m, 5d.
+func Span(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch {
+	case d.Abs() < 50*time.Millisecond:
+		return "0s"
+	case d < 0:
+		return "-" + Span(-d)
+	case d < 10*time.Second:
+		return d.Round(100 * time.Millisecond).String()
+	case d < 2*time.Minute && d != time.Minute:
+		return fmt.Sprintf("%ds", int(d.Round(time.Second).Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm", int(d.Round(time.Minute).Minutes()))
+	case d < 2*day:
+		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
+	default:
+		return fmt.Sprintf("%dd", int(d/day))
+	}
+}
+
 // Private
 
 const under = "         " // a time of day
@@ -60,27 +81,6 @@ func (o Options) at(unixMilli int64) string {
 		return t.Format(time.TimeOnly)
 	}
 	return t.Format(time.DateTime)
-}
-
-// span renders a duration with one or two units: 1.9s, 94s, 12m, 3h20m, 5d.
-func span(d time.Duration) string {
-	const day = 24 * time.Hour
-	switch {
-	case d.Abs() < 50*time.Millisecond:
-		return "0s"
-	case d < 0:
-		return "-" + span(-d)
-	case d < 10*time.Second:
-		return d.Round(100 * time.Millisecond).String()
-	case d < 2*time.Minute && d != time.Minute:
-		return fmt.Sprintf("%ds", int(d.Round(time.Second).Seconds()))
-	case d < time.Hour:
-		return fmt.Sprintf("%dm", int(d.Round(time.Minute).Minutes()))
-	case d < 2*day:
-		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
-	default:
-		return fmt.Sprintf("%dd", int(d/day))
-	}
 }
 
 func milli(ms int64) time.Duration { return time.Duration(ms) * time.Millisecond }

@@ -23,7 +23,7 @@ func (o Options) Service(out io.Writer, s api.ServiceStatus) error {
 	row := s
 	if s.Rollout != nil {
 		r := *s.Rollout
-		r.Waiting = waiting(r)
+		r.Waiting = Waiting(r)
 		row.Rollout = &r
 	}
 	if err := o.rows(out, []api.ServiceStatus{row}); err != nil {
@@ -31,15 +31,35 @@ func (o Options) Service(out io.Writer, s api.ServiceStatus) error {
 	}
 	b := &strings.Builder{}
 	if r := s.Rollout; r != nil {
-		o.gates(b, r.Verdict, "")
+		o.gates(b, r.Verdict)
 		for _, x := range r.Excluded {
-			fmt.Fprintf(b, "\n%s goes on without %s: %s\n", r.ID, x.Host, firstLine(x.Why))
+			fmt.Fprintf(b, "\n%s goes on without %s: %s\n", r.ID, x.Host, FirstLine(x.Why))
 		}
 	}
 	if _, err := io.WriteString(out, b.String()); err != nil {
 		return fmt.Errorf("write service: %w", err)
 	}
 	return o.held(out, []api.ServiceStatus{s})
+}
+
+// Waiting is what a rollout waits for, without what the lines of its gates say.
+func Waiting(r api.RolloutStatus) string {
+	if r.Verdict == nil || len(r.Verdict.Gates) == 0 || r.Verdict.Reason == "" {
+		return FirstLine(r.Waiting)
+	}
+	return FirstLine(strings.TrimSuffix(r.Waiting, ": "+r.Verdict.Reason))
+}
+
+// Gates are a header and a line for each gate, and below it what it needs and does
+// not fit, and what is to be known of its source; the last line names a host that
+// alone differs. below adds lines to a gate's; nil for none. The lines are
+// made for a width, though a last column may go beyond it.
+func (o Options) Gates(v api.Verdict, width int, below func(api.Gate) []string) []string {
+	lines := o.gateLines(v, width, below)
+	if v.Outlier != "" {
+		lines = append(lines, v.Outlier+" alone differs: "+v.OutlierReason)
+	}
+	return lines
 }
 
 // Private
@@ -55,7 +75,7 @@ func (o Options) held(out io.Writer, services []api.ServiceStatus) error {
 				_, _ = fmt.Fprintln(out) // an error meets the table, too
 				t, some = newTable(out, "HELD BACK", "SERVICE", "VERSION", "SINCE", "WHY"), true
 			}
-			why := firstLine(h.Why)
+			why := FirstLine(h.Why)
 			if !o.Wide {
 				why = cut(why, longest)
 			}
@@ -68,33 +88,19 @@ func (o Options) held(out io.Writer, services []api.ServiceStatus) error {
 	return t.end()
 }
 
-// waiting is what a rollout waits for, without what the lines of its gates say.
-func waiting(r api.RolloutStatus) string {
-	if r.Verdict == nil || len(r.Verdict.Gates) == 0 || r.Verdict.Reason == "" {
-		return firstLine(r.Waiting)
-	}
-	return firstLine(strings.TrimSuffix(r.Waiting, ": "+r.Verdict.Reason))
-}
-
 // gates writes a blank line and one line for each gate, aligned; nothing where
 // there is none.
-func (o Options) gates(b *strings.Builder, v *api.Verdict, indent string) {
+func (o Options) gates(b *strings.Builder, v *api.Verdict) {
 	if v == nil || len(v.Gates) == 0 {
 		return
 	}
 	b.WriteString("\n")
-	for _, line := range o.gateLines(*v, len(indent)) {
-		b.WriteString(indent + line + "\n")
-	}
-	if v.Outlier != "" {
-		fmt.Fprintf(b, "%s%s alone differs: %s\n", indent, v.Outlier, v.OutlierReason)
+	for _, line := range o.Gates(*v, lineWidth, nil) {
+		b.WriteString(line + "\n")
 	}
 }
 
-// gateLines are a header and a line for each gate; indent is the width of what
-// stands before them. What a gate needs and does not fit stands below it, and so
-// does what is to be known of its source.
-func (o Options) gateLines(v api.Verdict, indent int) []string {
+func (o Options) gateLines(v api.Verdict, width int, more func(api.Gate) []string) []string {
 	rows := [][]string{{"GATE", "STATE", "CANARY", "STABLE", "ALLOWED", "NEEDS"}}
 	for _, g := range v.Gates {
 		canary, stable := compared(g)
@@ -102,9 +108,9 @@ func (o Options) gateLines(v api.Verdict, indent int) []string {
 	}
 	last := len(rows[0]) - 1
 	widths := widthsOf(rows, last)
-	left := lineWidth - indent
-	for _, width := range widths {
-		left -= width
+	left := width
+	for _, taken := range widths {
+		left -= taken
 	}
 	lines := []string{padded(rows[0], rows[0], widths) + rows[0][last]}
 	for i, g := range v.Gates {
@@ -115,7 +121,10 @@ func (o Options) gateLines(v api.Verdict, indent int) []string {
 		}
 		row[1] = o.Palette.paint(stateColour(g), row[1])
 		lines = append(lines, padded(row, bare, widths)+needs)
-		lines = append(lines, indented(below, lineWidth-indent)...)
+		lines = append(lines, indented(below, width)...)
+		if more != nil {
+			lines = append(lines, more(g)...)
+		}
 	}
 	return lines
 }
@@ -138,7 +147,7 @@ func indented(texts []string, width int) []string {
 		if text == "" {
 			continue
 		}
-		for _, part := range wrapped(text, width-2) {
+		for _, part := range Wrapped(text, width-2) {
 			lines = append(lines, "  "+part)
 		}
 	}
@@ -245,10 +254,10 @@ func lacking(g api.Gate) string {
 	// What follows from the numbers stands behind what is allowed.
 	if _, after, found := strings.Cut(g.Reason, "allowed"); found {
 		if _, after, found = strings.Cut(after, "; "); found {
-			return firstLine(after)
+			return FirstLine(after)
 		}
 	}
-	return dash(firstLine(g.Reason))
+	return dash(FirstLine(g.Reason))
 }
 
 // forecast rounds up to two leading digits, as a gate's own words do.

@@ -3,7 +3,6 @@ package show
 import (
 	"bytes"
 	"encoding/json"
-	"io"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -53,7 +52,7 @@ func judged() *api.Verdict {
 // colour; with colour the columns stay.
 func TestGateTable(t *testing.T) {
 	var b, coloured strings.Builder
-	plainly().gates(&b, judged(), "  ")
+	plainly().gates(&b, judged())
 	golden(t, "gates.txt", b.String())
 	for line := range strings.SplitSeq(b.String(), "\n") {
 		if n := utf8.RuneCountInString(line); n > lineWidth {
@@ -62,7 +61,7 @@ func TestGateTable(t *testing.T) {
 	}
 	o := plainly()
 	o.Palette.On = true
-	o.gates(&coloured, judged(), "  ")
+	o.gates(&coloured, judged())
 	stripped := coloured.String()
 	for _, code := range []string{plain, red, green, yellow, cyan, reset} {
 		stripped = strings.ReplaceAll(stripped, code, "")
@@ -73,7 +72,7 @@ func TestGateTable(t *testing.T) {
 	o = plainly()
 	o.Wide = true
 	b.Reset()
-	o.gates(&b, judged(), "")
+	o.gates(&b, judged())
 	if !strings.Contains(b.String(), "asked: canary.queue < 10\n") {
 		t.Errorf("wide cuts text:\n%s", b.String())
 	}
@@ -96,18 +95,46 @@ func TestGatesOfALaterRelease(t *testing.T) {
 	}
 }
 
-func TestScreenShowsGates(t *testing.T) {
-	s := NewScreen(io.Discard, plainly())
-	d := detail()
-	d.Verdict = judged()
-	d.Waiting = "waits for evidence: " + d.Verdict.Reason
-	d.Excluded = []api.Exclusion{{Host: "web-02", Why: "canary is bad on web-02 alone\nmore"}}
-	s.Status(d, now())
-	golden(t, "screen-gates.txt", s.picture())
-	d.Phase = rollout.RolledBack
-	s.Final(d.RolloutStatus)
-	if strings.Contains(s.picture(), "GATE") {
-		t.Error("gates are shown behind the end")
+func TestBars(t *testing.T) {
+	for share, want := range map[float64]string{
+		-1: "[----]", 0: "[----]", 0.001: "[#---]", 0.5: "[##--]", 0.99: "[###-]", 1: "[####]", 3: "[####]",
+	} {
+		if got := Bar(share, 4); got != want {
+			t.Errorf("%v: %s, want %s", share, got, want)
+		}
+	}
+	if got := Bar(0.5, 0); got != "[]" {
+		t.Errorf("no cells: %s", got)
+	}
+}
+
+// TestBounds: what is not known is not drawn.
+func TestBounds(t *testing.T) {
+	for name, x := range map[string]struct {
+		gate                    api.Gate
+		estimate, limit, bounds string
+	}{
+		"nothing": {api.Gate{Kind: api.KindErrors}, "", "", ""},
+		"errors": {
+			api.Gate{
+				Kind: api.KindErrors, Allowed: new(50), Stable: &api.Counts{Requests: 1000, Errors: 4}, Odds: &api.Odds{Value: 1100, Low: 600, High: 2100},
+				Evidence: &api.Evidence{Fail: -20, FailLimit: 6000, Safe: 9000, SafeLimit: 4600},
+			},
+			"odds 1.1 (0.60 to 2.1)", "0.90%", "within [####] 100%  beyond [----] 0%",
+		},
+		"errors without stable": {api.Gate{Kind: api.KindErrors, Allowed: new(50), Stable: &api.Counts{}, Odds: &api.Odds{Value: 1000, Low: 10, High: 1_000_000}}, "odds not known yet", "", ""},
+		"latency":               {api.Gate{Kind: api.KindLatency, Threshold: 216_000, Evidence: &api.Evidence{}}, "", "216ms", "within [----] 0%  beyond [----] 0%"},
+		"saturation":            {api.Gate{Kind: api.KindSaturation, Allowed: new(2000)}, "", "", ""},
+	} {
+		if got := Estimate(x.gate); got != x.estimate {
+			t.Errorf("%s: estimate %q", name, got)
+		}
+		if got := Limit(x.gate); got != x.limit {
+			t.Errorf("%s: limit %q", name, got)
+		}
+		if got := plainly().Bounds(x.gate, 4); got != x.bounds {
+			t.Errorf("%s: bounds %q", name, got)
+		}
 	}
 }
 

@@ -2,9 +2,7 @@ package show
 
 import (
 	"bytes"
-	"io"
 	"os"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -119,57 +117,23 @@ func TestLiveKeepsItsLineBelow(t *testing.T) {
 	}
 }
 
-func TestScreen(t *testing.T) {
-	var out bytes.Buffer
-	s := NewScreen(&out, plainly())
-	s.Status(detail(), now())
-	first := strings.Count(out.String(), "\n")
-	out.Reset()
-	s.Event(stepped(), nil)
-	if !strings.HasPrefix(out.String(), "\x1b["+strconv.Itoa(first)+"A") {
-		t.Errorf("does not go back over its %d lines: %q", first, out.String())
-	}
-	golden(t, "screen.txt", s.picture())
-
-	d := detail()
-	d.Phase, d.Cause = rollout.Paused, rollout.CauseApproval
-	s.Status(d, now())
-	if !strings.Contains(s.picture(), "for you: serin promote checkout-7") {
-		t.Error("does not say that it waits for a person:\n" + s.picture())
-	}
-	s.Note("no leader answers", now())
-	if !strings.Contains(s.picture(), "waits   no leader answers") {
-		t.Error("hides the remark:\n" + s.picture())
-	}
-	d.Phase, d.Ended, d.Text = rollout.RolledBack, began+90_000, "5xx 2.31%"
-	s.Final(d.RolloutStatus)
-	if !strings.Contains(s.picture(), "22:14:50 checkout-7 rolled back at step 2 of 3: 5xx 2.31%") {
-		t.Error("hides the end:\n" + s.picture())
-	}
-}
-
 // TestLatency: it is shown where it is known, and never guessed.
 func TestLatency(t *testing.T) {
 	for name, x := range map[string]struct {
-		latency                *api.Latency
-		line, picture, p99Cell string
+		latency       *api.Latency
+		line, p99Cell string
 	}{
-		"nothing is known": {nil, "", "", "-"},
-		"both":             {&api.Latency{Canary: api.Times{P99: 182_400}, Stable: api.Times{P99: 180_100}}, "p99 182ms vs 180ms", "p99     182ms against 180ms\n", "182ms vs 180ms"},
-		"only the canary":  {&api.Latency{Canary: api.Times{P99: 1840}}, "p99 1.8ms vs -", "p99     1.8ms against -\n", "1.8ms vs -"},
-		"only stable":      {&api.Latency{Stable: api.Times{P99: 180_000}}, "", "", "- vs 180ms"},
-		"neither":          {&api.Latency{Canary: api.Times{Requests: 5, Coverage: 900_000}}, "", "", "-"},
+		"nothing is known": {nil, "", "-"},
+		"both":             {&api.Latency{Canary: api.Times{P99: 182_400}, Stable: api.Times{P99: 180_100}}, "p99 182ms vs 180ms", "182ms vs 180ms"},
+		"only the canary":  {&api.Latency{Canary: api.Times{P99: 1840}}, "p99 1.8ms vs -", "1.8ms vs -"},
+		"only stable":      {&api.Latency{Stable: api.Times{P99: 180_000}}, "", "- vs 180ms"},
+		"neither":          {&api.Latency{Canary: api.Times{Requests: 5, Coverage: 900_000}}, "", "-"},
 	} {
 		d := detail()
 		d.Latency = x.latency
 		line := plainly().Status(d.RolloutStatus)
 		if !strings.Contains(line, x.line) || (x.line == "") == strings.Contains(line, "p99") {
 			t.Errorf("%s: %s", name, line)
-		}
-		s := NewScreen(io.Discard, plainly())
-		s.Status(d, now())
-		if picture := s.picture(); !strings.Contains(picture, x.picture) || (x.picture == "") == strings.Contains(picture, "p99") {
-			t.Errorf("%s:\n%s", name, picture)
 		}
 		var out bytes.Buffer
 		o := plainly()
@@ -215,7 +179,7 @@ func TestSpan(t *testing.T) {
 		0: "0s", -12 * time.Millisecond: "0s", 1900 * time.Millisecond: "1.9s", -3 * time.Second: "-3s", 94 * time.Second: "94s", time.Minute: "1m",
 		12 * time.Minute: "12m", 200 * time.Minute: "3h20m", 121 * time.Hour: "5d",
 	} {
-		if got := span(d); got != want {
+		if got := Span(d); got != want {
 			t.Errorf("%v: %q, want %q", d, got, want)
 		}
 	}
