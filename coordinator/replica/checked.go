@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"runtime"
 
 	"github.com/hashicorp/raft"
 )
@@ -18,7 +19,7 @@ const sumSize = 4 // bytes of a CRC-32C
 // Extensions, which serin does not use otherwise.
 type checkedLogs struct {
 	raft.LogStore
-	// found is told of damage; it must not block.
+	// found is told of damage, and of what could not be stored; it must not block.
 	found func(error)
 }
 
@@ -34,7 +35,12 @@ func (c checkedLogs) StoreLogs(logs []*raft.Log) error {
 		copied.Extensions = sumLog(l)
 		sealed[i] = &copied
 	}
-	return c.LogStore.StoreLogs(sealed)
+	if err := c.LogStore.StoreLogs(sealed); err != nil {
+		err = fmt.Errorf("%w: entries from %d: %w", ErrDisk, logs[0].Index, err)
+		c.found(err)
+		return err
+	}
+	return nil
 }
 
 // GetLog reads an entry and verifies its checksum.
@@ -93,7 +99,12 @@ type checkedStable struct {
 // Set stores a value with the checksum of key and value.
 func (c checkedStable) Set(key, value []byte) error {
 	sealed := append(append([]byte(nil), value...), sum(key, value)...)
-	return c.StableStore.Set(key, sealed)
+	if err := c.StableStore.Set(key, sealed); err != nil {
+		err = fmt.Errorf("%w: %s: %w", ErrDisk, key, err)
+		c.found(err)
+		return err
+	}
+	return nil
 }
 
 // Get reads a value and verifies its checksum.
@@ -126,6 +137,19 @@ func (c checkedStable) GetUint64(key []byte) (uint64, error) {
 		return 0, fmt.Errorf("%w: %s is no number", ErrDamaged, key)
 	}
 	return binary.BigEndian.Uint64(value), nil
+}
+
+// raftStable is the StableStore as Raft's goroutines see it.
+type raftStable struct{ checkedStable }
+
+// SetUint64 does not return if the number cannot be stored: Raft would panic if
+// that is its term. It ends the goroutine that calls it instead, with what that has
+// deferred, since whoever runs the replica has just been told to end it.
+func (s raftStable) SetUint64(key []byte, n uint64) error {
+	if err := s.checkedStable.SetUint64(key, n); err != nil {
+		runtime.Goexit()
+	}
+	return nil
 }
 
 // Keys of Raft in the stable store.

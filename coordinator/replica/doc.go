@@ -35,6 +35,12 @@
 // be started again with the old list of peers: it would vote again in terms in
 // which it has voted already.
 //
+// # What the disk does not take ends the replica
+//
+// If a term, a vote or an entry cannot be stored, nobody knows what the disk holds of
+// it, so the replica stops with ErrDisk, at once and without a panic of Raft's.
+// Whoever started it starts it again: then all that is there is read and verified.
+//
 // # Who may connect
 //
 // With TLS, a peer needs a certificate of the common authority that is valid

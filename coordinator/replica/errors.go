@@ -21,6 +21,9 @@ var (
 	ErrLevel = errors.New("not before all replicas are upgraded")
 	// ErrDamaged means that the directory is not as this replica has left it.
 	ErrDamaged = errors.New("damaged")
+	// ErrDisk means that the disk has not taken what this replica has to remember; it
+	// has stopped, and may be started again as soon as the disk takes it.
+	ErrDisk = errors.New("the disk has not stored what Raft has to remember")
 	// ErrRemoved means that the group has removed this replica; it has stopped.
 	ErrRemoved = errors.New("this replica was removed from the group")
 	// ErrNotMember means that the group has no replica of that id.

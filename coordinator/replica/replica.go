@@ -63,7 +63,7 @@ func Open(ctx context.Context, cfg Config) (*Replica, error) {
 // Close hands leadership over if there is somebody to take it, ends Raft, and
 // closes the stores. ctx bounds the wait. Closing twice is harmless.
 func (r *Replica) Close(ctx context.Context) error {
-	if r.raft.State() == raft.Leader && r.voters() > 1 {
+	if r.Err() == nil && r.raft.State() == raft.Leader && r.voters() > 1 {
 		if err := r.Transfer(ctx, ""); err != nil {
 			r.log.Warn().Err(err).Msg("leadership was not handed over; the others will elect")
 		}
@@ -123,8 +123,7 @@ func (r *Replica) start(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("cache the log: %w", err)
 	}
-	r.raft, err = raft.NewRaft(r.cfg.raft(r.leading), r.machine, cache, r.stores.stable, r.stores.snapshots, r.trans)
-	if err != nil {
+	if err := r.newRaft(cache); err != nil {
 		return fmt.Errorf("start raft: %w", err)
 	}
 	if s != nil {
@@ -134,6 +133,21 @@ func (r *Replica) start(ctx context.Context) (err error) {
 	r.warnAboutVoters()
 	r.watch()
 	return nil
+}
+
+// newRaft starts Raft from a goroutine of its own, which ends without a result if
+// the disk does not take the term (see raftStable).
+func (r *Replica) newRaft(logs raft.LogStore) (err error) {
+	started := make(chan struct{})
+	go func() {
+		defer close(started)
+		r.raft, err = raft.NewRaft(r.cfg.raft(r.leading), r.machine, logs, raftStable{r.stores.stable}, r.stores.snapshots, r.trans)
+	}()
+	<-started
+	if r.raft == nil && err == nil {
+		return r.Err()
+	}
+	return err
 }
 
 // found writes the first configuration of a new group, once.
@@ -149,6 +163,9 @@ func (r *Replica) found() error {
 	default:
 		err := raft.BootstrapCluster(r.cfg.raft(nil), r.stores.logs, r.stores.stable, r.stores.snapshots, r.trans, r.cfg.bootstrap())
 		if err != nil {
+			if why := r.Err(); why != nil {
+				err = why // Raft tells it as text only
+			}
 			return fmt.Errorf("start a new group: %w", err)
 		}
 	}
