@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"math"
-	"math/bits"
 	"slices"
 	"sync"
 
@@ -261,18 +259,20 @@ func (b *Buckets) readDense(rest []byte) ([]byte, error) {
 
 // bucket reads the count of one bucket, which has to be at least that.
 func (b *Buckets) bucket(rest []byte, k int, least int64) ([]byte, error) {
-	n, size := count(rest)
-	switch {
-	case size == 0:
+	f, err := encoding.DecodeVarfloat64(&rest)
+	if err != nil {
 		return nil, errEnd
-	case n < least:
+	}
+	if !(f >= 0 && f <= maxCount) || f != float64(int64(f)) || int64(f) < least { // the first is false for NaN, too
 		return nil, errors.New("a bucket's count is no number of requests")
-	case b.all+n > maxCount:
+	}
+	n := int64(f)
+	if b.all+n > maxCount {
 		return nil, errors.New("it has too many requests")
 	}
 	b.counts[k] = n
 	b.all += n
-	return rest[size:], nil
+	return rest, nil
 }
 
 func outOfRange(index int64) error {
@@ -289,36 +289,4 @@ func number(rest *[]byte) (int64, error) {
 		return 0, fmt.Errorf("it has %d buckets, 1 to %d are allowed", n, maxBuckets)
 	}
 	return int64(n), nil
-}
-
-// The encoding's floats begin with their highest bits that change, seven to a byte;
-// small whole numbers are short. They are of a number more by one, rotated by six.
-const (
-	floatRotate = 6
-	floatBytes  = 9
-)
-
-// count reads a float that is a number of requests, and how many bytes it took: none
-// if there are too few; -1 if it is another number.
-func count(data []byte) (n int64, size int) {
-	x, shift := uint64(0), 64-7
-	for i, c := range data {
-		if i == floatBytes-1 {
-			x, size = x|uint64(c), floatBytes
-			break
-		}
-		x |= uint64(c&0x7f) << shift
-		if shift -= 7; c < 0x80 {
-			size = i + 1
-			break
-		}
-	}
-	if size == 0 {
-		return 0, 0
-	}
-	f := math.Float64frombits(bits.RotateLeft64(x, -floatRotate)+math.Float64bits(1)) - 1
-	if !(f >= 0 && f <= maxCount) || f != float64(int64(f)) { // false for NaN, too
-		return -1, size
-	}
-	return int64(f), size
 }
