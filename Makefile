@@ -45,11 +45,11 @@ demo-check: runtime build ## the demo, and what its report must say
 	go run -buildvcs=false ./internal/tools/checkreport "$$report"
 
 .PHONY: demo-verdicts
-demo-verdicts: runtime build ## 20 good rollouts, a slow version and one that leaks, each judged as it must be: a quarter of an hour
+demo-verdicts: runtime build ## 20 good rollouts, a version with errors, a slow one and one that leaks, each judged as it must be: a quarter of an hour
 	report=$$(mktemp); trap 'rm -f "$$report"' EXIT
-	bin/serin demo --scenario good,slow,leak --repeat 20 --report "$$report" $(ARGS)
+	bin/serin demo --scenario good,bad,slow,leak --repeat 20 --report "$$report" $(ARGS)
 	cat "$$report"
-	go run -buildvcs=false ./internal/tools/checkreport -scenario good,slow,leak -repeat 20 -max-rollback-ms 1000 "$$report"
+	go run -buildvcs=false ./internal/tools/checkreport -scenario good,bad,slow,leak -repeat 20 -max-rollback-ms 1000 -min-canary-requests 90 -max-canary-requests 1030 "$$report"
 
 .PHONY: test
 test: setup ## all tests, with the race detector, real Docker and real HAProxy (TESTFLAGS='-run TestX -v', PKGS=./agent/...)

@@ -30,6 +30,10 @@ func TestPredicted(t *testing.T) {
 		took = append(took, s.verdict.Canary.Requests)
 	}
 	slices.Sort(took)
+	// What `make demo-verdicts` holds the real demo to.
+	if low, high := took[2], took[runs-3]; low < 90 || high > 1030 {
+		t.Errorf("all but a few take from %d to %d canary requests", low, high)
+	}
 	for _, q := range []struct {
 		name  string
 		share float64

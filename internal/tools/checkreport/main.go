@@ -2,7 +2,8 @@
 // good versions rolled out, others taken back in time by the gate that is there for them, and no request lost.
 //
 //	checkreport [-scenario good,bad] [-repeat 1] [-hosts 3] [-replicas 3] [-max-rollback-ms 100] [-max-errors 60]
-//	            [-max-canary-requests 1200] [-min-rate 100] FILE
+//	            [-min-canary-requests 60] [-max-canary-requests 1200] [-max-slow-ms 180000] [-min-leak-ms 30000]
+//	            [-min-rate 100] FILE
 package main
 
 import (
@@ -66,7 +67,10 @@ type want struct {
 	hosts, replicas   int
 	maxRollbackMS     float64
 	maxErrors         int
+	minCanaryRequests int
 	maxCanaryRequests int
+	maxSlowMS         float64
+	minLeakMS         float64
 	minRate           float64
 }
 
@@ -84,7 +88,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 	fs.IntVar(&w.replicas, "replicas", 3, "coordinator replicas that the demo must have had")
 	fs.Float64Var(&w.maxRollbackMS, "max-rollback-ms", 100, "the verdict to the last host's weight 0 must take less")
 	fs.IntVar(&w.maxErrors, "max-errors", 60, "errors that users may have got of the bad version, which has 5 %: some hundred requests")
-	fs.IntVar(&w.maxCanaryRequests, "max-canary-requests", 1200, "requests that the verdict on the bad version may have taken; simulated fleets need more once in some thousand times")
+	fs.IntVar(&w.minCanaryRequests, "min-canary-requests", 60, "requests that the verdict on the bad version must have taken: of 20,000 simulated fleets none needs fewer")
+	fs.IntVar(&w.maxCanaryRequests, "max-canary-requests", 1200, "requests that the verdict on the bad version may have taken; of 20,000 simulated fleets one or two need more")
+	fs.Float64Var(&w.maxSlowMS, "max-slow-ms", 180_000, "the slow version must be found in that time: simulated fleets take two thirds of it at most")
+	fs.Float64Var(&w.minLeakMS, "min-leak-ms", 30_000, "the leak must be watched for that time: what is over its allowance for less is no finding")
 	fs.Float64Var(&w.minRate, "min-rate", 100, "requests per second that the load must have reached, of 200 asked for")
 	if err := fs.Parse(args); err != nil {
 		return 2
@@ -211,12 +218,27 @@ func (x *wrong) back(p part) {
 	x.must(b.RollbackMS != nil && *b.RollbackMS >= 0 && *b.RollbackMS < x.maxRollbackMS,
 		"%s.rollback_ms is %s, not below %v", p.name, number(b.RollbackMS), x.maxRollbackMS)
 	if p.name != "bad" {
+		x.took(p)
 		x.must(b.CanaryErrors == 0, "%s.canary_errors is %d, not 0", p.name, b.CanaryErrors)
 		return
 	}
 	x.must(b.CanaryErrors > 0, "bad.canary_errors is %d: the bad version was never seen", b.CanaryErrors)
 	x.must(b.CanaryErrors <= x.maxErrors, "bad.canary_errors is %d, more than %d", b.CanaryErrors, x.maxErrors)
+	x.must(b.CanaryRequests >= x.minCanaryRequests, "bad.canary_requests is %d, fewer than %d", b.CanaryRequests, x.minCanaryRequests)
 	x.must(b.CanaryRequests <= x.maxCanaryRequests, "bad.canary_requests is %d, more than %d", b.CanaryRequests, x.maxCanaryRequests)
+}
+
+// took holds how long it took to find a version that gives no bad answers against what was predicted.
+func (x *wrong) took(p part) {
+	d := p.back.DetectMS
+	if d == nil {
+		return
+	}
+	if p.name == "slow" {
+		x.must(*d <= x.maxSlowMS, "slow.detect_ms is %v, more than %v", *d, x.maxSlowMS)
+	} else {
+		x.must(*d >= x.minLeakMS, "leak.detect_ms is %v, less than %v", *d, x.minLeakMS)
+	}
 }
 
 func presence(there bool) string {

@@ -12,7 +12,10 @@ const asItMustBe = `{"good":{"outcome":"Succeeded","requests":4000,"failed":0,"s
 "bad":{"outcome":"RolledBack","requests":2100,"failed":0,"seconds":11,"gate":"errors","reason":"5xx 5 %","canary_requests":308,"canary_errors":9,"detect_ms":4200,"rollback_ms":12.5},
 "hosts":3,"replicas":3}`
 
+const badOfAll = `"bad":{"outcome":"RolledBack","requests":2100,"failed":0,"seconds":11,"gate":"errors","reason":"5xx 5 %","canary_requests":308,"canary_errors":9,"detect_ms":4200,"rollback_ms":12.5},`
+
 const allThatThereIs = `{"good_runs":{"runs":20,"succeeded":20,"false_rollbacks":0,"false_alarms":0,"requests":90000,"failed":0,"seconds":450},
+` + badOfAll + `
 "slow":{"outcome":"RolledBack","requests":9000,"failed":0,"seconds":45,"gate":"latency-p99","reason":"p99","canary_requests":1600,"canary_errors":0,"detect_ms":44000,"rollback_ms":40},
 "leak":{"outcome":"RolledBack","requests":9900,"failed":0,"seconds":50,"gate":"saturation","reason":"memory","canary_requests":900,"canary_errors":0,"detect_ms":41000,"rollback_ms":40},
 "hosts":3,"replicas":3}`
@@ -33,6 +36,7 @@ func TestCheck(t *testing.T) {
 		{"no traffic", `"requests":4000`, `"requests":0`, "no traffic"},
 		{"bad never seen", `"canary_errors":9`, `"canary_errors":0`, "never seen"},
 		{"too long undecided", `"canary_requests":308`, `"canary_requests":1300`, "bad.canary_requests is 1300, more than 1200"},
+		{"decided by hardly anything", `"canary_requests":308`, `"canary_requests":20`, "bad.canary_requests is 20, fewer than 60"},
 		{"slow rollback", `12.5`, `100`, "bad.rollback_ms is 100, not below 100"},
 		{"no rollback time", `,"rollback_ms":12.5`, ``, "bad.rollback_ms is missing"},
 		{"too few hosts", `"hosts":3`, `"hosts":2`, "hosts is 2, not 3"},
@@ -58,14 +62,36 @@ func TestCheckOfAllGates(t *testing.T) {
 		{"hardly a load", `"requests":90000`, `"requests":900`, "good_runs.requests is 900 in 450 s"},
 		{"slow by errors", `"latency-p99"`, `"errors"`, `slow.gate is "errors", not "latency-p99"`},
 		{"slow with errors", `1600,"canary_errors":0`, `1600,"canary_errors":3`, "slow.canary_errors is 3, not 0"},
+		{"slow unseen for long", `"detect_ms":44000`, `"detect_ms":180001`, "slow.detect_ms is 180001, more than 180000"},
+		{"leak at once", `"detect_ms":41000`, `"detect_ms":12000`, "leak.detect_ms is 12000, less than 30000"},
+		{"sooner than predicted", `"canary_requests":308`, `"canary_requests":89`, "bad.canary_requests is 89, fewer than 90"},
+		{"later than predicted", `"canary_requests":308`, `"canary_requests":1031`, "bad.canary_requests is 1031, more than 1030"},
+		{"bad left out", badOfAll, "", "bad is missing"},
 		{"leak by its deadline", `"saturation"`, `""`, `leak.gate is "", not "saturation"`},
 		{"more than was asked for", `"slow"`, `"good":{"outcome":"Succeeded"},"slow"`, "good is there, and was not asked for"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			checked(t, strings.Replace(allThatThereIs, tt.old, tt.new, 1), tt.wrong, "-scenario", "good,slow,leak", "-repeat", "20")
+			checked(t, strings.Replace(allThatThereIs, tt.old, tt.new, 1), tt.wrong, demoVerdicts(t)...)
 		})
 	}
+}
+
+// demoVerdicts are the arguments that the Makefile holds a report of every
+// scenario to.
+func demoVerdicts(t *testing.T) []string {
+	t.Helper()
+	makefile, err := os.ReadFile("../../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, target, _ := strings.Cut(string(makefile), "\ndemo-verdicts:")
+	_, line, found := strings.Cut(target, "checkreport -scenario ")
+	args, _, closed := strings.Cut(line, ` "$$report"`)
+	if !found || !closed {
+		t.Fatal("make demo-verdicts does not check a report")
+	}
+	return append([]string{"-scenario"}, strings.Fields(args)...)
 }
 
 // checked runs the command over a report and wants a complaint with those
