@@ -65,7 +65,7 @@ func newWatch(svc *rollout.Service, since, now time.Duration) *watch {
 	}
 	w.places = w.index
 	if !r.Install() {
-		w.panel = &taped{Panel: analysis.NewPanel(w.gates()), anew: r.Anew > 0 || !w.first}
+		w.panel = &taped{Panel: analysis.NewPanel(r.Judging(w.attempt)), anew: r.Anew > 0 || !w.first}
 		w.pool = newPool()
 		w.asker = newAsker(r.Spec.Gates)
 	}
@@ -208,13 +208,6 @@ func positions(r *rollout.Rollout) map[string]int {
 	return index
 }
 
-// gates are what the panel judges by, with what this evidence may spend.
-func (w *watch) gates() analysis.Gates {
-	g := w.rollout.Spec.Gates.Judging().Attempt(w.attempt)
-	g.Hosts = w.rollout.Reach()
-	return g
-}
-
 // leave forgets the hosts that the rollout goes on without.
 func (w *watch) leave(before *rollout.Rollout) {
 	w.index = positions(w.rollout)
@@ -276,7 +269,7 @@ func (w *watch) adopt(counted bool, now time.Duration) {
 func (w *watch) renew(attempt int, at time.Duration) {
 	w.attempt, w.first, w.own, w.owed = attempt, true, false, false
 	w.merge.forget()
-	w.panel.renew(w.gates(), at)
+	w.panel.renew(w.rollout.Judging(w.attempt), at)
 	w.stale = true
 }
 
@@ -286,19 +279,10 @@ func (w *watch) begin(at time.Duration) {
 		return
 	}
 	w.panel.step = w.judging.Step + 1
-	w.panel.Restart(at, step(w.judging))
-	w.pooling = pooling(w.judging)
+	w.panel.Restart(at, w.judging.Judged(w.panel.anew))
+	w.pooling = w.judging.Pools()
 	w.pool.restart(w.judging.Phase == rollout.Preparing || !w.pooling)
 	w.stale = true
-}
-
-// step is what the panel needs to know of the current step: at its end stable
-// has no traffic left to compare with.
-func step(r *rollout.Rollout) analysis.Step {
-	if r.Weight() != rollout.Full || r.Wave() != len(r.Hosts) {
-		return analysis.Step{}
-	}
-	return analysis.Step{Baseline: analysis.Counts{Requests: r.Baseline.Requests, Errors: r.Baseline.Errors}}
 }
 
 // noteSettled keeps the moment from which the step's hold counts. An approval
@@ -381,9 +365,4 @@ func (w *watch) observe(name string, k int, h wire.ServiceHealth, at time.Durati
 	report := w.pool.report(at, total)
 	report.Before = w.pool.before(w.places, r.Wave())
 	w.panel.Observe(report)
-}
-
-// pooling reports whether hosts are to be compared with hosts in a step.
-func pooling(r *rollout.Rollout) bool {
-	return r.Weight() == rollout.Full && r.Wave() < len(r.Hosts)
 }

@@ -242,7 +242,7 @@ func TestEvidenceBeginsAnew(t *testing.T) {
 	if v.Outcome != analysis.Fail || v.Canary.Requests > 3540 || !w.shared() {
 		t.Errorf("%s by %d requests, shared %t: %s", v.Outcome, v.Canary.Requests, w.shared(), v.Reason)
 	}
-	if got := w.gates().Alpha; got != 500 {
+	if got := w.rollout.Judging(w.attempt).Alpha; got != 500 {
 		t.Errorf("it may spend %d, want half of the last tenth of 10000", got)
 	}
 }

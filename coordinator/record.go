@@ -208,7 +208,7 @@ func (p *taped) record(t *tape, r *rollout.Rollout, now time.Duration) {
 	t.put(entries.Entry{At: now, Head: &entries.Head{
 		Rollout: r.ID, Service: r.Service, Wall: time.Now().UnixMilli(), Gates: &r.Spec.Gates, Attempt: r.Anew + 1, Hosts: r.Reach(),
 	}})
-	t.put(entries.Entry{At: now, Step: &entries.Step{Number: p.step, Baseline: step(r).Baseline}})
+	t.put(entries.Entry{At: now, Step: &entries.Step{Number: p.step, Baseline: r.Judged(p.anew).Baseline}})
 }
 
 // renew forgets all evidence; gates are with what the one that begins may spend.
@@ -271,7 +271,7 @@ func (p *taped) Exclude(host string) {
 
 // Restart begins a step.
 func (p *taped) Restart(now time.Duration, s analysis.Step) {
-	s.Later = p.step > 1 || p.anew
+	s.Later = p.step > 1 || p.anew // as who reads the record takes it
 	p.Panel.Restart(now, s)
 	p.at = max(p.at, now)
 	p.tape.put(entries.Entry{At: p.at, Step: &entries.Step{Number: p.step, Baseline: s.Baseline}})

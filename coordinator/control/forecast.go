@@ -34,10 +34,8 @@ func forecast(plan *api.Plan, spec rollout.Spec, svc *rollout.Service, v View) {
 	} else {
 		plan.Stable = &api.Counts{Requests: seen.Requests, Errors: seen.Errors}
 	}
-	g := spec.Gates.Judging().Attempt(0)
-	needs := analysis.Plan(analysis.Config{
-		MaxIncrease: g.Errors.MaxIncrease, Alpha: g.Shares()[g.Errors.Name], MinRequests: g.Errors.MinRequests,
-	}, seen, perWindow)
+	g := spec.Gates.Judging().Errors
+	needs := analysis.Plan(analysis.Config{MaxIncrease: g.MaxIncrease, MinRequests: g.MinRequests}, seen, perWindow)
 	for i := range plan.Path {
 		if plan.Path[i].Weight > 0 {
 			plan.Path[i].Needs = needs

@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/serin-rollouts/serin/internal/analysis"
 	"github.com/serin-rollouts/serin/internal/specfile"
 )
 
@@ -35,7 +36,7 @@ gates:
 	sum := 0
 	for _, g := range plannedGates(spec.Gates) {
 		sum += g.Alpha
-		if g.OneHost != g.Alpha/10 {
+		if g.OneHost != analysis.Apart(g.Alpha) {
 			t.Errorf("%s has %d of its %d for naming a host", g.Name, g.OneHost, g.Alpha)
 		}
 		lines = append(lines, fmt.Sprintf("%s %v %v %d | %s | %s", g.Name, g.Observe, g.Optional, g.Alpha, g.Allowed, g.Needs))

@@ -9,6 +9,9 @@ const (
 	// boutLength is for how long what a host shows against canary, from the first window that shows
 	// anything, counts as one event: longer than most bursts of errors in a container.
 	boutLength = time.Minute
+	// aloneLength is that where canary serves on one host alone: no other can tell a burst from a bad
+	// version there, so longer ones have to be reckoned with.
+	aloneLength = 70 * time.Second
 	// boutGrowth is how much more a bout is worth that follows within relapse on another of its host:
 	// what lasts for minutes is no burst.
 	boutGrowth = 1.5
@@ -32,6 +35,15 @@ type moment struct {
 	at    time.Duration
 	limit float64 // of the bout it falls in, in nats
 	free  bool    // no limit: nearly all of canary's requests were bad, and not so stable's
+	alone bool    // canary has served on no other host
+}
+
+// bout is for how long what is shown from then on counts as one event.
+func (m moment) bout() time.Duration {
+	if m.alone {
+		return aloneLength
+	}
+	return boutLength
 }
 
 // momentOf returns that of a table whose window closed then, with so many instances of canary, and
@@ -63,14 +75,14 @@ type bout struct {
 // take returns what of a window's vector counts. Never more than the vector itself adds up to since
 // the bout began, so every bound on the evidence stands.
 func (b *bout) take(v vector, m moment) vector {
-	if b.on && m.at-b.began > boutLength {
+	if b.on && m.at-b.began > m.bout() {
 		b.on, b.limit, b.sum = false, 0, vector{}
 	}
 	if m.free || !b.on && !v.speaks() {
 		return v
 	}
 	if !b.on {
-		b.begin(m.at)
+		b.begin(m)
 	}
 	before := b.counted()
 	b.limit = down(b.growth * m.limit)
@@ -84,9 +96,9 @@ func (b *bout) take(v vector, m moment) vector {
 	return v
 }
 
-func (b *bout) begin(at time.Duration) {
-	follows := b.growth > 0 && at-b.began <= boutLength+relapse
-	b.on, b.began = true, at
+func (b *bout) begin(m moment) {
+	follows := b.growth > 0 && m.at-b.began <= m.bout()+relapse
+	b.on, b.began = true, m.at
 	if follows {
 		b.growth *= boutGrowth
 	} else {

@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"math"
+	"strconv"
 	"testing"
 	"time"
 
@@ -46,6 +47,33 @@ func TestBout(t *testing.T) {
 	} {
 		sum += b.take(against(c.nats), second(c.at, 1.5))[unity+1]
 		near(t, "sum at "+time.Duration(c.at).String(), sum, c.want, 1e-6)
+	}
+}
+
+// TestBoutAlone: on the only host a bout lasts longer, and so does the time in which another follows. A
+// second host counts from the moment after it came, whichever is heard first.
+func TestBoutAlone(t *testing.T) {
+	for name, second := range map[string]bool{"alone": false, "of two": true} {
+		t.Run(name, func(t *testing.T) {
+			b := newBroad(newGrid().worseWeights(), 1)
+			sum := func() float64 { return b.hosts["a"].sum[unity+1] }
+			if second {
+				b.addFrom("b", vector{}, moment{})
+			}
+			for _, c := range []struct {
+				at            int
+				alone, beside float64
+			}{
+				{5, 1.5, 1.5}, {60, 1.5, 1.5}, {70, 1.5, 3.75}, {75, 1.5, 3.75}, {80, 3.75, 3.75}, {145, 3.75, 7.125}, {155, 7.125, 7.125},
+			} {
+				b.addFrom("a", against(9), moment{at: time.Duration(c.at) * time.Second, limit: down(1.5)})
+				want := c.alone
+				if second {
+					want = c.beside
+				}
+				near(t, "sum at "+strconv.Itoa(c.at), sum(), want, 1e-6)
+			}
+		})
 	}
 }
 

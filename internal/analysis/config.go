@@ -21,6 +21,10 @@ type Config struct {
 	// than its stable, in parts per million; 0: none is named. Hosts is how many there are in the
 	// rollout, among whom it is split; with fewer than have been heard of, those.
 	Apart, Hosts int
+	// Past bounds the chance that hosts that differ of themselves are taken for a version that is
+	// worse, where hosts are compared with hosts, because their past shows less of a difference than
+	// there is; in parts per million. 0: no past is believed, see Report.Before.
+	Past int
 	// AlphaSafe bounds the chance that a version beyond the margin passes a step, in parts per
 	// million; default 50000 (5 %).
 	AlphaSafe int

@@ -41,7 +41,8 @@
 //   - Each window's log-likelihood ratio is divided by phi, how much errors cluster in instances
 //     as seen among stable's own, or, where a host has just one, among its windows. It is then
 //     clipped at ln 5, so no single window decides.
-//   - What a host shows for worse within a minute of its first sign of it, a bout, is worth no more
+//   - What a host shows for worse within a minute of its first sign of it (70 s on the only host with
+//     canary), a bout, is worth no more
 //     than a fair bet on which of the host's containers a burst hits: (mc+ms)/mc for mc containers of
 //     canary among ms of stable, however many errors there are. The limit is half as high again for a
 //     bout that follows on another, and higher by three times what the other hosts show in theirs at
@@ -74,7 +75,8 @@
 // Where tracks are served by different hosts, a report that stands for all of them says what both
 // sides counted while all ran stable ([Report.Before]). Worse then refutes "canary's odds are no
 // higher than stable's times what hosts differ by": an upper end of the odds ratio of that past,
-// at a hundredth of the gate's alpha, widened by phi, and no more than 10. Of no past, and for
+// widened by phi, and no more than 10. That it is too low has a hundredth of the gate's alpha, of
+// which the n-th past that is read has 1/(n(n+1)). Of no past, and for
 // latency, 10 is assumed. Beyond and safe move stable's rate by the same, and by the likeliest ratio.
 // This is approximate, and rests on the difference to last.
 //
@@ -131,9 +133,10 @@
 // containers. With NoIncrease there is nothing to absorb them: a canary container on a slower core
 // is slower, and is failed for it in time.
 //
-// A gate has its share of alpha, see [Gates.Shares]. A tenth of it, see [Apart], is for naming the one
-// host whose canary alone is bad: split evenly over the hosts of the rollout, so that it holds however
-// they join.
+// A gate has its share of alpha, see [Gates.Shares]: nine tenths of it for what hosts show together,
+// see [Together], a hundredth for reading what they differ by, and the rest, see [Apart], for naming
+// the one host whose canary alone is bad: split evenly over the hosts of the rollout, so that it holds
+// however they join.
 //
 // # Sources
 //

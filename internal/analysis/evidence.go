@@ -1,6 +1,9 @@
 package analysis
 
-import "math"
+import (
+	"math"
+	"time"
+)
 
 const (
 	// clipAt bounds what a single host-window may say for a hypothesis: a factor of 5.
@@ -93,7 +96,8 @@ func logMix(weights, total, gain *vector) float64 {
 // hosts agree on from one that a single host shows.
 type broad struct {
 	pool
-	hosts map[string]*contribution
+	hosts  map[string]*contribution
+	second time.Duration // when a second host came; it counts as one from the next moment on
 }
 
 // contribution is one host's part of a pool.
@@ -114,7 +118,11 @@ func (b *broad) addFrom(host string, v vector, m moment) {
 	if c == nil {
 		c = &contribution{gain: b.gain}
 		b.hosts[host] = c
+		if len(b.hosts) == 2 {
+			b.second = m.at
+		}
 	}
+	m.alone = len(b.hosts) < 2 || m.at <= b.second
 	v = c.bout.take(v, m)
 	b.add(v)
 	for k := range v {

@@ -32,6 +32,7 @@ type stepTotals struct {
 	canary, stable Counts
 	windows        int64
 	spread         float64 // sum over canary requests of their overdispersion
+	groups         groups
 }
 
 // host is what is remembered of one host.
@@ -43,6 +44,7 @@ type host struct {
 	pooled    bool
 	groups    bool  // tracks are served by different hosts, with this past
 	before    Sides // in common
+	pasts     int   // how many have been heard
 	served    bool  // canary has served in a window of this step
 }
 
@@ -99,10 +101,18 @@ func (j *Judge) Observe(r Report) {
 		return
 	}
 	h.hasCanary, h.pooled = r.CanaryInstances > 0, r.Pooled
-	h.groups, h.before = r.Before != nil, r.Before[""]
+	h.holdAgainst(r.Before)
 	if h.cut.due(h.cut.heard, j.window) {
 		j.weigh(r.Host, h, h.cut.cut(h.cut.heard))
 	}
+}
+
+// holdAgainst takes in the past of a report's hosts; nil if tracks share theirs.
+func (h *host) holdAgainst(before map[string]Sides) {
+	if before != nil && (!h.groups || before[""] != h.before) {
+		h.pasts++
+	}
+	h.groups, h.before = before != nil, before[""]
 }
 
 // addStart adds a starting point to the roll-back evidence, unless there is nothing to forgive.
@@ -127,7 +137,8 @@ func (j *Judge) weigh(name string, h *host, w window[Counts]) {
 	c := j.control(w, t, past, h.stable)
 	c.moment.free = c.moment.free || h.pooled
 	if h.groups {
-		c.nature = unlikeness(h.before, c.pair, j.config.alpha()/unlikeShare)
+		c.nature = unlikeness(h.before, c.pair, j.config.levelOfPast(h.pasts))
+		j.step.groups.note(c.nature, h.before)
 	}
 	j.errors.observe(name, t, c)
 	if w.whole {

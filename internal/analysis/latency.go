@@ -47,6 +47,7 @@ type latencyJudge struct {
 type latencyTotals struct {
 	windows int64
 	shown   [mostBands]slowness
+	groups  groups
 }
 
 // latencyHost is what is remembered of one host.
@@ -222,6 +223,7 @@ func (j *latencyJudge) weigh(name string, h *latencyHost, w window[times]) {
 		c.moment.free = c.moment.free || h.pooled
 		if h.groups {
 			c.nature.most = mostUnlike // their past is of other thresholds
+			j.step.groups.note(c.nature, Sides{})
 		}
 		b.observe(name, j.grid, fail, pass, c)
 		if w.whole {

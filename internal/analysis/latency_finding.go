@@ -18,6 +18,7 @@ func (j *latencyJudge) finding(now time.Duration) Finding {
 		MaxIncrease: j.gate.MaxIncrease, Windows: j.step.windows, Refused: j.refused, Host: s.host,
 		Worse: milli(s.worse), Beyond: milli(s.beyond), FailLimit: milli(s.failLimit),
 		Safe: milli(s.safe), SafeLimit: milli(s.safeLimit),
+		Unlike: j.step.groups.unlike, Past: j.step.groups.past,
 		Quantile:     b.quantile,
 		CanaryMicros: j.step.shown[band].canary, StableMicros: j.step.shown[band].stable,
 	}

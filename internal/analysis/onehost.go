@@ -9,14 +9,18 @@ import (
 // fewestHosts is how many hosts there must be to tell one of them from the version.
 const fewestHosts = 3
 
-// apartShare is the inverse of the part of a gate's alpha that naming a host has. To be named may end
-// the rollout as a failure does, so both have to come out of one budget.
+// apartShare is the inverse of the part of a gate's alpha that is for what is told of single hosts:
+// most of it for naming one, and pastShare's part for what they differ by of themselves. To be named
+// may end the rollout as a failure does, so all have to come out of one budget.
 const apartShare = 10
 
 // Apart returns what of a gate's share of alpha is for naming the one host that is bad, in parts per
-// million as the share; the rest is for what the hosts show together. Of a share too small to be
-// divided it is nothing.
-func Apart(share int) int { return share / apartShare }
+// million as the share. Of a share too small to be divided it is nothing.
+func Apart(share int) int { return share/apartShare - ofPast(share) }
+
+// Together returns what of a gate's share of alpha is for what the hosts show together, in parts per
+// million as the share.
+func Together(share int) int { return share - Apart(share) - ofPast(share) }
 
 // outlierOf looks for the host whose canary alone is bad: its own evidence refutes "as good as
 // stable" at the level Config.Apart, divided by the number of hosts that it might be, and the others

@@ -115,10 +115,10 @@ func TestNamingKeepsAlpha(t *testing.T) {
 			for _, s := range NewPanel(g.Attempt(n)).seats {
 				c := configOf(s.judge)
 				if !s.Observe {
-					spent += c.Alpha + c.Apart
+					spent += c.Alpha + c.Apart + c.Past
 				}
-				if c.Apart*apartShare > c.Alpha+c.Apart {
-					t.Fatalf("%s has %d for naming a host, %d for all of them", s.Name, c.Apart, c.Alpha)
+				if (c.Apart+c.Past)*apartShare > c.Alpha+c.Apart+c.Past {
+					t.Fatalf("%s has %d for naming a host, %d for their past, %d for all of them", s.Name, c.Apart, c.Past, c.Alpha)
 				}
 			}
 		}
@@ -158,7 +158,7 @@ func TestNamingTakesItsLimit(t *testing.T) {
 			return
 		}
 		j := p.seats[0].judge.(*rateJudge)
-		if j.config.Apart != g.Alpha/apartShare || j.config.Hosts != g.Hosts {
+		if j.config.Apart != Apart(g.Alpha) || j.config.Hosts != g.Hosts {
 			t.Fatalf("%d parts per million among %d hosts", j.config.Apart, j.config.Hosts)
 		}
 		limit := math.Log(1e6 * float64(max(g.Hosts, hosts)) / float64(j.config.Apart))

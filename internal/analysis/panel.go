@@ -85,15 +85,18 @@ func NewPanel(gates Gates) *Panel {
 
 // config is what the gates give each judge, of which one has such a share of alpha.
 func (g Gates) config(share int) Config {
-	apart := Apart(share)
-	return Config{Alpha: share - apart, Apart: apart, Hosts: g.Hosts, AlphaSafe: g.AlphaSafe, Window: g.Window}
+	return Config{
+		Alpha: Together(share), Apart: Apart(share), Past: ofPast(share),
+		Hosts: g.Hosts, AlphaSafe: g.AlphaSafe, Window: g.Window,
+	}
 }
 
 // Shares splits Alpha over the gates that are acted on, by name, in parts per million: errors take
 // half, or all if they stand alone, the others the rest in equal parts. By the union bound the
 // chance that any of them fails a version that is no worse is then at most Alpha. A gate that is
-// only observed takes nothing from the others; it is judged at the share that it would have. A tenth
-// of a share is for naming the one host that is bad, the rest for what the hosts show together.
+// only observed takes nothing from the others; it is judged at the share that it would have. Of a
+// share nine tenths are for what the hosts show together, a hundredth for reading what they differ by of
+// themselves, and the rest for naming the one that is bad.
 func (g Gates) Shares() map[string]int {
 	alpha := Config{Alpha: g.Alpha}.withDefaults().Alpha
 	var acting, observed []string

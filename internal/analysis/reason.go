@@ -35,11 +35,24 @@ func (j *Judge) rates(v Finding) string {
 // conclusion tells what follows from the scores, and where the difference comes from. A pass
 // needs so many canary requests; alone says that there is nothing to compare them with.
 func (s scores) conclusion(v Finding, least int64, alone bool) []string {
-	said := []string{s.claim(v, least, alone)}
+	var said []string
+	if v.Unlike > 0 {
+		said = append(said, v.groups())
+	}
+	said = append(said, s.claim(v, least, alone))
 	if v.Host != "" && v.Outcome != Pass {
 		said = append(said, "the difference comes from host "+v.Host)
 	}
 	return said
+}
+
+// groups tells that hosts were compared with hosts, and what was laid to those themselves.
+func (v Finding) groups() string {
+	by := "no past of theirs is known"
+	if v.Past > 0 {
+		by = fmt.Sprintf("by their past of %d requests", v.Past)
+	}
+	return "hosts are compared with hosts: " + by + ", canary's odds may be " + points100(v.Unlike/10) + " times stable's by the hosts alone"
 }
 
 func (s scores) claim(v Finding, least int64, alone bool) string {

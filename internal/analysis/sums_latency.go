@@ -22,6 +22,7 @@ type LatencySums struct {
 	Refused int64 `json:"refused,omitempty"`
 	Served  int   `json:"served"`
 	Waiting int   `json:"waiting,omitempty"`
+	Unlike  int64 `json:"unlike,omitempty"` // as in Finding
 	// Seen are stable's requests that thresholds are learned from.
 	Seen int64 `json:"seen"`
 	// Requests and Lines are what HAProxy counted and what its log told of lately, of canary and of
@@ -53,7 +54,7 @@ func (j *latencyJudge) sums(now time.Duration, into *Sums) {
 	s := &LatencySums{
 		Quantile: j.gate.Quantile, MaxIncrease: j.gate.MaxIncrease,
 		Alpha: j.config.Alpha, Apart: j.config.Apart, Among: j.config.Hosts, AlphaSafe: j.config.AlphaSafe, MinRequests: j.config.MinRequests,
-		Windows: j.step.windows, Refused: j.refused, Seen: j.learner.seen,
+		Windows: j.step.windows, Refused: j.refused, Seen: j.learner.seen, Unlike: j.step.groups.unlike,
 	}
 	for _, h := range j.hosts {
 		switch {
@@ -93,6 +94,7 @@ func (s *LatencySums) judge(at time.Duration) (judge, error) {
 	j.gate.MaxIncrease = s.MaxIncrease
 	j.config.Alpha, j.config.AlphaSafe, j.config.MinRequests = s.Alpha, s.AlphaSafe, s.MinRequests
 	j.config.Apart, j.config.Hosts = s.Apart, s.Among
+	j.step.groups.unlike = s.Unlike
 	j.step.windows, j.refused, j.learner.seen = s.Windows, s.Refused, s.Seen
 	if err := crowd(s.Served, s.Waiting); err != nil {
 		return nil, err

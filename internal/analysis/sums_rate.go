@@ -25,6 +25,9 @@ type RateSums struct {
 	Served  int   `json:"served"`
 	Waiting int   `json:"waiting,omitempty"`
 	Spread  int64 `json:"spread"`
+	// Unlike and Past are as in Finding.
+	Unlike int64 `json:"unlike,omitempty"`
+	Past   int64 `json:"past,omitempty"`
 
 	Worse  Evidence `json:"worse,omitzero"`
 	Beyond Evidence `json:"beyond,omitzero"`
@@ -80,8 +83,8 @@ func (j *Judge) sums(now time.Duration) *RateSums {
 		MaxIncrease: c.MaxIncrease, Alpha: c.Alpha, Apart: c.Apart, Among: c.Hosts, AlphaSafe: c.AlphaSafe,
 		MinRequests: c.MinRequests, Noun: c.Noun, Baseline: c.Baseline,
 		Canary: j.step.canary, Stable: j.step.stable, Windows: j.step.windows, Refused: j.refused,
-		Spread: int64(j.step.spread * 1024),
-		Safer:  m.safer.sums(), Within: m.within.sums(), Odds: m.odds.sums(),
+		Spread: int64(j.step.spread * 1024), Unlike: j.step.groups.unlike, Past: j.step.groups.past,
+		Safer: m.safer.sums(), Within: m.within.sums(), Odds: m.odds.sums(),
 	}
 	for _, h := range j.hosts {
 		switch {
@@ -104,6 +107,7 @@ func (s *RateSums) judge(at time.Duration) (*Judge, error) {
 		MinRequests: s.MinRequests, Window: j.config.Window, Noun: s.Noun, Baseline: s.Baseline,
 	}
 	j.step = stepTotals{canary: s.Canary, stable: s.Stable, windows: s.Windows, spread: float64(s.Spread) / 1024}
+	j.step.groups = groups{s.Unlike, s.Past}
 	j.refused = s.Refused
 	if err := crowd(s.Served, s.Waiting); err != nil {
 		return nil, err

@@ -50,11 +50,15 @@ func drawStory(t *rapid.T) story {
 	bad := rapid.SampledFrom([]float64{.01, .02, .2}).Draw(t, "errors")
 	slow := rapid.SampledFrom([]float64{1, 1, 2}).Draw(t, "slower")
 	apart := rapid.IntRange(-3, hosts-1).Draw(t, "host that is apart")
+	groups := rapid.Bool().Draw(t, "hosts against hosts")
 	all := make([]*source, hosts)
 	for k := range all {
 		all[k] = newSource("host-"+strconv.Itoa(k), random)
 		if apart < 0 || apart == k {
 			all[k].bad, all[k].slow = bad, slow
+		}
+		if groups {
+			all[k].now.Before = map[string]Sides{"": {Canary: Counts{800, 8}, Stable: Counts{int64(random.IntN(3000)), 5}}}
 		}
 		all[k].restarts = rapid.SampledFrom([]int{0, 0, 0, 0, 1, 4}).Draw(t, "restarts")
 	}

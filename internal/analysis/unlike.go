@@ -6,8 +6,8 @@ const (
 	// mostUnlike is the largest odds ratio that hosts are believed to have by nature, and what is
 	// assumed of those of which no past is known.
 	mostUnlike = 10
-	// unlikeShare is the inverse of the part of alpha at which the past is read.
-	unlikeShare = 100
+	// pastShare is the inverse of the part of a gate's alpha that is for reading the past.
+	pastShare = 100
 	// usuallyUnlike is by how much hosts usually differ, as the standard deviation of the logarithm of
 	// their odds: what little a short past says is drawn towards no difference.
 	usuallyUnlike = .5
@@ -19,9 +19,28 @@ type Sides struct {
 	Stable Counts `json:"stable"`
 }
 
+// ofPast returns what of a gate's share of alpha is for reading how hosts differ of themselves, in
+// parts per million as the share: for taking too little of what is between canary and stable for the
+// hosts'. Of a share too small to be divided it is nothing, and then the most is assumed.
+func ofPast(share int) int { return share / pastShare }
+
+// levelOfPast is the part of Config.Past for the n-th past that is read, from 1. Each wave has another,
+// for other hosts are canary's; the parts of all together come to the whole.
+func (c Config) levelOfPast(n int) float64 { return float64(c.Past) / 1e6 / float64(n*(n+1)) }
+
 // unlike is how different two groups of hosts are by nature, as odds ratios of the first's bad
 // requests over the second's: the most that they may be, and about what they are.
 type unlike struct{ most, about float64 }
+
+// groups are what a step's findings tell of hosts that were compared with hosts, as in Finding; zero: none
+// were.
+type groups struct{ unlike, past int64 }
+
+// note keeps the most that was assumed.
+func (g *groups) note(u unlike, past Sides) {
+	g.unlike = max(g.unlike, milli(u.most))
+	g.past = max(g.past, past.Canary.Requests+past.Stable.Requests)
+}
 
 // alike are groups that share hosts and time: there is nothing by nature between them.
 func alike() unlike { return unlike{1, 1} }

@@ -3,6 +3,7 @@ package analysis
 import (
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -102,11 +103,37 @@ func TestShifted(t *testing.T) {
 	}
 }
 
+// However many pasts are read in a rollout, and however they come, the levels they are read at come to
+// the part of alpha that is theirs; one that is told again is read at the same level.
+func TestPastsShareTheirPart(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		j := NewJudge(Config{Past: rapid.IntRange(0, 10_000).Draw(t, "past")})
+		level, spent := map[Sides]float64{}, 0.0
+		var last Sides
+		for at := range rapid.IntRange(1, 60).Draw(t, "reports") {
+			past := Sides{Canary: Counts{Requests: rapid.Int64Range(1, 5).Draw(t, "requests")}}
+			j.Observe(Report{Host: "fleet", At: time.Duration(at) * time.Second, Before: map[string]Sides{"": past}})
+			l := j.config.levelOfPast(j.hosts["fleet"].pasts)
+			if at > 0 && past == last {
+				if l != level[past] {
+					t.Fatalf("the same past is read at %g, and then at %g", level[past], l)
+				}
+				continue
+			}
+			level[past], last = l, past
+			spent += l
+		}
+		if whole := float64(j.config.Past) / 1e6; spent > whole*(1+1e-9) {
+			t.Fatalf("%g is spent of %g", spent, whole)
+		}
+	})
+}
+
 // Hosts that differ by nature are no regression if their past shows it, and no longer decide if there
 // is none; what fails far more does.
 func TestGroupsAreHeldAgainstTheirPast(t *testing.T) {
 	play := func(before map[string]Sides, rate float64) Finding {
-		j := NewJudge(Config{MaxIncrease: NoIncrease})
+		j := NewJudge(Config{MaxIncrease: NoIncrease, Past: 100})
 		random := rand.New(rand.NewPCG(5, 1))
 		var canary, stable Counts
 		var f Finding
@@ -139,16 +166,21 @@ func TestGroupsAreHeldAgainstTheirPast(t *testing.T) {
 		before map[string]Sides
 		rate   float64
 		fails  bool
+		said   string
 	}{
-		"as if alike":            {nil, .03, true},
-		"no past":                {map[string]Sides{}, .03, false},
-		"as in the past":         {past, .03, false},
-		"worse than in the past": {past, .12, true},
-		"no past, far worse":     {map[string]Sides{}, .5, true},
+		"as if alike":            {nil, .03, true, "allowed"},
+		"no past":                {map[string]Sides{}, .03, false, "no past of theirs is known, canary's odds may be 10.00 times stable's"},
+		"as in the past":         {past, .03, false, "by their past of 50000 requests, canary's odds may be"},
+		"worse than in the past": {past, .12, true, "by their past of 50000 requests, canary's odds may be"},
+		"no past, far worse":     {map[string]Sides{}, .5, true, "10.00 times"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if f := play(c.before, c.rate); (f.Outcome == Fail) != c.fails {
+			f := play(c.before, c.rate)
+			if (f.Outcome == Fail) != c.fails || !strings.Contains(f.Reason, c.said) {
 				t.Errorf("%s: %s", f.Outcome, f.Reason)
+			}
+			if total := c.before[""].Canary.Requests + c.before[""].Stable.Requests; f.Past != total || (f.Unlike > 0) != (c.before != nil) {
+				t.Errorf("by a past of %d requests hosts may differ by %d thousandths", f.Past, f.Unlike)
 			}
 		})
 	}

@@ -71,6 +71,13 @@ type Finding struct {
 	Refused     int64  `json:"refused,omitempty"` // reports that were not counted, in the whole rollout
 	Host        string `json:"host,omitempty"`    // the one host that the difference comes from, if one stands out
 
+	// Unlike is there where hosts are compared with hosts: how many times stable's odds canary's may
+	// be by its hosts alone, in thousandths. Worse and Beyond are held against that. Past is how many
+	// requests these hosts had counted while all of them ran stable, that it was read from; 0: none,
+	// and the most is assumed.
+	Unlike int64 `json:"unlike,omitempty"`
+	Past   int64 `json:"past,omitempty"`
+
 	// Quantile is the one that a finding on latency is about, in basis points: the gate's, or of
 	// several the one that says most. Threshold is stable's, learned from its past, in
 	// microseconds; CanaryMicros and StableMicros are what it was in the step, 0 if not known.
@@ -128,6 +135,8 @@ func (j *Judge) Finding(now time.Duration) Finding {
 		MaxIncrease: j.config.MaxIncrease,
 		Windows:     j.step.windows,
 		Refused:     j.refused,
+		Unlike:      j.step.groups.unlike,
+		Past:        j.step.groups.past,
 		Host:        s.host,
 		Worse:       milli(s.worse),
 		Beyond:      milli(s.beyond),

@@ -80,6 +80,11 @@ type Gate struct {
 	Needed int64 `json:"needed,omitempty"`
 	// Host is the one that the difference comes from, if one stands out.
 	Host string `json:"host,omitempty"`
+	// Unlike is there where hosts are compared with hosts: how many times
+	// stable's odds canary's may be by its hosts alone, in thousandths; Past is
+	// how many requests of theirs on stable that was read from, 0 if none.
+	Unlike int64 `json:"unlike,omitempty"`
+	Past   int64 `json:"past,omitempty"`
 	// Hosts is on how many hosts canary has served in the step.
 	Hosts int `json:"hosts,omitempty"`
 	// Note is what a person should know of the gate's source besides: of feedback,
@@ -139,7 +144,7 @@ func (e Evidence) Odd(size int64) int64 {
 func gateOf(f analysis.Finding) Gate {
 	g := Gate{
 		Name: f.Gate, Kind: kindOf(f), Outcome: f.Outcome.String(), Observe: f.Observe, Reason: f.Reason,
-		Needed: f.Needed, Host: f.Host, Hosts: f.Hosts,
+		Needed: f.Needed, Host: f.Host, Hosts: f.Hosts, Unlike: f.Unlike, Past: f.Past,
 	}
 	if f.FailLimit == 0 {
 		return g // nothing is estimated

@@ -31,6 +31,28 @@ func (g Gates) Judging() analysis.Gates {
 	return j
 }
 
+// Judging returns what the rollout is judged by once its evidence has begun anew so often: the gates with
+// the part of alpha that this evidence may spend, and how many hosts one may be named among.
+func (r *Rollout) Judging(attempt int) analysis.Gates {
+	g := r.Spec.Gates.Judging().Attempt(attempt)
+	g.Hosts = r.Reach()
+	return g
+}
+
+// Judged is what a panel needs to know of the current step: at its end stable has no traffic left to
+// compare with. Anew says that evidence of this rollout was forgotten.
+func (r *Rollout) Judged(anew bool) analysis.Step {
+	s := analysis.Step{Later: anew || r.Step > 0}
+	if r.Weight() == Full && r.Wave() == len(r.Hosts) {
+		s.Baseline = analysis.Counts{Requests: r.Baseline.Requests, Errors: r.Baseline.Errors}
+	}
+	return s
+}
+
+// Pools reports whether hosts are compared with hosts in the current step: some have canary alone,
+// others have stable alone.
+func (r *Rollout) Pools() bool { return r.Weight() == Full && r.Wave() < len(r.Hosts) }
+
 // Acting reports whether any gate decides anything.
 func (g Gates) Acting() bool {
 	j := g.Judging()

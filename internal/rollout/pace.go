@@ -78,7 +78,7 @@ func (a Auto) next(r *Rollout, v analysis.Verdict, now time.Duration) Step {
 // finds forecasts the canary requests that it takes to find a regression of this
 // size, where that takes most.
 func (a Auto) finds(r *Rollout, v analysis.Verdict, size float64) int64 {
-	g := r.Spec.Gates.Judging().Attempt(r.Anew)
-	config := analysis.Config{MaxIncrease: g.Errors.MaxIncrease, Alpha: g.Shares()[g.Errors.Name]}
+	g := r.Judging(r.Anew)
+	config := analysis.Config{MaxIncrease: g.Errors.MaxIncrease, Alpha: analysis.Together(g.Shares()[g.Errors.Name])}
 	return analysis.Finds(config, v.Stable, size, float64(halfway)/Full)
 }

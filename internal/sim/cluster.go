@@ -150,3 +150,10 @@ func (c *cluster) tellEntry(index uint64, e rollout.Entry, result rollout.Result
 		c.w.tell("      event %d %s %s: %s", event.Seq, event.Kind, event.Rollout, event.Text)
 	}
 }
+
+// repeatable tells whether a second copy of a command has to be harmless: what
+// names an epoch or a key.
+func repeatable(c rollout.Command) bool {
+	_, release := c.(rollout.Release)
+	return !release
+}

@@ -142,6 +142,7 @@ func (l *leader) decide() {
 		x.HeardAt, x.Since = l.heard, max(l.base, l.resumed)
 		e[name] = x
 	}
+	l.renew(s)
 	commands, next := rollout.Decide(s, e, now)
 	l.w.checkLook(s, e, commands, next <= now)
 	for _, c := range commands {
@@ -164,6 +165,7 @@ func (l *leader) sync(s *rollout.State, now time.Duration) {
 			delete(l.watches, name)
 		case have == nil || have.rollout.ID != svc.Active.ID:
 			l.watches[name] = newWatch(svc, l.base, now)
+			l.watches[name].adopt(s.AtLevel() >= rollout.LevelRenew, now)
 			l.replay(l.watches[name], name, now)
 		case have.rollout != svc.Active:
 			have.sync(svc, now)
@@ -362,13 +364,6 @@ func (l *leader) propose(by string, c rollout.Command, done func(rollout.Result,
 	})
 }
 
-// repeatable tells whether a second copy of a command has to be harmless: what
-// names an epoch or a key.
-func repeatable(c rollout.Command) bool {
-	_, release := c.(rollout.Release)
-	return !release
-}
-
 // targetOf returns what a decision is about.
 func targetOf(c rollout.Command) rollout.Target {
 	switch c := c.(type) {
@@ -391,6 +386,8 @@ func targetOf(c rollout.Command) rollout.Target {
 	case rollout.Exclude:
 		return c.Target
 	case rollout.Lose:
+		return c.Target
+	case rollout.Renew:
 		return c.Target
 	default:
 		return rollout.Target{}

@@ -20,6 +20,9 @@ type watch struct {
 	took    time.Duration
 
 	panel   *analysis.Panel // nil: nothing to compare with
+	attempt int             // how often evidence began anew before this
+	anew    bool            // some was forgotten
+	owed    bool            // it is to begin anew before it decides anything
 	pool    pool
 	pooling bool
 	verdict analysis.Verdict
@@ -34,10 +37,34 @@ type watch struct {
 func newWatch(svc *rollout.Service, took, now time.Duration) *watch {
 	w := &watch{hosts: map[string]rollout.HostEvidence{}, took: took, zeroMillis: -1, rollout: svc.Active, epoch: svc.Epoch}
 	if !svc.Active.Install() {
-		w.panel = analysis.NewPanel(svc.Active.Spec.Gates.Judging())
+		w.renew(svc.Active.Anew)
 	}
-	w.begin(now)
+	w.settle()
+	w.judge(now)
 	return w
+}
+
+// adopt is called on a rollout that this leader did not see begin: what it has
+// not heard of it is spent. Where not every replica can count how often evidence
+// begins anew it does so at once, and uncounted.
+func (w *watch) adopt(counted bool, now time.Duration) {
+	switch {
+	case w.panel == nil || w.rollout.Phase == rollout.Preparing:
+	case counted:
+		w.owed = true
+	default:
+		w.renew(w.attempt + 1)
+		w.judge(now)
+	}
+}
+
+// renew begins the evidence anew where that is owed.
+func (l *leader) renew(s *rollout.State) {
+	for _, name := range s.Names() {
+		if w := l.watches[name]; w != nil && w.owed && w.moving() {
+			l.proposeDecision(rollout.Renew{Target: rollout.Target{Service: name, Rollout: w.rollout.ID, Epoch: w.epoch}})
+		}
+	}
 }
 
 // sync follows the state: a transition of the same rollout.
@@ -53,12 +80,20 @@ func (w *watch) sync(svc *rollout.Service, now time.Duration) {
 	if svc.Epoch != w.epoch {
 		w.epoch, w.settled = svc.Epoch, map[string]bool{}
 	}
-	if before.Parked && !r.Parked && w.panel != nil {
-		w.panel = analysis.NewPanel(r.Spec.Gates.Judging())
+	switch {
+	case w.panel == nil:
+	case before.Anew != r.Anew:
+		w.renew(r.Anew)
+	case before.Parked && !r.Parked: // some replica cannot count that
+		w.renew(w.attempt + 1)
 	}
-	if before.Step != r.Step || before.StepAt != r.StepAt {
-		stays := w.pooling && before.Step == r.Step
-		w.begin(now)
+	moved := before.Step != r.Step || before.StepAt != r.StepAt
+	if moved {
+		w.settle()
+	}
+	if moved || before.Anew != r.Anew {
+		stays := w.pooling && before.Step == r.Step && before.Anew == r.Anew
+		w.judge(now)
 		w.pooling = w.pooling || stays
 	}
 	if before.Phase != r.Phase {
@@ -93,7 +128,10 @@ func (w *watch) saw(name string, at time.Duration) {
 
 // evidence returns the pooled view.
 func (w *watch) evidence(now time.Duration) rollout.ServiceEvidence {
-	if w.stale {
+	switch {
+	case w.owed:
+		w.verdict, w.stale = analysis.Verdict{Outcome: analysis.Wait, At: now}, true
+	case w.stale:
 		w.verdict, w.stale = w.panel.Verdict(now), false
 	}
 	e := rollout.ServiceEvidence{
@@ -109,23 +147,32 @@ func (w *watch) evidence(now time.Duration) rollout.ServiceEvidence {
 
 // Private
 
+// renew begins with evidence that so much came before.
+func (w *watch) renew(attempt int) {
+	w.attempt, w.owed = attempt, false
+	w.anew = attempt > 0
+	w.panel = analysis.NewPanel(w.rollout.Judging(attempt))
+	w.stale = true
+}
+
 func (w *watch) exclude(host string) {
 	if w.panel != nil {
 		w.panel.Exclude(host)
 	}
 }
 
-func (w *watch) begin(now time.Duration) {
+// settle begins to wait for the hosts of a step.
+func (w *watch) settle() {
 	w.settled, w.settledAt, w.zeroed = map[string]bool{}, -1, map[string]bool{}
+}
+
+// judge begins to judge a step.
+func (w *watch) judge(now time.Duration) {
 	if w.panel == nil {
 		return
 	}
-	step := analysis.Step{}
-	if r := w.rollout; r.Weight() == rollout.Full && r.Wave() == len(r.Hosts) {
-		step.Baseline = analysis.Counts{Requests: r.Baseline.Requests, Errors: r.Baseline.Errors}
-	}
-	w.panel.Restart(now, step)
-	w.pooling = w.rollout.Weight() == rollout.Full && w.rollout.Wave() < len(w.rollout.Hosts)
+	w.panel.Restart(now, w.rollout.Judged(w.anew))
+	w.pooling = w.rollout.Pools()
 	w.pool.restart()
 	w.stale = true
 }

@@ -107,7 +107,7 @@ func gates(out io.Writer, p api.Plan) error {
 		return fmt.Errorf("write plan: %w", err)
 	}
 	if then := oneHost(p.OneHost); then != "" {
-		if _, err := fmt.Fprintf(out, "A tenth of each share is for finding the one host that is bad: the rollout then %s.\n", then); err != nil {
+		if _, err := fmt.Fprintf(out, "Of each share a tenth is for telling hosts apart: if one alone is bad, the rollout %s.\n", then); err != nil {
 			return fmt.Errorf("write plan: %w", err)
 		}
 	}

@@ -7,10 +7,11 @@ import (
 	"time"
 )
 
-// alarmRuns is how often each healthy scene is played, windowRuns how often to
-// windows of another length.
+// alarmRuns is how often each healthy scene is played, againRuns how often those
+// near alpha are again, windowRuns how often to windows of another length.
 const (
 	alarmRuns  = 10_000
+	againRuns  = 40_000
 	windowRuns = 3000
 )
 
@@ -74,6 +75,21 @@ func alarmsTable(s *studio) string {
 			fmt.Fprintf(&b, " %s |", c.shares(w))
 		}
 		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+// againTable plays the scenes that come nearest to alpha again, so often that a
+// tenth of it would show, with other seeds: those that brought them here tell
+// too much.
+func againTable(s *studio) string {
+	var b strings.Builder
+	b.WriteString("| canary is as good as stable | serin, no increase allowed | serin, +0.5 points allowed |\n|---|---|---|\n")
+	n := s.times(againRuns)
+	for _, h := range bursty()[len(bursty())-3:] {
+		p := play{h.Scene, span, func() []watcher { return ours(5 * time.Second) }}
+		c := counted{h, n, s.runsAfter(h.name+", again", alarmRuns, n, p)}
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", h.name, c.shares(worse5), c.shares(beyond5))
 	}
 	return b.String()
 }

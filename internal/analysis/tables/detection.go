@@ -23,7 +23,7 @@ type regression struct {
 	stable, canary float64
 	share          float64
 	// limit is the median of canary requests that the judge may take without an
-	// allowance, at alpha 1 %.
+	// allowance, also with half of an alpha of 1 %.
 	limit int64
 }
 

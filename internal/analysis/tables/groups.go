@@ -130,7 +130,7 @@ func (g groups) run(seed uint64, length time.Duration) found {
 	clear(p.sums)
 	var judges [2]*analysis.Judge
 	for k := range judges {
-		judges[k] = analysis.NewJudge(analysis.Config{MaxIncrease: halfPoint})
+		judges[k] = analysis.NewJudge(analysis.Config{MaxIncrease: halfPoint, Past: 100})
 	}
 	var f found
 	for at := time.Duration(0); at < length; {

@@ -34,6 +34,7 @@ func sections() []section {
 	return []section{
 		{"published", publishedTable, publishedCheck},
 		{"alarms", alarmsTable, alarmsCheck},
+		{"again", againTable, nil},
 		{"windows", windowsTable, nil},
 		{"detection", detectionTable, detectionCheck},
 		{"time", timeTable, nil},
@@ -44,6 +45,7 @@ func sections() []section {
 		{"slow", slowTable, slowCheck},
 		{"slow-safe", slowSafeTable, nil},
 		{"rollouts", rolloutsTable, rolloutsCheck},
+		{"allowances", allowancesTable, nil},
 		{"groups", groupsTable, groupsCheck},
 		{"feedback", feedbackTable, feedbackCheck},
 		{"cost", costTable, costCheck},

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/serin-rollouts/serin/internal/analysis"
@@ -45,7 +46,7 @@ type ride struct {
 	says  *voices
 
 	panels   []*analysis.Panel // at 1 %, and at 5 %
-	gates    []analysis.Gates
+	specs    []rollout.Spec
 	verdicts []analysis.Verdict
 	begun    time.Duration // the step
 	end      end
@@ -66,7 +67,7 @@ func (g gradual) run(seed uint64, answer rollout.OneHost) end {
 
 // spec is what is rolled out.
 func (g gradual) spec(answer rollout.OneHost) rollout.Spec {
-	file := gradualFile
+	file := strings.Replace(gradualFile, "errors: {max_increase: 1%}", fmt.Sprintf("errors: {max_increase: %d%%}", max(1, g.allowed)), 1)
 	if g.timed {
 		file += "  latency: [{quantile: p99, max_increase: 20%}]\n"
 	}
@@ -90,10 +91,10 @@ func (r *ride) submit(spec rollout.Spec) {
 	r.apply(rollout.Raise{Level: rollout.LevelNewest})
 	r.state.Services[service] = &rollout.Service{Name: service, Stable: &old}
 	r.apply(rollout.Submit{Key: "1", Spec: spec, To: rollout.NewRevision(spec, "web@sha256:2"), Hosts: hosts})
-	r.gates = []analysis.Gates{spec.Gates.Judging()}
+	r.specs = []rollout.Spec{spec}
 	if spec.Gates.OneHost == rollout.FailForHost { // else what is decided differs from there on
-		r.gates = append(r.gates, spec.Gates.Judging())
-		r.gates[1].Alpha *= 5
+		r.specs = append(r.specs, spec)
+		r.specs[1].Gates.Alpha *= 5
 	}
 	r.renew()
 	r.begin()
@@ -118,10 +119,10 @@ func (r *ride) under() bool {
 // renew begins the evidence anew, with its own part of alpha.
 func (r *ride) renew() {
 	r.panels = nil
-	for _, g := range r.gates {
-		g = g.Attempt(r.active().Anew)
-		g.Hosts = r.active().Reach()
-		r.panels = append(r.panels, analysis.NewPanel(g))
+	for _, spec := range r.specs {
+		a := *r.active()
+		a.Spec = spec
+		r.panels = append(r.panels, analysis.NewPanel(a.Judging(a.Anew)))
 	}
 	r.verdicts = make([]analysis.Verdict, len(r.panels))
 }
@@ -129,13 +130,9 @@ func (r *ride) renew() {
 // begin begins a step.
 func (r *ride) begin() {
 	a := r.active()
-	s := analysis.Step{Later: a.Step > 0 || a.Anew > 0}
-	if a.Weight() == rollout.Full && a.Wave() == len(a.Hosts) {
-		s.Baseline = analysis.Counts{Requests: a.Baseline.Requests, Errors: a.Baseline.Errors}
-	}
 	r.begun = r.fleet.Now()
 	for _, p := range r.panels {
-		p.Restart(r.begun, s)
+		p.Restart(r.begun, a.Judged(a.Anew > 0))
 	}
 }
 

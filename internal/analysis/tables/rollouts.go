@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,10 +13,12 @@ import (
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
-// gradualRuns is how often whole rollouts are played, timedRuns how often those
-// with a gate on latency, which take a hundred times as long.
+// gradualRuns is how often whole rollouts are played, allowedRuns how often those
+// with another allowance, and timedRuns those with a gate on latency, which take
+// a hundred times as long.
 const (
 	gradualRuns = 450
+	allowedRuns = 100
 	timedRuns   = 15
 )
 
@@ -24,6 +27,8 @@ type gradual struct {
 	name  string
 	scene traffic.Scene
 	timed bool
+	// allowed are the points of errors that canary may have more; 0: one.
+	allowed int
 }
 
 // gradually are the rollouts that are played. Five hosts serve 100 requests a
@@ -112,6 +117,35 @@ func rolloutsTable(s *studio) string {
 	}
 	for _, g := range []gradual{gradually()[1], gradually()[2]} {
 		row(g.withTimes(), rollout.FailForHost, s.times(timedRuns))
+	}
+	return b.String()
+}
+
+// allowancesTable holds allowances against how long a good version takes whose
+// errors come in bursts.
+func allowancesTable(s *studio) string {
+	var b strings.Builder
+	b.WriteString("| canary is as good as stable | allowed | promoted after, median | not through in an hour, % |\n|---|---|---|---|\n")
+	n := s.times(allowedRuns)
+	for _, g := range gradually()[2:] {
+		for _, g.allowed = range []int{1, 2, 3, 5} {
+			all := each(s, n, func(seed uint64) end { return g.run(seed, rollout.FailForHost) })
+			s.progress.Printf("%s, +%d points: %d runs", g.name, g.allowed, n)
+			late := 0
+			took := make([]time.Duration, 0, n)
+			for _, e := range all {
+				if e.through == 0 {
+					e.through, late = time.Duration(math.MaxInt64), late+1
+				}
+				took = append(took, e.through)
+			}
+			slices.Sort(took)
+			median := "never"
+			if m := took[n/2]; m < math.MaxInt64 {
+				median = m.String()
+			}
+			fmt.Fprintf(&b, "| %s | +%d points | %s | %.0f |\n", g.name, g.allowed, median, 100*float64(late)/float64(n))
+		}
 	}
 	return b.String()
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -44,6 +45,32 @@ func TestPage(t *testing.T) {
 	}
 	for name := range places {
 		t.Errorf("the page has a place for %s, which is no table", name)
+	}
+}
+
+// TestDetectionOfThePage: no regression takes more canary requests in the
+// median, by the table itself, than its limit.
+func TestDetectionOfThePage(t *testing.T) {
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "<!-- table detection -->")
+	table, _, _ = strings.Cut(table, "<!-- end -->")
+	for _, r := range regressions() {
+		_, row, found := strings.Cut(table, "| "+r.name()+" |")
+		row, _, _ = strings.Cut(row, "\n")
+		cells := strings.Split(row, "|")
+		if !found || len(cells) < 2 {
+			t.Errorf("the page does not tell of %s", r.name())
+			continue
+		}
+		for which, cell := range map[string]string{"all": cells[0], "half": cells[1]} {
+			var median, most int64
+			if _, err := fmt.Sscanf(cell, "%d / %d", &median, &most); err != nil || median > r.limit {
+				t.Errorf("%s, with %s of alpha: %s canary requests; the limit of the median is %d", r.name(), which, strings.TrimSpace(cell), r.limit)
+			}
+		}
 	}
 }
 

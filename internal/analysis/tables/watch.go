@@ -16,9 +16,14 @@ import (
 const asked = 4
 
 // levels are the bounds on false alarms that every judge is asked at: the
-// default, a looser one, what a rollout's first evidence has of the default, and
-// what is left of that for errors where other gates have the other half.
-func levels() [asked]float64 { return [asked]float64{.01, .05, .009, .0045} }
+// default, a looser one, what of the default a rollout's first evidence has for
+// what hosts show together, and that for errors where other gates have the other
+// half.
+func levels() [asked]float64 {
+	first := analysis.Gates{}.Attempt(0).Alpha
+	part := func(share int) float64 { return float64(analysis.Together(share)) / 1e6 }
+	return [asked]float64{.01, .05, part(first), part(first - first/2)}
+}
 
 // The places of levels.
 const (
@@ -116,8 +121,11 @@ func (r *result) note(w watcher, fleet *traffic.Fleet) bool {
 
 // runs plays it with the seeds from 1 to n, and returns for each watcher the
 // results in that order.
-func (s *studio) runs(name string, n int, p play) [][]result {
-	byRun := each(s, n, p.run)
+func (s *studio) runs(name string, n int, p play) [][]result { return s.runsAfter(name, 0, n, p) }
+
+// runsAfter plays it n times, with the seeds that follow on one.
+func (s *studio) runsAfter(name string, last uint64, n int, p play) [][]result {
+	byRun := each(s, n, func(seed uint64) []result { return p.run(last + seed) })
 	byWatcher := make([][]result, len(byRun[0]))
 	for _, rs := range byRun {
 		for w, r := range rs {
