@@ -2,6 +2,7 @@ package analysis
 
 import (
 	"math"
+	"slices"
 	"time"
 )
 
@@ -166,7 +167,14 @@ func scoreOf(pools []*broad) (score float64, host string, rest float64) {
 		return all, "", all
 	}
 	rest = math.Inf(1)
+	whole, least := slices.Clone(terms), make([]float64, len(pools))
 	for name := range pools[0].hosts {
+		for i, b := range pools {
+			least[i] = whole[i] - b.most(name)
+		}
+		if mean(least) > rest+1e-6 {
+			continue // it is not the one, and the sum below costs ten times as much
+		}
 		for i, b := range pools {
 			terms[i] = b.logWithout(name)
 		}
@@ -175,6 +183,21 @@ func scoreOf(pools []*broad) (score float64, host string, rest float64) {
 		}
 	}
 	return min(all, max(breadth*rest, all/alone)), host, rest
+}
+
+// most bounds how much lower logE could be, had the host not been there.
+func (b *broad) most(host string) float64 {
+	c := b.hosts[host]
+	if c == nil {
+		return 0
+	}
+	top := math.Inf(-1)
+	for k, w := range b.weights {
+		if !math.IsInf(w, -1) {
+			top = max(top, c.sum[k]+b.gain[k]-c.gain[k])
+		}
+	}
+	return top
 }
 
 // logWithout returns logE, had the host not been there.

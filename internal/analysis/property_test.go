@@ -170,3 +170,43 @@ func TestFailover(t *testing.T) {
 		t.Errorf("before %+v\nafter %+v", a, b)
 	}
 }
+
+// The score is that of all hosts weighed, though most of them are passed over by a bound.
+func TestScoreOfPassesOverNoOne(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		pools := make([]*broad, rapid.IntRange(1, 3).Draw(t, "pools"))
+		for i := range pools {
+			b := newBroad(newGrid().worseWeights(), firstShare)
+			pools[i] = &b
+			for range rapid.IntRange(1, 40).Draw(t, "windows") {
+				if rapid.IntRange(0, 9).Draw(t, "restart") == 0 {
+					b.restart()
+				}
+				host := strconv.Itoa(rapid.IntRange(0, 7).Draw(t, "host"))
+				b.addFrom(host, against(rapid.Float64Range(-2, 2).Draw(t, "nats")), moment{free: true})
+			}
+		}
+		for name := range pools[0].hosts {
+			for _, b := range pools[1:] {
+				b.addFrom(name, vector{}, moment{free: true})
+			}
+		}
+		score, host, rest := scoreOf(pools)
+		if len(pools[0].hosts) < 2 {
+			return
+		}
+		terms := make([]float64, len(pools))
+		least, who := math.Inf(1), ""
+		for name := range pools[0].hosts {
+			for i, b := range pools {
+				terms[i] = b.logWithout(name)
+			}
+			if e := mean(terms); e < least || e == least && name < who {
+				least, who = e, name
+			}
+		}
+		if rest != least || host != who || math.IsNaN(score) {
+			t.Fatalf("%g without %s, not %g without %s", rest, host, least, who)
+		}
+	})
+}

@@ -3,7 +3,6 @@ package analysis
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 )
@@ -44,6 +43,8 @@ type usageHost struct {
 	over       time.Duration // since when canary has been over its allowance; negative: it is not
 	at         time.Duration // of the last report that told of canary
 	served     bool          // told of canary in this step
+	restarts   int           // of canary's containers, and how many of them were killed
+	kills      int
 }
 
 type containerKey struct {
@@ -112,9 +113,12 @@ func (h *usageHost) take(all []Usage) {
 			c = &container{}
 			h.containers[key] = c
 		}
+		before := c.last
 		c.take(u)
 		if u.Canary {
 			h.canary = h.canary.plus(u)
+			h.restarts += max(c.last.Restarts, c.last.OOMs) - max(before.Restarts, before.OOMs)
+			h.kills += c.last.OOMs - before.OOMs
 		} else {
 			h.stable = h.stable.plus(u)
 		}
@@ -254,8 +258,7 @@ type survey struct {
 
 func (j *usageJudge) survey(now time.Duration) survey {
 	var s survey
-	for _, name := range slices.Sorted(maps.Keys(j.hosts)) {
-		h := j.hosts[name]
+	for name, h := range j.hosts { // a name is told only if it is the only one
 		if !h.served {
 			continue
 		}
@@ -286,28 +289,16 @@ func (s *survey) takeMemory(name string, h *usageHost, now time.Duration) {
 }
 
 func (s *survey) takeRestarts(name string, h *usageHost) {
-	restarts, kills := h.restarts()
-	s.restarts, s.kills = s.restarts+restarts, s.kills+kills
-	if restarts > 0 {
+	s.restarts, s.kills = s.restarts+h.restarts, s.kills+h.kills
+	if h.restarts > 0 {
 		s.wrong++
 		s.only = name
-		s.broken = s.broken || restarts >= manyRestarts
+		s.broken = s.broken || h.restarts >= manyRestarts
 	}
 }
 
 func (m memorySum) join(o memorySum) memorySum {
 	return memorySum{m.bytes + o.bytes, max(m.limit, o.limit), m.containers + o.containers}
-}
-
-// restarts sums what befell the host's canary containers.
-func (h *usageHost) restarts() (restarts, kills int) {
-	for key, c := range h.containers {
-		if key.canary {
-			restarts += max(c.last.Restarts, c.last.OOMs)
-			kills += c.last.OOMs
-		}
-	}
-	return restarts, kills
 }
 
 func mebibytes(n int64) string { return fmt.Sprintf("%d MiB", (n+1<<19)>>20) }
