@@ -30,6 +30,10 @@ setup: ## install what is missing to run, test and develop (Debian packages), st
 build: ## bin/serin, bin/serin-coordinator, bin/serin-agent: static, reproducible
 	CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
 
+.PHONY: dist
+dist: ## deb, rpm and tar.gz for amd64 and arm64, the same to the byte each time, and SHA256SUMS: in dist/
+	VERSION='$(VERSION)' deploy/packages/build.sh --out dist $(ARGS)
+
 .PHONY: demo
 demo: runtime build ## a whole fleet on this machine: a good rollout, then a bad one (ARGS='--report out.json --keep')
 	bin/serin demo $(ARGS)

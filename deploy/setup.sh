@@ -6,8 +6,8 @@
 #
 # Says what it will do before it does it. Running it again changes nothing. It installs from Debian's own
 # packages, starts no HAProxy service, and starts a Docker daemon only where none answers. What Debian does not
-# have is the nats command-line client, for the tests: that is built into .bin/. Prometheus and a registry, for the tests
-# too, are unpacked there and not installed: their packages would bring services.
+# have is built into .bin/: the nats command-line client, for the tests, and nfpm, for make dist. Prometheus and a
+# registry, for the tests too, are unpacked there and not installed: their packages would bring services.
 set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 export PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin:/usr/local/go/bin"
@@ -54,6 +54,9 @@ missing_packages() {
   # Of systemd only systemd-analyze, which checks the unit files; it is not started.
   have systemd-analyze || echo systemd
   have openssl || echo openssl
+  # The packages of make dist are tried with it, as with dpkg.
+  have rpm || echo rpm
+  have ip || echo iproute2
   have curl || echo curl
   # The web console is tested in a browser, which needs a font.
   have chromium || have chromium-browser || have google-chrome || printf '%s\n' chromium fonts-dejavu-core
@@ -189,7 +192,7 @@ main() {
   check_haproxy
   check_docker
   if [ $mode = all ]; then
-    say "the nats client at $(internal/tools/nats.sh)"
+    say "the nats client at $(internal/tools/nats.sh), nfpm at $(internal/tools/nfpm.sh)"
     say "Prometheus at $(unpacked prometheus), promtool at $(unpacked promtool), a registry at $(unpacked docker-registry)"
   fi
   say "all there"

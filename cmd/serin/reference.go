@@ -48,7 +48,7 @@ func writeReference(root *cobra.Command, dir string) error {
 	if err != nil {
 		return err
 	}
-	return doc.GenManTree(root, &doc.GenManHeader{Title: "SERIN", Section: "1", Source: "serin", Manual: "serin"}, man)
+	return doc.GenManTree(root, &doc.GenManHeader{Section: "1", Source: "serin", Manual: "serin"}, man)
 }
 
 // inherited are the global flags under each command, and seeAlso its way back.
