@@ -236,7 +236,11 @@ func (n *notifier) print(ctx context.Context, c *client.Client, cfg notify.Confi
 	})
 }
 
+// show prints a message; for programs as the body of a webhook's post.
 func (n *notifier) show(m notify.Message) error {
+	if n.app.structured() {
+		return n.app.encode(m)
+	}
 	_, err := fmt.Fprintf(n.app.out, "%s\n%s\n\n", m.Title, m.Body)
 	return err
 }
@@ -264,6 +268,9 @@ func (n *notifier) test(ctx context.Context) error {
 			continue
 		}
 		n.sent(t, m)
+	}
+	if failed == nil && n.app.structured() {
+		return n.app.encode(m)
 	}
 	return failed
 }

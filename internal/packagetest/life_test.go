@@ -19,6 +19,7 @@ const (
 // wantLife: a machine installs the packages, is configured, starts what is in
 // them, upgrades it while it runs, and removes it.
 func wantLife(t *testing.T, f format, packages string) {
+	t.Helper()
 	m := newMachine(t, packages)
 	m.wantInstalled(t, f)
 	m.configure(t)

@@ -91,7 +91,6 @@ type format struct {
 	// list prints mode, owner, group and path of each file; config the paths of
 	// configuration files. %s is the package's file.
 	list, config string
-	fields       []int  // in a line of list: mode, owner/group, path
 	install      string // also upgrades; %s is a directory
 	remove       string
 	purge        string // empty: there is no such thing
@@ -138,6 +137,7 @@ func (f format) file(t *testing.T, dir, program string) string {
 // wantContent: the packages have the files that they should, each with its mode
 // and its owner, and which of them are configuration is known.
 func (f format) wantContent(t *testing.T, dir string) {
+	t.Helper()
 	want := map[string]string{
 		"/usr/share/bash-completion/completions/serin":    "-rw-r--r-- root/root",
 		"/usr/share/fish/vendor_completions.d/serin.fish": "-rw-r--r-- root/root",
@@ -165,14 +165,15 @@ func (f format) wantContent(t *testing.T, dir string) {
 	for _, page := range manual(t) {
 		want["/usr/share/man/man1/"+page+".1.gz"] = "-rw-r--r-- root/root"
 	}
-	have, config := map[string]string{}, ""
+	have := map[string]string{}
+	var config []string
 	for _, program := range programs() {
 		file := f.file(t, dir, program)
 		for line := range strings.Lines(shell(t, fmt.Sprintf(f.list, file))) {
 			words := strings.Fields(line)
 			have[strings.TrimSuffix(words[2], "/")] = words[0] + " " + words[1]
 		}
-		config += shell(t, fmt.Sprintf(f.config, file))
+		config = append(config, strings.Fields(shell(t, fmt.Sprintf(f.config, file)))...)
 	}
 	for path, how := range want {
 		if have[path] != how {
@@ -184,10 +185,9 @@ func (f format) wantContent(t *testing.T, dir string) {
 			t.Errorf("%s (%s) is there, too", path, how)
 		}
 	}
-	files := strings.Fields(config)
-	slices.Sort(files)
-	if want := "/etc/serin/agent.yaml /etc/serin/coordinator.yaml /etc/serin/notify.urls /etc/serin/notify.yaml"; strings.Join(files, " ") != want {
-		t.Errorf("configuration files are %q, not %s", files, want)
+	slices.Sort(config)
+	if want := "/etc/serin/agent.yaml /etc/serin/coordinator.yaml /etc/serin/notify.urls /etc/serin/notify.yaml"; strings.Join(config, " ") != want {
+		t.Errorf("configuration files are %q, not %s", config, want)
 	}
 }
 

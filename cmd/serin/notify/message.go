@@ -17,7 +17,10 @@ const (
 )
 
 // Message is what people read. Not every target shows a title.
-type Message struct{ Title, Body string }
+type Message struct {
+	Title string `json:"title"`
+	Body  string `json:"message"`
+}
 
 // Notice is what a template is filled with: an event.
 type Notice struct {
