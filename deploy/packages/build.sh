@@ -2,6 +2,7 @@
 # Makes what `make dist` leaves in dist/: deb and rpm packages, archives, and SHA256SUMS.
 #
 #   build.sh [--out DIR] [--arch ARCH]...     ARCH as Go names it; amd64 and arm64 if none is given
+#   build.sh --print-version                  only says which version the packages would have
 #
 # VERSION is what git describes if it is not set. Of the same commit and the same Go all files are the same to
 # the last byte, wherever and whenever they are made: times are the commit's (SOURCE_DATE_EPOCH), owners and
@@ -13,12 +14,16 @@ export LC_ALL=C TZ=UTC CGO_ENABLED=0 GOFLAGS='' GOAMD64=v1 GOARM64=v8.0
 umask 022
 
 out=dist
-arches=()
+arches=() only_version=''
+if [ "$*" = --print-version ]; then
+  only_version=yes
+  shift
+fi
 while [ $# -gt 0 ]; do
   case $1 in
     --out) out=${2:?a directory} ;;
     --arch) arches+=("${2:?an architecture}") ;;
-    *) sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+    *) sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
   esac
   shift 2
 done
@@ -47,6 +52,10 @@ package_version() {
 }
 PACKAGE_VERSION=$(package_version "$linked")
 export PACKAGE_VERSION
+if [ -n "$only_version" ]; then
+  echo "$PACKAGE_VERSION"
+  exit
+fi
 
 nfpm=$(internal/tools/nfpm.sh)
 work=$(mktemp -d)

@@ -10,8 +10,8 @@ import (
 
 const (
 	// replica and agent answer when they can do their work.
-	replica = "curl -fsS http://127.0.0.1:7310"
-	agent   = "curl -fsS http://127.0.0.1:9311"
+	replica = "curl -fsS --max-time 30 http://127.0.0.1:7310"
+	agent   = "curl -fsS --max-time 30 http://127.0.0.1:9311"
 
 	data = `var/lib/serin-(agent|coordinator|notify)(/.*)?`
 )

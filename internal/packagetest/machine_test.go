@@ -16,7 +16,7 @@ import (
 
 const (
 	// patience bounds every wait for something that comes soon.
-	patience = 2 * time.Minute
+	patience = 5 * time.Minute
 	look     = 200 * time.Millisecond
 )
 

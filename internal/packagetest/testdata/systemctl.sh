@@ -35,13 +35,13 @@ start() {
   echo $! >"$state/$1.pid"
 }
 
-# Only the process itself gets the signal, and has twenty seconds.
+# Only the process itself gets the signal. It has long enough for any machine.
 stop() {
   running "$1" || return 0
   local pid i
   pid=$(<"$state/$1.pid")
   kill "$pid"
-  for ((i = 0; i < 200; i++)); do
+  for ((i = 0; i < 3000; i++)); do
     if ! kill -0 "$pid" 2>/dev/null; then
       rm "$state/$1.pid"
       return
