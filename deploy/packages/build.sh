@@ -95,8 +95,7 @@ build_programs() {
 put_common_together() {
   local unit part package shell
   build_programs "$(go env GOHOSTARCH)" "$host"
-  go build -trimpath -buildvcs=false -tags reference -o "$work/reference/serin" ./cmd/serin
-  env -i SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" "$work/reference/serin" reference "$work/reference"
+  go run -exec "env -i SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH" -trimpath -buildvcs=false -tags reference ./cmd/serin reference "$work/reference"
   cp "$work/reference/man/"*.1 "$common/man/"
   manual serin-agent
   manual serin-coordinator

@@ -69,7 +69,7 @@ func wantSame(t *testing.T, first string) {
 	if said, err := exec.CommandContext(t.Context(), "bash", "-c", link, "bash", tree, elsewhere).CombinedOutput(); err != nil {
 		t.Fatalf("copy the tree: %v\n%s", err, said)
 	}
-	build(t, elsewhere, before, second, "MASK=077", "TZ=Asia/Tokyo", "SERIN_DATA=/elsewhere", "SERIN_HOST=another")
+	build(t, elsewhere, before, second, "MASK=077", "TZ=Asia/Tokyo", "SERIN_DATA=/elsewhere", "SERIN_HOST=another", "GOMAXPROCS=1")
 	sums, err := os.ReadFile(filepath.Join(first, "SHA256SUMS"))
 	if err != nil {
 		t.Fatal(err)
