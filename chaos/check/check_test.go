@@ -156,10 +156,6 @@ func TestEachCanFail(t *testing.T) {
 		}},
 		"bad version": {Bad, "has promoted v1, which errs", func(r *history.Record) { r.Plans[0].Ill = "errs" }},
 		"crash":       {Whole, "exit code 2", func(r *history.Record) { crash(r, 56, "h1") }},
-		"crash, good disk": {Whole, "exit code 2", func(r *history.Record) {
-			r.Faults[0].Kind = "raft-fsync-fails"
-			crash(r, 61, "h1")
-		}},
 		"no recovery": {Whole, "not whole again", func(r *history.Record) { r.Faults[0].Recovered = 0 }},
 	} {
 		r := quiet()
@@ -254,13 +250,9 @@ func TestUnknownCalls(t *testing.T) {
 	}
 }
 
-// TestDiskless: a program may give up, and Raft where the disk is broken must.
-func TestDiskless(t *testing.T) {
+// TestGivenUp: a program may say that it cannot go on.
+func TestGivenUp(t *testing.T) {
 	r := quiet()
-	crash(r, 56, "h1")
-	disk := r.Faults[0]
-	disk.Kind = "raft-fsync-fails"
-	r.Faults = append(r.Faults, disk)
 	r.End.Crashes = append(r.End.Crashes, history.Crash{At: seconds(5), Node: "h1", How: givenUp})
 	for _, v := range Record(r) {
 		t.Error(v)

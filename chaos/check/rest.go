@@ -59,7 +59,7 @@ func Converged(r *history.Record) []Violation {
 func Fleet(r *history.Record) []Violation {
 	f := found{promise: Whole}
 	for _, c := range r.End.Crashes {
-		if c.How != givenUp && !diskless(r, c) {
+		if c.How != givenUp {
 			f.add(c.At, "%s on %s has ended by itself: %s", c.Program, c.Node, c.How)
 		}
 	}
@@ -89,15 +89,6 @@ func (f *found) slots(h history.Rest) {
 // givenUp is how a program ends that says why it cannot go on, such as an agent
 // whose dockerd does not answer; it is started again.
 const givenUp = "exit code 1"
-
-// diskless tells whether a program had to end where its disk did not take what it
-// wrote: Raft panics where it cannot keep its term.
-func diskless(r *history.Record, c history.Crash) bool {
-	return slices.ContainsFunc(r.Faults, func(f history.Fault) bool {
-		broken := f.Kind == "raft-disk-full" || f.Kind == "raft-fsync-fails"
-		return broken && slices.Contains(f.Targets, c.Node) && c.At >= f.Began && c.At <= over(f, r.Took)
-	})
-}
 
 // orphan says why a container should not be there.
 func orphan(r *history.Record, c history.Container) string {
