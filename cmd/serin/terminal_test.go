@@ -194,3 +194,18 @@ func TestWatchOnADumbTerminal(t *testing.T) {
 
 // colours are sequences that colour text.
 var colours = regexp.MustCompile(`\x1b\[(3[1-7]|9[0-7]|38)[;m]`)
+
+// TestTopOnATerminal: it is drawn, turned over and left.
+func TestTopOnATerminal(t *testing.T) {
+	f, start := onTerminal(t)
+	tells(t, f, "get.services", []api.ServiceStatus{{Service: "checkout", Running: true, Rollout: new(progressing().RolloutStatus)}})
+	tells(t, f, "get.hosts", []api.HostStatus{{Host: "web-01", Live: true, Version: "0.9.0", Services: []api.HostService{{Service: "checkout", Stable: "r1", StableVersion: "1.3.2"}}}})
+	term := start(80, 24, "", "top", "--interval", "200ms")
+	term.Sees("1.3.2")
+	term.Type("2")
+	term.Sees("web-01")
+	term.Type("q")
+	if code := term.Ends(); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+}

@@ -239,6 +239,11 @@ func hostStatus(s *rollout.State, h Host) api.HostStatus {
 			StableVersion: versionIn(s.Services[x.Service], x.Stable), CanaryVersion: versionIn(s.Services[x.Service], x.Canary),
 			StableReady: x.StableReady, CanaryReady: x.CanaryReady, Weight: x.Weight,
 			Deaths: x.Deaths, Doing: x.Doing, Problem: x.Problem,
+			Counting: x.Incarnation, CanaryServed: api.Counts(x.CanaryCounts),
+		}
+		for _, c := range x.StableCounts {
+			service.StableServed.Requests += c.Requests
+			service.StableServed.Errors += c.Errors
 		}
 		if svc := s.Services[x.Service]; svc != nil {
 			service.Behind = x.Epoch < svc.Epoch

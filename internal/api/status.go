@@ -218,6 +218,12 @@ type HostService struct {
 	Deaths      int    `json:"deaths,omitempty"`
 	Doing       string `json:"doing,omitempty"`
 	Problem     string `json:"problem,omitempty"`
+	// StableServed and CanaryServed are the requests that each track has answered on
+	// the host since Counting became what it is: the counts begin again at zero when
+	// it changes, and lose those of a container that goes.
+	Counting     string `json:"counting,omitempty"`
+	StableServed Counts `json:"stable_served,omitzero"`
+	CanaryServed Counts `json:"canary_served,omitzero"`
 }
 
 // ClusterStatus is the coordinator's replicas.

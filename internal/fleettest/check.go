@@ -134,7 +134,7 @@ func misfit(h api.HostStatus, svc *rollout.Service) string {
 		want := api.HostService{
 			Service: Service, Epoch: svc.Epoch, Settled: true, Held: held, Stable: stableOn(h.Host, svc).ID, StableVersion: stableOn(h.Host, svc).Version(),
 			StableReady: svc.Spec.Replicas,
-			Deaths:      s.Deaths, Doing: s.Doing,
+			Deaths:      s.Deaths, Doing: s.Doing, Counting: s.Counting, StableServed: s.StableServed, CanaryServed: s.CanaryServed,
 		}
 		if s != want {
 			return fmt.Sprintf("says %+v", s)
