@@ -7,14 +7,16 @@ import (
 	"time"
 
 	"github.com/serin-rollouts/serin/agent/fence"
+	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/rollout"
+	"github.com/serin-rollouts/serin/internal/trace"
 	"github.com/serin-rollouts/serin/internal/wire"
 )
 
 // onAssign takes a leader's message: refuses what is older than accepted,
 // persists the rest, and only then lets it count.
-func (a *agent) onAssign(data []byte) {
-	m, err := wire.DecodeAssign(data)
+func (a *agent) onAssign(msg bus.Msg) {
+	m, err := wire.DecodeAssign(msg.Data)
 	if err == nil && m.Host != a.cfg.Host {
 		err = fmt.Errorf("it is for host %q", m.Host)
 	}
@@ -35,20 +37,32 @@ func (a *agent) onAssign(data []byte) {
 		a.trouble(accepted, err)
 		return
 	}
+	belongs := placesIn(msg.Header, m.Assignments)
 	for _, as := range accepted {
-		a.service(as.Service).accept(as, until)
+		s := a.service(as.Service)
+		if place, ok := belongs[as.Service]; ok {
+			s.learn(as.Epoch, place)
+		}
+		s.accept(as, until)
 	}
 }
 
 // onWave takes a broadcast. It lowers first and is written down later: nothing
 // is raised by it, so that a crash in between does no harm.
-func (a *agent) onWave(data []byte) {
-	w, err := wire.DecodeWave(data)
+func (a *agent) onWave(msg bus.Msg) {
+	w, err := wire.DecodeWave(msg.Data)
 	if err != nil {
 		a.log.Warn().Err(err).Msg("broadcast refused")
 		return
 	}
-	if s, known := a.find(w.Service); known && s.hold(w) {
+	s, known := a.find(w.Service)
+	if !known {
+		return
+	}
+	if place, ok := trace.Parse(msg.Header.Get(bus.TraceHeader)); ok {
+		s.learn(w.Epoch, place)
+	}
+	if s.hold(w) {
 		kick(a.noted)
 		a.reportNow() // the leader sees that we lag behind, and sends the assignment
 	}

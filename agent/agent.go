@@ -53,10 +53,6 @@ func serve(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
-	number, err := nextRun(cfg.DataDir, time.Now())
-	if err != nil {
-		cfg.Log.Warn().Err(err).Msg("the next run may not come after this one, if the clock is set back")
-	}
 	engine, err := docker.Open(ctx, cfg.Docker)
 	if err != nil {
 		return err
@@ -78,9 +74,9 @@ func serve(ctx context.Context, cfg Config) (err error) {
 	defer func() { err = errors.Join(err, hangUp(conn)) }() //nolint:contextcheck // it says goodbye after ctx has ended
 	a := newAgent(cfg, book, outside{
 		engine: engine, library: engine, scales: engine, proxy: balancer, splitter: balancer, bus: conn, lines: linesOf(balancer, cfg),
-		observer: shown.metrics, dockerVersion: info.EngineVersion,
+		observer: shown.metrics, traces: shown.traces, dockerVersion: info.EngineVersion,
 	})
-	a.number = number
+	a.number = numberOf(cfg)
 	shown.metrics.Watch(a.sight, conn)
 	shown.agent.Store(a)
 	return a.run(ctx, conn)
@@ -210,8 +206,8 @@ func (a *agent) subscribe(conn *bus.Conn) (closeAll func() error, err error) {
 		return errors.Join(errs...)
 	}
 	for subject, f := range map[string]func(bus.Msg){
-		bus.AssignSubject(a.token):  func(m bus.Msg) { a.onAssign(m.Data) },
-		bus.AllSteps:                func(m bus.Msg) { a.onWave(m.Data) },
+		bus.AssignSubject(a.token):  a.onAssign,
+		bus.AllSteps:                a.onWave,
 		bus.BeatSubject:             func(m bus.Msg) { a.onBeat(m.Data) },
 		bus.ResolveSubject(a.token): func(m bus.Msg) { a.onResolve(a.ctx, m) },
 	} {

@@ -14,6 +14,7 @@ import (
 	"github.com/serin-rollouts/serin/agent/haproxy"
 	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/httpd"
+	"github.com/serin-rollouts/serin/internal/trace"
 )
 
 // Mode says whose HAProxy takes the traffic.
@@ -55,6 +56,10 @@ type Config struct {
 	// Bind is the address on which a managed HAProxy takes the traffic of
 	// services that name only a port; empty means all addresses.
 	Bind string
+
+	// Trace says where traces go; Program, Instance, Host, Version and Log in it are
+	// filled in by Run.
+	Trace trace.Config
 
 	// Interval and IdleInterval are used until a leader asks for another;
 	// Lease until a leader tells its own.

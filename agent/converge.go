@@ -9,6 +9,7 @@ import (
 	"github.com/serin-rollouts/serin/agent/docker"
 	"github.com/serin-rollouts/serin/agent/plan"
 	"github.com/serin-rollouts/serin/internal/rollout"
+	"github.com/serin-rollouts/serin/internal/trace"
 )
 
 const (
@@ -29,6 +30,7 @@ var errTurned = errors.New("overtaken by a newer message")
 // and looks again when something happened or may have happened.
 func (s *service) converge(ctx context.Context) error {
 	asks := 0
+	defer s.tellOp()
 	for ctx.Err() == nil {
 		began := time.Now()
 		pause := s.pass(ctx, &asks)
@@ -65,6 +67,7 @@ func (s *service) pass(ctx context.Context, asks *int) time.Duration {
 	defer done()
 	if _, settled := op.(plan.Settled); settled {
 		*asks, s.memory.failures = 0, 0
+		s.tellOp()
 		return s.rest(a)
 	}
 	s.memory.stirredAt = s.agent.now()
@@ -76,19 +79,19 @@ func (s *service) pass(ctx context.Context, asks *int) time.Duration {
 		*asks++
 		return min(lastAsk, firstAsk<<min(*asks-1, 10))
 	default:
-		return s.act(ctx, opctx, op, turn, asks)
+		*asks = 0
+		return s.act(ctx, opctx, op, turn, s.begin(a, op))
 	}
 }
 
 // act does what is to be done now.
-func (s *service) act(ctx, opctx context.Context, op plan.Op, turn uint64, asks *int) time.Duration {
-	*asks = 0
+func (s *service) act(ctx, opctx context.Context, op plan.Op, turn uint64, account trace.Op) time.Duration {
 	if s.memory.repeats(op) {
 		return s.failed(ctx, turn, op.String(), problem{text: op.String() + ": is done, but does not show"})
 	}
-	began := time.Now()
 	err := s.do(opctx, op, turn)
-	s.agent.out.observer.Did(kindOf(op), time.Since(began), err)
+	s.agent.out.observer.Did(account.Name, time.Since(account.Start), err)
+	s.did(account, err, opctx.Err() != nil)
 	if err != nil {
 		s.memory.lastOp = "" // it is no wonder that nothing shows
 		return s.broke(ctx, opctx, op, turn, err)

@@ -16,6 +16,7 @@ import (
 	"github.com/serin-rollouts/serin/internal/httpd"
 	shared "github.com/serin-rollouts/serin/internal/metrics"
 	"github.com/serin-rollouts/serin/internal/rollout"
+	"github.com/serin-rollouts/serin/internal/trace"
 )
 
 // closeHTTP bounds the end of the HTTP server.
@@ -25,22 +26,27 @@ const closeHTTP = 2 * time.Second
 // yet.
 var errStarting = errors.New("starting: Docker and HAProxy have not answered yet")
 
-// exposed is what an agent shows on HTTP, from before it has anything to work
-// with.
+// exposed is what an agent shows on HTTP, and the traces that it exports, from
+// before it has anything to work with.
 type exposed struct {
 	metrics *metrics.Metrics
+	traces  *trace.Exporter
 	agent   atomic.Pointer[agent]
 	server  *httpd.Server
 }
 
 // expose begins to serve.
 func expose(ctx context.Context, cfg Config) (*exposed, error) {
-	e := &exposed{metrics: metrics.New(cfg.Version)}
+	e := &exposed{metrics: metrics.New(cfg.Version), traces: cfg.traces(ctx)}
+	e.metrics.Trace(e.traces)
 	var err error
 	e.server, err = httpd.Start(ctx, httpd.Config{
 		Listen: cfg.HTTP, Open: cfg.Listen, Metrics: e.metrics.Handler(), Ready: e.ready,
 		Log: cfg.Log.With().Str("component", "http").Logger(),
 	})
+	if err != nil {
+		err = errors.Join(err, e.traces.Close(ctx))
+	}
 	return e, err
 }
 
@@ -48,7 +54,7 @@ func expose(ctx context.Context, cfg Config) (*exposed, error) {
 func (e *exposed) close(ctx context.Context) error {
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), closeHTTP)
 	defer stop()
-	return e.server.Close(ctx)
+	return errors.Join(e.server.Close(ctx), e.traces.Close(ctx))
 }
 
 // Private

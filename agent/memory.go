@@ -5,6 +5,7 @@ import (
 
 	"github.com/serin-rollouts/serin/agent/docker"
 	"github.com/serin-rollouts/serin/agent/plan"
+	"github.com/serin-rollouts/serin/internal/trace"
 )
 
 const (
@@ -32,6 +33,7 @@ type memory struct {
 	inARow     int           // lastOp was to be done
 	failures   int           // of operations, in a row
 	stirredAt  time.Duration // when something was last done, or heard of
+	op         trace.Op      // the last one of a rollout in a trace; its span is not told yet
 }
 
 type start struct {

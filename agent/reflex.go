@@ -109,6 +109,7 @@ func (s *service) lowerTo(ctx context.Context, split plan.Split, limit int) erro
 	took := time.Since(began)
 	s.log.Warn().Int("weight", limit).Dur("took", took).Msg("canary lowered")
 	s.agent.out.observer.Lowered(s.name, took)
+	s.lowered(began, limit)
 	s.agent.reportNow()
 	return nil
 }

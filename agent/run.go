@@ -16,6 +16,15 @@ import (
 // runFile holds the number of the agent's last run.
 const runFile = "run"
 
+// numberOf numbers this run; see nextRun.
+func numberOf(cfg Config) uint64 {
+	number, err := nextRun(cfg.DataDir, time.Now())
+	if err != nil {
+		cfg.Log.Warn().Err(err).Msg("the next run may not come after this one, if the clock is set back")
+	}
+	return number
+}
+
 // nextRun numbers this run, so that a report of the run before that was overtaken on its way is known
 // for what it is. The number is higher than the last one and no lower than Unix time: who loses the
 // directory keeps the order if the clock is right. It has a file of its own, which releases that do not

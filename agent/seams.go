@@ -8,6 +8,7 @@ import (
 	"github.com/serin-rollouts/serin/agent/docker"
 	"github.com/serin-rollouts/serin/agent/haproxy"
 	"github.com/serin-rollouts/serin/internal/latency"
+	"github.com/serin-rollouts/serin/internal/trace"
 )
 
 // engine is Docker's containers.
@@ -77,6 +78,7 @@ type outside struct {
 	splitter splitter
 	bus      publisher
 	observer observer
+	traces   *trace.Exporter // nil: off
 	// lines calls f with each line of HAProxy's log until ctx ends; nil: there
 	// is no log.
 	lines func(ctx context.Context, f func(haproxy.Record)) error

@@ -38,6 +38,7 @@ type service struct {
 	shown     haproxy.Backend // as converge last saw it
 	status    status
 	meter     meter
+	places    places
 	gathered  gathered
 	told      map[string]time.Time // when parts of the telemetry were reported last
 	toldAt    time.Time            // the last of them

@@ -18,6 +18,7 @@ import (
 	"github.com/serin-rollouts/serin/internal/httpd"
 	"github.com/serin-rollouts/serin/internal/identity"
 	"github.com/serin-rollouts/serin/internal/rollout"
+	"github.com/serin-rollouts/serin/internal/trace"
 )
 
 // DefaultLease is how long an agent keeps a canary without hearing a leader.
@@ -55,6 +56,9 @@ type Config struct {
 	// Record is a directory that everything is written to that rollouts are
 	// judged by, for serin analyze; nothing is if it is empty.
 	Record string
+	// Trace says where traces go; Program, Instance, Version and Log in it are filled
+	// in by Run.
+	Trace trace.Config
 	// Version of this program, semantic, for listings; may be empty.
 	Version string
 	Log     zerolog.Logger
@@ -146,6 +150,14 @@ func (c Config) console() console.Config {
 	all := c.Console
 	all.Replica, all.Version, all.Listen = c.ID, c.Version, c.HTTP
 	return all
+}
+
+// exporter starts to export traces, if they are wanted.
+func (c Config) exporter(ctx context.Context) *trace.Exporter {
+	all := c.Trace
+	all.Program, all.Instance, all.Version = "serin-coordinator", c.ID, c.Version
+	all.Log = c.Log.With().Str("component", "traces").Logger()
+	return trace.Open(ctx, all)
 }
 
 func (c Config) validateHooks() error {

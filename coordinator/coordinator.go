@@ -59,6 +59,7 @@ type parts struct {
 	listener *listener
 	heard    *atomic.Pointer[bus.Conn] // over which pushes to registries are triggered, once it is there
 	console  *console.Console
+	tracing  *tracing
 }
 
 func (p parts) run(ctx context.Context, open *teardown) error {
@@ -75,6 +76,9 @@ func (p parts) run(ctx context.Context, open *teardown) error {
 			return err
 		}
 	}
+	exporter := p.cfg.exporter(ctx)
+	open.push("traces", exporter.Close)
+	p.tracing = &tracing{exporter: exporter, source: p.source()}
 	var ready readiness
 	if err := p.expose(ctx, &ready, open); err != nil {
 		return err
@@ -101,7 +105,7 @@ func (p parts) run(ctx context.Context, open *teardown) error {
 		return err
 	}
 	p.ledger, p.bus, p.copies = watched{r, p.metrics}, conn, p.cfg.NATS.replicas()
-	p.metrics.Watch(metrics.Sources{State: r.State, Cluster: r.Cluster, Bus: conn})
+	p.metrics.Watch(metrics.Sources{State: r.State, Cluster: r.Cluster, Bus: conn, Traces: exporter})
 	ready.open(r, conn)
 	if server != nil && server.Alone() && len(p.cfg.NATS.Routes) > 0 {
 		p.copies = 1 // what is left of a cluster

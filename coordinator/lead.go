@@ -46,6 +46,7 @@ type leader struct {
 	bus     *bus.Conn
 	cluster control.Cluster
 	copies  int // of each stream
+	tracing *tracing
 
 	*listener // the replica's; the loop's, but for what says otherwise
 	clock     clock
@@ -66,6 +67,7 @@ func newLeader(c parts, term uint64) *leader {
 		bus:       c.bus,
 		cluster:   c.cluster,
 		copies:    c.copies,
+		tracing:   c.tracing,
 		listener:  c.listener,
 		clock:     newClock(c.listener.now(c.ledger.State())),
 		calls:     make(chan func()),
@@ -93,7 +95,7 @@ func (l *leader) lead(ctx context.Context) error {
 	l.work.group = group
 	intake := newIntake(l)
 	for _, part := range []func(context.Context) error{
-		l.work.seal, l.loop, l.publish, l.answers.run, l.beat, newJournal(l).run, l.streams, l.raise,
+		l.work.seal, l.loop, l.publish, l.answers.run, l.beat, newJournal(l).run, l.trace, l.streams, l.raise,
 		l.keep("triggers", intake.run), l.keep("operators' API", l.serve),
 	} {
 		group.Go(func() error { return part(ctx) })

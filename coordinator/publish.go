@@ -46,7 +46,7 @@ func (l *leader) beat(ctx context.Context) error {
 	defer ticker.Stop()
 	for {
 		if err := l.ledger.Verify(ctx); err == nil {
-			send(l, bus.BeatSubject, wire.EncodeBeat, wire.Beat{Leader: l.id, Term: l.term, Lease: l.lease, Clock: l.clock.now()})
+			send(l, bus.BeatSubject, nil, wire.EncodeBeat, wire.Beat{Leader: l.id, Term: l.term, Lease: l.lease, Clock: l.clock.now()})
 		} else if ctx.Err() == nil {
 			l.log.Warn().Err(err).Msg("leadership not verified, no beat")
 		}
@@ -69,7 +69,7 @@ func (l *leader) broadcast(s *rollout.State, told map[string]uint64) []string {
 		if !ok || told[name] == wave.Epoch {
 			continue
 		}
-		send(l, bus.StepSubject(name), wire.EncodeWave, wave)
+		send(l, bus.StepSubject(name), l.tracing.header(l.tracing.of(s.Services[name])), wire.EncodeWave, wave)
 		told[name] = wave.Epoch
 		moved = append(moved, name)
 	}
@@ -102,12 +102,14 @@ func (l *leader) assign(s *rollout.State, name string, labels map[string]string,
 		Host: name, Nonce: nonce, Leader: l.id, Term: l.term,
 		Assignments: s.Assignments(name, labels), Interval: idleInterval, Lease: l.lease,
 	}
+	var places []string
 	for _, x := range a.Assignments {
 		if x.Rollout != "" {
 			a.Interval = min(a.Interval, intervalOf(s.Services[x.Service]))
+			places = append(places, l.tracing.of(s.Services[x.Service]))
 		}
 	}
-	send(l, bus.AssignSubject(token), wire.EncodeAssign, a)
+	send(l, bus.AssignSubject(token), l.tracing.header(places...), wire.EncodeAssign, a)
 }
 
 func intervalOf(svc *rollout.Service) time.Duration {
@@ -118,10 +120,10 @@ func intervalOf(svc *rollout.Service) time.Duration {
 }
 
 // send publishes what is level-triggered: what is lost is said again.
-func send[T any](l *leader, subject string, encode func(T) ([]byte, error), message T) {
+func send[T any](l *leader, subject string, header bus.Header, encode func(T) ([]byte, error), message T) {
 	data, err := encode(message)
 	if err == nil {
-		err = l.bus.Publish(subject, data)
+		err = l.bus.PublishHeader(subject, header, data)
 	}
 	if err != nil && !errors.Is(err, bus.ErrNotConnected) {
 		l.log.Error().Err(err).Str("subject", subject).Msg("message not sent")

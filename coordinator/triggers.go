@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -128,7 +129,7 @@ func (in *intake) request(ctx context.Context, m bus.Msg) {
 
 func (in *intake) answer(ctx context.Context, m bus.Msg) (api.Reply, error) {
 	service, wrong := bus.ParseTrigger(m.Subject)
-	service, t, problem := parse(service, wrong, m.Data)
+	service, t, problem := parse(service, wrong, m.Data, bus.TraceOf(m.Header))
 	id := t.ID
 	if id == "" {
 		id = m.Header.Get(msgID)
@@ -149,7 +150,7 @@ const msgID = "Nats-Msg-Id"
 
 // stored takes one trigger from the stream. Its error leaves it there.
 func (in *intake) stored(ctx, handling context.Context, m bus.Trigger) error {
-	service, t, problem := parse(m.Service, m.Wrong, m.Data)
+	service, t, problem := parse(m.Service, m.Wrong, m.Data, m.Trace)
 	key, named := keyOfPlace(m), t.ID != "" || m.ID != ""
 	switch {
 	case t.ID != "":
@@ -168,9 +169,10 @@ func (in *intake) stored(ctx, handling context.Context, m bus.Trigger) error {
 	return err
 }
 
-// parse reads a trigger, that for no possible service too.
-func parse(service string, wrong error, data []byte) (string, api.Trigger, *rollout.Problem) {
+// parse reads a trigger, that for no possible service too, and its header.
+func parse(service string, wrong error, data []byte, sent string) (string, api.Trigger, *rollout.Problem) {
 	t, problem := api.ParseTrigger(data)
+	t.Trace = cmp.Or(sent, t.Trace)
 	if wrong != nil {
 		return noService, t, &rollout.Problem{Field: "service", Message: wrong.Error()}
 	}
@@ -279,6 +281,7 @@ func (in *intake) command(ctx context.Context, key, service string, t api.Trigge
 	}
 	return rollout.Submit{
 		Key: key, Spec: p.spec, To: p.to, Hosts: p.hosts, By: t.By, Reason: t.Reason, Replace: t.Replace,
+		Trace: in.leader.tracing.ofTrigger(t.Trace, p.level),
 	}, nil
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/metrics"
+	"github.com/serin-rollouts/serin/internal/trace"
 )
 
 // Sight is how the host stands at one moment.
@@ -48,6 +49,8 @@ type Metrics struct {
 
 	sight atomic.Pointer[func() Sight]
 	conn  atomic.Pointer[bus.Conn]
+
+	traces atomic.Pointer[trace.Exporter]
 }
 
 // New makes the metrics of an agent of some version.
@@ -77,6 +80,7 @@ func New(version string) *Metrics {
 	m.times = newTimes(set)
 	m.states()
 	set.Bus(m.conn.Load)
+	set.Traces(m.traces.Load)
 	return m
 }
 
@@ -91,6 +95,9 @@ func (m *Metrics) Watch(sight func() Sight, conn *bus.Conn) {
 	m.sight.Store(&sight)
 	m.conn.Store(conn)
 }
+
+// Trace names what exports traces; nil: they are off.
+func (m *Metrics) Trace(x *trace.Exporter) { m.traces.Store(x) }
 
 // Counted tells of requests that a track of a service got, and how many of them
 // were errors.

@@ -11,6 +11,7 @@ import (
 	"github.com/serin-rollouts/serin/agent/haproxy"
 	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/daemon"
+	"github.com/serin-rollouts/serin/internal/trace"
 	build "github.com/serin-rollouts/serin/internal/version"
 )
 
@@ -79,6 +80,7 @@ func (s settings) config(log zerolog.Logger) agent.Config {
 			TLS: s.TLS.Files(),
 		},
 		HTTP:   s.HTTP.Address(),
+		Trace:  trace.Config{Env: os.Getenv},
 		Docker: docker.Config{Host: s.Docker, RegistryConfig: s.Registry, Log: log.With().Str("component", "docker").Logger()},
 		Mode:   agent.Mode(s.HAProxy.Mode),
 		Bind:   s.HAProxy.Bind,

@@ -9,6 +9,7 @@ import (
 	"github.com/serin-rollouts/serin/coordinator"
 	"github.com/serin-rollouts/serin/coordinator/console"
 	"github.com/serin-rollouts/serin/internal/daemon"
+	"github.com/serin-rollouts/serin/internal/trace"
 	build "github.com/serin-rollouts/serin/internal/version"
 )
 
@@ -75,7 +76,7 @@ func defaults() settings {
 func (s settings) config(log zerolog.Logger) coordinator.Config {
 	cfg := coordinator.Config{
 		ID: s.ID, Data: s.Data, Cluster: s.Cluster, Lease: s.Lease, Record: s.Record, Version: build.Semantic(version), Log: log,
-		TLS: s.TLS.Files(), HTTP: s.HTTP.Address(), Hooks: s.Hooks,
+		TLS: s.TLS.Files(), HTTP: s.HTTP.Address(), Hooks: s.Hooks, Trace: trace.Config{Env: os.Getenv},
 		Console: console.Config{Operate: s.Console.Operate, Tokens: s.Console.Tokens, Peers: s.Console.Peers},
 		NATS: coordinator.NATS{
 			Embed: s.NATS.Embed || len(s.NATS.URLs) == 0, Listen: s.NATS.Listen, Cluster: s.NATS.Cluster,

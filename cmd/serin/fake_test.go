@@ -78,6 +78,9 @@ func (f *fake) respond(m bus.Msg) {
 	subject := strings.TrimPrefix(m.Subject, bus.Prefix)
 	f.mu.Lock()
 	f.requests[subject] = append(f.requests[subject], string(m.Data))
+	if place := bus.TraceOf(m.Header); place != "" {
+		f.requests[subject+" traceparent"] = append(f.requests[subject+" traceparent"], place)
+	}
 	answers := f.answers[subject]
 	if len(answers) > 1 {
 		f.answers[subject] = answers[1:]

@@ -39,7 +39,9 @@ func newStart(a *app) *cobra.Command {
 		Long: "Start a rollout as FILE says (- for standard input), follow it, and exit with its verdict:\n" +
 			"0 promoted, 3 rolled back, 4 aborted. Where a step waits for approval it says how to give it, and\n" +
 			"follows on; a script that shall not wait for a person starts with --detach, and `serin wait` then\n" +
-			"exits with 6. Ctrl-C and --timeout leave the rollout running.",
+			"exits with 6. Ctrl-C and --timeout leave the rollout running.\n\n" +
+			"TRACEPARENT, if the environment has it, goes along: the rollout's trace is then a part of the\n" +
+			"pipeline's own.",
 		Example: "  serin start rollout.yaml\n" +
 			"  serin start rollout.yaml --image registry.example.com/checkout:1.4.0 --reason 'faster search'\n" +
 			"  serin start rollout.yaml --detach -o name        # prints checkout-7; later: serin wait checkout-7\n" +
@@ -89,6 +91,7 @@ func (s *start) trigger(text []byte) (api.Trigger, error) {
 	return api.Trigger{
 		ID: cmp.Or(s.id, newID()), Image: s.image, Spec: quoted, By: s.app.by(), Reason: s.app.reason,
 		Replace: s.replace, Force: s.force, IfRevision: s.ifRevision,
+		Trace: s.app.env("TRACEPARENT"),
 	}, nil
 }
 

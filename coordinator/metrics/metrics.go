@@ -18,6 +18,7 @@ import (
 	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/metrics"
 	"github.com/serin-rollouts/serin/internal/rollout"
+	"github.com/serin-rollouts/serin/internal/trace"
 )
 
 // Sources are what a replica's metrics are read from.
@@ -25,6 +26,7 @@ type Sources struct {
 	State   func() *rollout.State
 	Cluster func() (replica.Cluster, error)
 	Bus     *bus.Conn
+	Traces  *trace.Exporter // nil: off
 }
 
 // Metrics are a coordinator's. All methods may be called from several
@@ -64,6 +66,7 @@ func New(version string) *Metrics {
 	m.raft()
 	m.leads()
 	set.Bus(func() *bus.Conn { return m.from().Bus })
+	set.Traces(func() *trace.Exporter { return m.from().Traces })
 	return m
 }
 

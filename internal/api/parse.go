@@ -93,6 +93,7 @@ type cloudEvent struct {
 	Source string          `json:"source"`
 	Data   json.RawMessage `json:"data"`
 	Base64 []byte          `json:"data_base64"`
+	Trace  json.RawMessage `json:"traceparent"` // a wrong type is no reason to refuse a trigger
 }
 
 // parseCloudEvent takes the trigger out of its envelope. Source and id
@@ -124,6 +125,7 @@ func parseCloudEvent(data []byte) (Trigger, *rollout.Problem) {
 		t, problem = ParseTrigger(inner)
 	}
 	t.ID = e.Source + "#" + e.ID
+	_ = json.Unmarshal(e.Trace, &t.Trace) // else it is none
 	return t, problem
 }
 

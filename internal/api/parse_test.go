@@ -40,6 +40,17 @@ func TestParseTrigger(t *testing.T) {
 	}
 }
 
+// Where a CloudEvent was sent in a trace is taken as it is; what is no text is no
+// reason to refuse it.
+func TestParseTriggerTakesTheTrace(t *testing.T) {
+	for extension, want := range map[string]string{"": "", `"traceparent":"00-ab-cd-01",`: "00-ab-cd-01", `"traceparent":7,`: ""} {
+		got, problem := api.ParseTrigger([]byte(`{"specversion":"1.0",` + extension + `"id":"9","source":"/ci","type":"x","data":{"image":"a:1"}}`))
+		if problem != nil || got.Trace != want || got.Image != "a:1" {
+			t.Errorf("%s: %+v, %v; want %q", extension, got, problem, want)
+		}
+	}
+}
+
 func TestParseTriggerNamesTheField(t *testing.T) {
 	for data, want := range map[string]struct{ field, id string }{
 		"":                                    {"trigger", ""},

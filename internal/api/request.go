@@ -23,6 +23,9 @@ type Trigger struct {
 	Force bool `json:"force,omitempty"`
 	// IfRevision refuses the trigger unless the stable revision has this id.
 	IfRevision string `json:"if_revision,omitempty"`
+	// Trace is where in a trace (W3C's traceparent) the trigger was sent: that of a
+	// CloudEvent's extension, or the header's, which has precedence. It may be wrong.
+	Trace string `json:"-"`
 }
 
 // Command is what a verb takes. The zero value is valid for every verb.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
@@ -15,8 +16,25 @@ const (
 	pendingBytes    = 32 << 20 // the same at 500 B each
 )
 
+// TraceHeader is the header that names the sender's place in a trace (W3C).
+const TraceHeader = "traceparent"
+
 // Header holds a message's headers; its keys keep their case.
 type Header = nats.Header
+
+// TraceOf returns the sender's place in a trace; empty if it names none. Libraries
+// that take NATS's headers for those of HTTP write the name with a capital.
+func TraceOf(h Header) string {
+	if place := h.Get(TraceHeader); place != "" {
+		return place
+	}
+	for name, values := range h {
+		if strings.EqualFold(name, TraceHeader) && len(values) > 0 {
+			return values[0]
+		}
+	}
+	return ""
+}
 
 // Msg is a received message. Data belongs to the receiver.
 type Msg struct {

@@ -29,8 +29,10 @@ type Trigger struct {
 	Service string
 	Wrong   error
 	// ID is the sender's Nats-Msg-Id; empty if it set none.
-	ID   string
-	Data []byte
+	ID string
+	// Trace is the sender's traceparent header; empty if it set none.
+	Trace string
+	Data  []byte
 	// At is when the stream stored it, by that server's clock.
 	At time.Time
 	// StreamSeq is its place in the stream: unique, and the same each time it
@@ -125,6 +127,7 @@ func (c *Conn) handleTrigger(ctx context.Context, msg jetstream.Msg, f func(cont
 		Service:     service,
 		Wrong:       wrong,
 		ID:          msg.Headers().Get(jetstream.MsgIDHeader),
+		Trace:       TraceOf(msg.Headers()),
 		Data:        msg.Data(),
 		At:          meta.Timestamp,
 		StreamSeq:   meta.Sequence.Stream,

@@ -51,6 +51,25 @@ func TestTriggerWaitsForALeader(t *testing.T) {
 	stop()
 }
 
+// Where the sender is in a trace comes along, however the name is written.
+func TestTriggerCarriesItsTrace(t *testing.T) {
+	s := bustest.Start(t)
+	c := bustest.Connect(t, s)
+	for _, name := range []string{"traceparent", "Traceparent", "tracestate"} {
+		if err := c.PublishHeader(bus.TriggerSubject("checkout"), bus.Header{name: {"place"}}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	flush(t, c)
+	got, stop := consume(t, c, take)
+	for _, want := range []string{"place", "place", ""} {
+		if tr := receive(t, got); tr.Trace != want {
+			t.Errorf("got %+v, want %q", tr, want)
+		}
+	}
+	stop()
+}
+
 func TestTriggerOfOneIDIsDeliveredOnce(t *testing.T) {
 	s := bustest.Start(t)
 	c := bustest.Connect(t, s)

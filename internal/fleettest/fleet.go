@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -20,6 +21,7 @@ import (
 	"github.com/serin-rollouts/serin/agent/docker/dockertest"
 	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/bus/bustest"
+	"github.com/serin-rollouts/serin/internal/trace"
 )
 
 // garbage is how large the heap may grow over what lives, in percent. A fleet
@@ -34,6 +36,8 @@ type Options struct {
 	Lease    time.Duration // of canaries; the coordinator's default if 0
 	Logs     bool          // HAProxy tells how long requests take
 	Level    int           // of the log, that all replicas understand at first; all of it if 0
+	// Collector takes the traces of coordinators and agents; nil: they make none.
+	Collector http.RoundTripper
 }
 
 // Fleet is what Run starts. Its methods fail the test themselves. They are for
@@ -177,6 +181,16 @@ func (f *Fleet) tell() {
 			f.t.Logf("%s has %s, %s", h.name, c.Name, c.State)
 		}
 	}
+}
+
+// traces says where traces go.
+func (f *Fleet) traces() trace.Config {
+	if f.opts.Collector == nil {
+		return trace.Config{}
+	}
+	return trace.Config{Transport: f.opts.Collector, Env: func(name string) string {
+		return map[string]string{"OTEL_TRACES_EXPORTER": "otlp"}[name]
+	}}
 }
 
 func name(i int) string { return fmt.Sprintf("web-%02d", i+1) }

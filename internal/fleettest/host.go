@@ -139,7 +139,7 @@ func (h *Host) config() agent.Config {
 			Dir: filepath.Join(h.dir, "haproxy"), Slots: slots, LogAddr: logs, Dial: h.haproxy.Dial, Listen: h.haproxy.Listen,
 			Launch: h.haproxy.Launch, Exec: h.haproxy.Exec, Signal: h.haproxy.Signal, Log: zerolog.Nop(),
 		},
-		Dial: h.dialContainer, Log: h.fleet.log,
+		Dial: h.dialContainer, Log: h.fleet.log, Trace: h.fleet.traces(),
 	}
 }
 

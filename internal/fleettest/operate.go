@@ -26,6 +26,7 @@ var errUndecided = errors.New("nothing is decided yet")
 // Trigger asks for a rollout of Service and returns the answer. It asks again
 // while nobody answers, or nothing is decided, which a trigger without an id
 // bears only where none was delivered.
+// Its Trace goes into the header.
 func (f *Fleet) Trigger(t api.Trigger) api.Reply {
 	f.t.Helper()
 	data, err := json.Marshal(t)
@@ -33,7 +34,7 @@ func (f *Fleet) Trigger(t api.Trigger) api.Reply {
 		f.t.Fatal(err)
 	}
 	var reply api.Reply
-	f.ask(bus.TriggerSubject(Service), data, t.ID != "", func(answer []byte) error {
+	f.askWith(bus.Header{bus.TraceHeader: {t.Trace}}, bus.TriggerSubject(Service), data, t.ID != "", func(answer []byte) error {
 		reply, err = api.DecodeReply(answer)
 		if err == nil && reply.Code == rollout.CodeBusy && t.ID != "" {
 			return fmt.Errorf("%w: %s", errUndecided, reply.Message)
@@ -181,10 +182,15 @@ func (f *Fleet) settled() bool {
 // ask requests until somebody answers.
 func (f *Fleet) ask(subject string, data []byte, repeat bool, take func([]byte) error) {
 	f.t.Helper()
+	f.askWith(nil, subject, data, repeat, take)
+}
+
+func (f *Fleet) askWith(header bus.Header, subject string, data []byte, repeat bool, take func([]byte) error) {
+	f.t.Helper()
 	var last error
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(askAgain) {
 		ctx, stop := context.WithTimeout(f.ctx, requestTimeout)
-		m, err := f.conn.Request(ctx, subject, data)
+		m, err := f.conn.RequestHeader(ctx, subject, header, data)
 		stop()
 		away := errors.Is(err, bus.ErrNoResponders) || errors.Is(err, bus.ErrNotConnected)
 		if last = err; err != nil {

@@ -234,7 +234,7 @@ func (f *Fleet) newReplicas() {
 
 func (f *Fleet) coordinator(s *replicaSlot) coordinator.Config {
 	return coordinator.Config{
-		ID: s.id, Data: filepath.Join(f.dir, s.id), Lease: f.opts.Lease, Log: f.log,
+		ID: s.id, Data: filepath.Join(f.dir, s.id), Lease: f.opts.Lease, Log: f.log, Trace: f.traces(),
 		Raft: coordinator.Raft{
 			Listen: s.address, Peers: s.peers, Heartbeat: Heartbeat, Election: Heartbeat, Lease: raftLease,
 		},

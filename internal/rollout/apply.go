@@ -152,7 +152,7 @@ func (a *applier) start(svc *Service, c Submit) {
 	svc.Active = &Rollout{
 		ID: svc.Name + "-" + strconv.Itoa(svc.Number), Service: svc.Name,
 		Spec: spec, Kept: kept, From: svc.Stable, To: c.To, Hosts: c.Hosts,
-		Phase: Preparing, By: c.By, Reason: c.Reason,
+		Phase: Preparing, By: c.By, Reason: c.Reason, Trace: c.Trace,
 		StartedAt: now, PhaseAt: now, Started: a.stamp.Wall,
 	}
 	a.begin(svc.Active)

@@ -42,6 +42,9 @@ type Submit struct {
 	// Back returns to a revision that was stable before: by Spec.Back, while
 	// Spec stays the service's.
 	Back bool `json:"back,omitempty"`
+	// Trace is where in a trace (W3C's traceparent) the trigger was sent, if it said
+	// so and traces are made: nothing else outlives a leader and is known to the next.
+	Trace string `json:"trace,omitempty"`
 }
 
 // Refuse records a trigger that was not accepted.

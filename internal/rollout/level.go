@@ -10,8 +10,10 @@ const (
 	LevelLost = 2
 	// LevelRenew adds Renew, and in the state StepEpoch and Anew of a Rollout.
 	LevelRenew = 3
+	// LevelTrace adds Trace in a Submit and a Rollout.
+	LevelTrace = 4
 	// LevelNewest is what this release understands.
-	LevelNewest = LevelRenew
+	LevelNewest = LevelTrace
 )
 
 // Raise lets the log hold what belongs to a level from here on. Whoever
@@ -52,6 +54,9 @@ func (s Spec) At(level int) Spec {
 // Private
 
 func (c Submit) needs() int {
+	if c.Trace != "" {
+		return LevelTrace
+	}
 	if c.Back || c.Spec.LostAfter != 0 || c.Spec.MaxLost != nil {
 		return LevelLost
 	}

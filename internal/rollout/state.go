@@ -102,6 +102,7 @@ type Rollout struct {
 	Step   int      `json:"step"` // index into Spec.Steps
 	By     string   `json:"by,omitempty"`
 	Reason string   `json:"reason,omitempty"`
+	Trace  string   `json:"trace,omitempty"` // see Submit
 	// Parked takes the canary's traffic away while paused after a failed gate.
 	Parked   bool   `json:"parked,omitempty"`
 	Approved bool   `json:"approved,omitempty"` // a person approved the current step

@@ -135,7 +135,7 @@ func (c *Client) Trigger(ctx context.Context, service string, t api.Trigger, wai
 		return api.Reply{}, fmt.Errorf("encode trigger: %w", err)
 	}
 	return c.reply(c.ask(ctx, question{
-		subject: bus.TriggerSubject(service), header: bus.Header{msgID: {t.ID}}, data: data,
+		subject: bus.TriggerSubject(service), header: headerOf(t), data: data,
 		attempt: triggerAttempt, wait: wait, again: true, stored: true,
 	}))
 }
@@ -150,7 +150,7 @@ func (c *Client) Fire(ctx context.Context, service string, t api.Trigger) error 
 	ctx, stop := context.WithTimeout(ctx, c.wait)
 	defer stop()
 	for {
-		err := c.conn.PublishHeader(bus.TriggerSubject(service), bus.Header{msgID: {t.ID}}, data)
+		err := c.conn.PublishHeader(bus.TriggerSubject(service), headerOf(t), data)
 		if !errors.Is(err, bus.ErrNotConnected) {
 			return err
 		}
@@ -158,6 +158,15 @@ func (c *Client) Fire(ctx context.Context, service string, t api.Trigger) error 
 			return c.unreachable(question{subject: bus.TriggerSubject(service), wait: c.wait}, err)
 		}
 	}
+}
+
+// headerOf names a trigger, and where it is sent in a trace, if it is.
+func headerOf(t api.Trigger) bus.Header {
+	h := bus.Header{msgID: {t.ID}}
+	if t.Trace != "" {
+		h[bus.TraceHeader] = []string{t.Trace}
+	}
+	return h
 }
 
 // Events hands the selected events to f, each with the CloudEvent that it came
