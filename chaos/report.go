@@ -57,11 +57,12 @@ func NewReport(nemesis string, r *history.Record, violations []check.Violation) 
 			report.Rollouts[string(e.Phase)]++
 		}
 	}
+	why := check.Why(r)
 	for _, q := range r.Requests {
 		if !q.Failed() {
 			continue
 		}
-		switch check.Why(r, q) {
+		switch why(q) {
 		case check.Fault:
 			report.Failed.Fault++
 		case check.App:

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"strings"
 	"testing"
 	"time"
@@ -115,6 +116,9 @@ func TestEachCanFail(t *testing.T) {
 		"another host's":   {I6, "connection refused", func(r *history.Record) { r.Faults[0].Targets = []string{"h2"} }},
 		"hangs, but not now": {I6, "timeout", func(r *history.Record) {
 			r.Plans[1].Ill, r.Requests[2].Failure = Hanging, "timeout"
+		}},
+		"at once, while one hangs": {I6, "503", func(r *history.Record) {
+			r.Plans[1].Ill, r.Requests[0].Failure = Hanging, "503 Service Unavailable"
 		}},
 		"orphan":             {I8, "of revision rev2", func(r *history.Record) { add(r, history.Container{State: running, Labels: labels("shop", "rev2")}) }},
 		"left created":       {I8, "is created", func(r *history.Record) { add(r, history.Container{State: "created", Labels: labels("shop", "rev1")}) }},
@@ -259,17 +263,35 @@ func TestGivenUp(t *testing.T) {
 	}
 }
 
-// TestWhy: what failed requests are due to.
+// TestWhy: what failed requests are due to. A version that answers nobody is why
+// somebody waits in vain who was sent to it, and never why somebody fails at once.
 func TestWhy(t *testing.T) {
 	r := quiet()
 	r.Plans[1].Ill = Hanging
-	for want, q := range map[Excuse]history.Request{
-		Fault: {At: seconds(49), Took: 2 * time.Second, Host: "h1", Service: "shop"},
-		App:   {At: seconds(15), Took: time.Second, Host: "h1", Service: "shop"},
-		None:  {At: seconds(15), Took: time.Second, Host: "h1", Service: "other"},
+	r.Weights = []history.Weight{weight(13, 2000), weight(15, 2000), weight(17, 0)}
+	const patience = 20 * time.Second
+	for name, c := range map[string]struct {
+		want    Excuse
+		request history.Request
+	}{
+		"power cut":                  {Fault, history.Request{At: seconds(49), Took: 2 * time.Second}},
+		"waited":                     {App, history.Request{At: seconds(15), Took: patience}},
+		"sent just before it's seen": {App, history.Request{At: seconds(13) - around/2, Took: patience}},
+		"between two looks":          {App, history.Request{At: seconds(16), Took: patience}},
+		"until the container ended":  {App, history.Request{At: seconds(16), Took: hung, Status: 503}},
+		"at once":                    {None, history.Request{At: seconds(15), Took: 80 * time.Millisecond, Status: 503}},
+		"tried for 2 s":              {None, history.Request{At: seconds(15), Took: 2 * time.Second, Status: 503}},
+		"queued for 5 s":             {None, history.Request{At: seconds(15), Took: 5 * time.Second, Status: 503}},
+		"before there was a share":   {None, history.Request{At: seconds(11), Took: patience}},
+		"when the share was gone":    {None, history.Request{At: seconds(18), Took: patience}},
+		"long after":                 {None, history.Request{At: seconds(90), Took: patience}},
+		"of another service":         {None, history.Request{At: seconds(15), Took: patience, Service: "other"}},
+		"on another host":            {None, history.Request{At: seconds(15), Took: patience, Host: "h2"}},
 	} {
-		if got := Why(r, q); got != want {
-			t.Errorf("%+v: due to %q, want %q", q, got, want)
+		q := c.request
+		q.Host, q.Service = cmp.Or(q.Host, "h1"), cmp.Or(q.Service, "shop")
+		if got := Why(r)(q); got != c.want {
+			t.Errorf("%s: due to %q, want %q", name, got, c.want)
 		}
 	}
 }
