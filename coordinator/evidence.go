@@ -43,7 +43,8 @@ type watch struct {
 	pooledAt  time.Duration
 	instances map[string]int // canary instances by host, for the pool
 	verdict   analysis.Verdict
-	stale     bool // the panel has heard more since verdict
+	stale     bool          // the panel has heard more since verdict
+	silentAt  time.Duration // when the verdict is another one even if the panel hears nothing
 
 	asker      *asker // nil without conditions
 	readings   readings
@@ -168,8 +169,8 @@ func (w *watch) evidence(now time.Duration) rollout.ServiceEvidence {
 		w.verdict, w.stale = waitFor(now, "evidence is about to begin anew: whoever leads now has not heard all of what came before"), true
 	case w.turnAt > 0:
 		w.verdict, w.stale = waitFor(now, "no host has reported from this step yet"), true
-	case w.stale:
-		w.verdict, w.stale = w.panel.Verdict(now), false
+	case w.stale || w.moving() && now >= w.silentAt:
+		w.verdict, w.stale, w.silentAt = w.panel.Verdict(now), false, w.panel.Silences(now)
 	}
 	e := rollout.ServiceEvidence{
 		Hosts: w.hosts, SettledAt: w.settledAt, Verdict: w.verdict,
@@ -183,6 +184,15 @@ func (w *watch) evidence(now time.Duration) rollout.ServiceEvidence {
 		e.Baseline.Errors += w.verdict.Stable.Errors
 	}
 	return e
+}
+
+// nextSilence is when the evidence has to be looked at again though nothing
+// arrives.
+func (w *watch) nextSilence(now time.Duration) time.Duration {
+	if w.panel == nil || !w.moving() || w.silentAt <= now {
+		return rollout.Never
+	}
+	return w.silentAt
 }
 
 // Private

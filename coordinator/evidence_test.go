@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -346,5 +347,36 @@ func TestAHostIsJudgedOnce(t *testing.T) {
 		if least, most := c.before*before/2, c.before*before+served-before; got < least || got > most {
 			t.Errorf("%s: judged by %d requests of the canary; there were %d before and %d after", name, got, before, served-before)
 		}
+	}
+}
+
+// A pass is of now: where nothing arrives any more, nobody goes on by what was.
+func TestSilenceOfAllHosts(t *testing.T) {
+	w := newWatch(atFirstStep(twoHosts()), 0, time.Second)
+	at := time.Second
+	for n := int64(1); w.evidence(at).Verdict.Outcome != analysis.Pass; n++ {
+		if n == 1000 {
+			t.Fatal(w.evidence(at).Verdict.Reason)
+		}
+		at += time.Second
+		for _, host := range []string{"a", "b"} {
+			w.hear(host, wire.ServiceHealth{
+				Service: checkout, Epoch: 5, Settled: true, Incarnation: "1", CanaryInstances: 1,
+				CanaryCounts: analysis.Counts{Requests: 10 * n}, StableCounts: map[string]analysis.Counts{"s": {Requests: 50 * n}},
+			}, at)
+		}
+	}
+	silent := at + analysis.Silence
+	if next := w.nextSilence(at); next != silent {
+		t.Errorf("looks again at %s, want %s", next, silent)
+	}
+	if v := w.evidence(silent - 1).Verdict; v.Outcome != analysis.Pass {
+		t.Errorf("%s: %s", v.Outcome, v.Reason)
+	}
+	if v := w.evidence(silent).Verdict; v.Outcome != analysis.Wait || !strings.Contains(v.Reason, "nothing has been heard of errors for 1m0s") {
+		t.Errorf("%s: %s", v.Outcome, v.Reason)
+	}
+	if next := w.nextSilence(silent); next != rollout.Never {
+		t.Errorf("looks again at %s though nothing can change", next)
 	}
 }

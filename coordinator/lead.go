@@ -189,6 +189,9 @@ func (l *leader) decide(ctx context.Context, s *rollout.State) time.Duration {
 	now := l.clock.now()
 	next := l.question(now)
 	commands, look := rollout.Decide(s, l.evidence(now), now)
+	for _, w := range l.watches {
+		look = min(look, w.nextSilence(now))
+	}
 	for _, c := range append(l.renewals(), commands...) {
 		l.proposeDecision(ctx, c)
 	}

@@ -30,9 +30,11 @@ type Conduct struct {
 	Name string `json:"name"`
 	// Observe: reported, never acted on.
 	Observe bool `json:"observe,omitempty"`
-	// Optional: without data the gate is passed over. Otherwise no data is never a pass.
+	// Optional: the gate is passed over while it has no data: its source has not spoken in the step
+	// yet, or is silent. Otherwise no data is never a pass, whatever the gate said before.
 	Optional bool `json:"optional,omitempty"`
-	// OnSilence is what follows when the gate's source has said nothing for Silence.
+	// OnSilence is what follows when the gate's source has said nothing for Silence. Of an Optional
+	// gate it counts once the source has spoken in the step.
 	OnSilence OnSilence `json:"on_silence,omitempty"`
 }
 

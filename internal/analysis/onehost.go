@@ -200,7 +200,7 @@ func (j *latencyJudge) broads() []*broad {
 }
 
 func (j *usageJudge) outlier(now time.Duration) (host, reason string) {
-	return j.strange(now, j.survey(now))
+	return j.strange(now, j.survey())
 }
 
 // strange is the outlier that follows from a survey and from how often canary was throttled.

@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"math"
 	"strings"
 	"time"
 )
@@ -153,6 +154,9 @@ func (p *Panel) Verdict(now time.Duration) Verdict {
 		f.Gate, f.Observe = s.Name, s.Observe
 		if s.silent(now) {
 			f.Reason = "nothing has been heard of " + s.Name + " for " + s.silence(now).Round(time.Second).String() + "; before: " + f.Reason
+			if f.Outcome == Pass {
+				f.Outcome = Wait // that was then
+			}
 		}
 		if k == 0 {
 			v.Canary, v.Stable = f.Canary, f.Stable
@@ -168,6 +172,18 @@ func (p *Panel) Verdict(now time.Duration) Verdict {
 	v.Reason = v.reason()
 	p.carry(&v)
 	return v
+}
+
+// Silences returns when the next source will count as silent, if nothing is heard of it until then:
+// a verdict of before may be another one from then on. It is after now.
+func (p *Panel) Silences(now time.Duration) time.Duration {
+	next := time.Duration(math.MaxInt64)
+	for _, s := range p.seats {
+		if at := max(s.began, s.heard) + Silence; at > now {
+			next = min(next, at)
+		}
+	}
+	return next
 }
 
 // Finding returns what the named gate says.
@@ -191,7 +207,8 @@ func (s *seat) silent(now time.Duration) bool { return s.silence(now) >= Silence
 
 func (s *seat) silence(now time.Duration) time.Duration { return now - max(s.began, s.heard) }
 
-// outcome is what the finding comes to for the rollout: silence may replace it.
+// outcome is what the finding comes to for the rollout: silence may replace it. A gate without which
+// the rollout goes on is passed over until its source speaks in the step, and again when it falls silent.
 func (s *seat) outcome(f Finding, now time.Duration) Outcome {
 	switch {
 	case s.Observe:
@@ -200,6 +217,8 @@ func (s *seat) outcome(f Finding, now time.Duration) Outcome {
 		return Pass
 	case f.Outcome != Fail && s.OnSilence == FailOnSilence && s.silent(now):
 		return Fail
+	case f.Outcome == Wait && s.Optional && s.silent(now):
+		return Pass
 	}
 	return f.Outcome
 }

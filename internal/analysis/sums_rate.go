@@ -126,7 +126,7 @@ func (s *RateSums) judge(at time.Duration) (*Judge, error) {
 }
 
 func (j *usageJudge) sums(now time.Duration, into *Sums) {
-	into.Usage = usageSums(j, j.survey(now), now)
+	into.Usage = usageSums(j, j.survey(), now)
 }
 
 func usageSums(j *usageJudge, s survey, now time.Duration) *UsageSums {

@@ -91,6 +91,9 @@ func (j *usageJudge) observe(r Report) bool {
 	if r.At < h.at {
 		return false
 	}
+	if r.At-h.at >= Silence {
+		h.over = -1 // nobody knows what was in between
+	}
 	h.take(r.Usage)
 	if h.canary.containers > 0 {
 		h.at, h.served = r.At, true
@@ -213,7 +216,7 @@ func (j *usageJudge) restart(now time.Duration, s Step) {
 	j.throttled.Restart(now, j.throttled.config)
 }
 
-func (j *usageJudge) finding(now time.Duration) Finding { return j.conclude(now, j.survey(now)) }
+func (j *usageJudge) finding(now time.Duration) Finding { return j.conclude(now, j.survey()) }
 
 // conclude is the finding that follows from a survey and from how often canary was throttled.
 func (j *usageJudge) conclude(now time.Duration, s survey) Finding {
@@ -256,7 +259,7 @@ type survey struct {
 	canary, stable         memorySum
 }
 
-func (j *usageJudge) survey(now time.Duration) survey {
+func (j *usageJudge) survey() survey {
 	var s survey
 	for name, h := range j.hosts { // a name is told only if it is the only one
 		if !h.served {
@@ -264,7 +267,7 @@ func (j *usageJudge) survey(now time.Duration) survey {
 		}
 		s.served++
 		s.canary, s.stable = s.canary.join(h.canary), s.stable.join(h.stable)
-		s.takeMemory(name, h, now)
+		s.takeMemory(name, h)
 		s.takeRestarts(name, h)
 	}
 	s.broken = s.broken || s.wrong > 0 && s.wrong >= min(2, s.served)
@@ -277,12 +280,14 @@ func (j *usageJudge) survey(now time.Duration) survey {
 	return s
 }
 
-func (s *survey) takeMemory(name string, h *usageHost, now time.Duration) {
+// takeMemory counts a host that is over its allowance. Time in which nothing is heard of it does not
+// count: one reading is no leak.
+func (s *survey) takeMemory(name string, h *usageHost) {
 	if h.over < 0 {
 		return
 	}
 	s.growing++
-	if now-h.over >= sustained {
+	if h.at-h.over >= sustained {
 		s.over++
 		s.first = cmp.Or(s.first, name)
 	}

@@ -191,18 +191,25 @@ func TestConditions(t *testing.T) {
 		held    []bool
 		want    Outcome
 	}{
-		"not told yet":             {Conduct{}, 10, nil, Wait},
-		"holds":                    {Conduct{}, 10, []bool{true}, Pass},
-		"false once":               {Conduct{}, 10, []bool{true, false}, Wait},
-		"false, true, false":       {Conduct{}, 10, []bool{false, true, false}, Wait},
-		"false twice":              {Conduct{}, 10, []bool{true, false, false}, Fail},
-		"failed for good":          {Conduct{}, 10, []bool{false, false, true}, Fail},
-		"false, but only observed": {Conduct{Observe: true}, 10, []bool{false, false}, Pass},
-		"optional and silent":      {Conduct{Optional: true}, 10, nil, Pass},
-		"silent, not long":         {Conduct{OnSilence: FailOnSilence}, 59, nil, Wait},
-		"silent for long":          {Conduct{OnSilence: FailOnSilence}, 60, nil, Fail},
-		"fell silent":              {Conduct{OnSilence: FailOnSilence}, 90, []bool{true}, Fail},
-		"silent, but waits":        {Conduct{OnSilence: WaitOnSilence}, 600, nil, Wait},
+		"not told yet":                   {Conduct{}, 10, nil, Wait},
+		"holds":                          {Conduct{}, 10, []bool{true}, Pass},
+		"false once":                     {Conduct{}, 10, []bool{true, false}, Wait},
+		"false, true, false":             {Conduct{}, 10, []bool{false, true, false}, Wait},
+		"false twice":                    {Conduct{}, 10, []bool{true, false, false}, Fail},
+		"failed for good":                {Conduct{}, 10, []bool{false, false, true}, Fail},
+		"false, but only observed":       {Conduct{Observe: true}, 10, []bool{false, false}, Pass},
+		"optional and silent":            {Conduct{Optional: true}, 10, nil, Pass},
+		"silent, not long":               {Conduct{OnSilence: FailOnSilence}, 59, nil, Wait},
+		"silent for long":                {Conduct{OnSilence: FailOnSilence}, 60, nil, Fail},
+		"fell silent":                    {Conduct{OnSilence: FailOnSilence}, 90, []bool{true}, Fail},
+		"silent, but waits":              {Conduct{OnSilence: WaitOnSilence}, 600, nil, Wait},
+		"held, not long ago":             {Conduct{}, 60, []bool{true}, Pass},
+		"held, and fell silent":          {Conduct{}, 61, []bool{true}, Wait},
+		"held long ago, optional":        {Conduct{Optional: true}, 600, []bool{true}, Pass},
+		"false, not long ago, optional":  {Conduct{Optional: true}, 60, []bool{false}, Wait},
+		"false long ago, optional":       {Conduct{Optional: true}, 61, []bool{false}, Pass},
+		"optional, and silence fails it": {Conduct{Optional: true, OnSilence: FailOnSilence}, 61, []bool{false}, Fail},
+		"optional, silence would fail it, not told yet": {Conduct{Optional: true, OnSilence: FailOnSilence}, 600, nil, Pass},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -238,5 +245,94 @@ func TestSilenceIsTold(t *testing.T) {
 	v := p.Verdict(2 * time.Minute)
 	if v.Outcome != Fail || !strings.Contains(v.Reason, "nothing has been heard of queue for 1m59s; before: queue holds") {
 		t.Errorf("%s: %s", v.Outcome, v.Reason)
+	}
+}
+
+// No data is never a pass: what a gate said before its source fell silent is not of now.
+func TestSilenceIsNoPass(t *testing.T) {
+	const dies = 200 * time.Second
+	good := func(at time.Duration) Report {
+		n := int64(at/time.Second) * 20
+		r := usage("host-0", at, Usage{Memory: mebi}, Usage{Memory: mebi})
+		r.Canary, r.Stable = Counts{Requests: n}, map[string]Counts{"s": {Requests: 5 * n}}
+		r.Signals = map[string]Signal{"pay": {Canary: r.Canary, Stable: r.Stable}}
+		return r
+	}
+	errors := RateGate{Conduct: Conduct{Name: "errors", Observe: true}}
+	cases := map[string]struct {
+		gates Gates
+		dead  func(r Report) (Report, bool) // what is heard from then on; false: nothing
+	}{
+		"pay": {Gates{Errors: errors, Rates: []RateGate{{Conduct: Conduct{Name: "pay"}, MaxIncrease: 100}}}, func(r Report) (Report, bool) {
+			r.Signals = nil
+			return r, true
+		}},
+		"saturation": {Gates{Errors: errors, Usage: &UsageGate{Conduct: Conduct{Name: "saturation"}, MaxMemory: 5000}}, func(r Report) (Report, bool) {
+			r.Usage = nil
+			return r, true
+		}},
+		"errors": {Gates{Errors: RateGate{Conduct: Conduct{Name: "errors"}, MaxIncrease: 100}}, func(r Report) (Report, bool) { return r, false }},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			p := NewPanel(c.gates)
+			hear := func(from, until time.Duration, dead bool) {
+				for at := from; at <= until; at += time.Second {
+					r, said := good(at), true
+					if dead {
+						r, said = c.dead(r)
+					}
+					if said {
+						p.Observe(r)
+					}
+				}
+			}
+			is := func(now time.Duration, want Outcome, reason string) {
+				t.Helper()
+				v := p.Verdict(now)
+				if f, _ := v.Finding(name); v.Outcome != want || f.Outcome != want || !strings.Contains(v.Reason, reason) {
+					t.Errorf("at %s: %s (%s): %s", now, v.Outcome, f.Outcome, v.Reason)
+				}
+			}
+			hear(time.Second, dies, false)
+			is(dies, Pass, "")
+			if at := p.Silences(dies); at != dies+Silence {
+				t.Errorf("a source would count as silent at %s", at)
+			}
+			hear(dies+time.Second, dies+Silence, true)
+			is(dies+Silence-time.Second, Pass, "")
+			is(dies+Silence, Wait, "nothing has been heard of "+name+" for 1m0s; before: ")
+			is(10*dies, Wait, "nothing has been heard of "+name)
+			if at := p.Silences(10 * dies); at <= 10*dies {
+				t.Errorf("a source would count as silent at %s again", at)
+			}
+			hear(10*dies, 10*dies+10*time.Second, false)
+			is(10*dies+10*time.Second, Pass, "")
+		})
+	}
+}
+
+// A reading that nothing follows does not last.
+func TestMemoryOfTheLastReading(t *testing.T) {
+	p := saturated(0)
+	flat := Usage{Memory: 100 * mebi}
+	for at := time.Second; at < 20*time.Second; at += time.Second {
+		p.Observe(usage("host-0", at, flat, flat))
+	}
+	p.Observe(usage("host-0", 20*time.Second, Usage{Memory: 900 * mebi}, flat))
+	for _, now := range []time.Duration{21 * time.Second, 50 * time.Second, 10 * time.Minute} {
+		r := usage("host-0", now, flat, flat)
+		r.Usage = nil // Docker's statistics are not there
+		p.Observe(r)
+		if v := p.Verdict(now); v.Outcome != Wait || v.Gate != "saturation" {
+			t.Errorf("at %s: %s: %s", now, v.Outcome, v.Reason)
+		}
+	}
+	for after, want := range []Outcome{Wait, Wait, Wait, Fail} { // nobody knows what was in between
+		at := 10*time.Minute + time.Duration(10*after)*time.Second
+		p.Observe(usage("host-0", at, Usage{Memory: 900 * mebi}, flat))
+		if v := p.Verdict(at); v.Outcome != want {
+			t.Errorf("%d readings after that: %s: %s", after+1, v.Outcome, v.Reason)
+		}
 	}
 }

@@ -145,6 +145,9 @@ func (l *leader) decide() {
 	l.renew(s)
 	commands, next := rollout.Decide(s, e, now)
 	l.w.checkLook(s, e, commands, next <= now)
+	for _, watch := range l.watches {
+		next = min(next, watch.nextSilence(now))
+	}
 	for _, c := range commands {
 		l.proposeDecision(c)
 	}

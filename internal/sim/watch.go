@@ -19,14 +19,15 @@ type watch struct {
 	hosts   map[string]rollout.HostEvidence
 	took    time.Duration
 
-	panel   *analysis.Panel // nil: nothing to compare with
-	attempt int             // how often evidence began anew before this
-	anew    bool            // some was forgotten
-	owed    bool            // it is to begin anew before it decides anything
-	pool    pool
-	pooling bool
-	verdict analysis.Verdict
-	stale   bool
+	panel    *analysis.Panel // nil: nothing to compare with
+	attempt  int             // how often evidence began anew before this
+	anew     bool            // some was forgotten
+	owed     bool            // it is to begin anew before it decides anything
+	pool     pool
+	pooling  bool
+	verdict  analysis.Verdict
+	stale    bool
+	silentAt time.Duration // when the verdict may be another one though nothing was heard
 
 	settled    map[string]bool
 	settledAt  time.Duration
@@ -131,8 +132,8 @@ func (w *watch) evidence(now time.Duration) rollout.ServiceEvidence {
 	switch {
 	case w.owed:
 		w.verdict, w.stale = analysis.Verdict{Outcome: analysis.Wait, At: now}, true
-	case w.stale:
-		w.verdict, w.stale = w.panel.Verdict(now), false
+	case w.stale || w.panel != nil && w.moving() && now >= w.silentAt:
+		w.verdict, w.stale, w.silentAt = w.panel.Verdict(now), false, w.panel.Silences(now)
 	}
 	e := rollout.ServiceEvidence{
 		Hosts: w.hosts, SettledAt: w.settledAt, Verdict: w.verdict, Baseline: w.rollout.Baseline, ZeroMillis: w.zeroMillis,
@@ -143,6 +144,14 @@ func (w *watch) evidence(now time.Duration) rollout.ServiceEvidence {
 	e.Baseline.Requests += w.verdict.Stable.Requests
 	e.Baseline.Errors += w.verdict.Stable.Errors
 	return e
+}
+
+// nextSilence is when to look again though nothing arrives.
+func (w *watch) nextSilence(now time.Duration) time.Duration {
+	if w.panel == nil || !w.moving() || w.silentAt <= now {
+		return rollout.Never
+	}
+	return w.silentAt
 }
 
 // Private
