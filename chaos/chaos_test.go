@@ -80,7 +80,7 @@ func TestMix(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	report := NewReport(o.Nemesis, record, check.Record(record))
+	report := NewReport(record, check.Record(record))
 	t.Log(report.Text())
 	for _, v := range report.Violations {
 		t.Error(v)

@@ -105,7 +105,7 @@ func (r *storm) look(ctx context.Context) {
 	end.Events, err = r.events(ctx)
 	errs = append(errs, err)
 	for _, n := range r.fleet.Hosts {
-		end.Hosts = append(end.Hosts, rest(ctx, n))
+		end.Hosts = append(end.Hosts, atRest(ctx, n))
 	}
 	end.Crashes = r.crashes()
 	if err := errors.Join(errs...); err != nil {
@@ -128,12 +128,16 @@ func (r *storm) events(ctx context.Context) ([]rollout.Event, error) {
 	return all, nil
 }
 
-func rest(ctx context.Context, n *fleet.Node) history.Rest {
-	h := history.Rest{Host: n.Name}
+func atRest(ctx context.Context, n *fleet.Node) history.Rest {
+	h := history.Rest{Host: n.Name, Shares: map[string]int{}}
 	var errs [3]error
 	h.Containers, errs[0] = n.Containers(ctx)
 	h.Open, errs[1] = n.Open(ctx)
-	h.Shares, errs[2] = n.Shares(ctx)
+	var shares map[string]fleet.Share
+	shares, errs[2] = n.Shares(ctx)
+	for service, share := range shares {
+		h.Shares[service] = share.Points
+	}
 	if err := errors.Join(errs[:]...); err != nil {
 		h.Problem = err.Error()
 	}

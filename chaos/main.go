@@ -42,7 +42,7 @@ type options struct {
 
 func run() int {
 	var o options
-	flag.StringVar(&o.Nemesis, "nemesis", "mix", "how the fleet is broken: mix, none, or some of "+strings.Join(names(), ","))
+	flag.StringVar(&o.Nemesis, "nemesis", nemesis.Mix, "how the fleet is broken: mix, none, or some of "+strings.Join(names(), ","))
 	flag.Uint64Var(&o.Seed, "seed", 0, "of all that is left to chance; 0: any")
 	flag.DurationVar(&o.For, "for", time.Minute, "how long the fleet is broken and used; healing and looking come after it")
 	flag.IntVar(&o.Count, "count", 0, "stop after so many faults; 0: no bound")
@@ -113,7 +113,7 @@ func (o options) judge() (int, error) {
 }
 
 func (o options) tell(record *history.Record) (int, error) {
-	report := NewReport(o.Nemesis, record, check.Record(record))
+	report := NewReport(record, check.Record(record))
 	fmt.Print(report.Text())
 	if o.report != "" {
 		data, err := json.MarshalIndent(report, "", "  ")
@@ -124,8 +124,11 @@ func (o options) tell(record *history.Record) (int, error) {
 			return exitViolated, fmt.Errorf("write the report: %w", err)
 		}
 	}
-	if len(report.Violations) > 0 {
+	switch {
+	case len(report.Violations) > 0:
 		return exitViolated, errors.New("promises were broken")
+	case report.Empty():
+		return exitViolated, errors.New("promises were not checked")
 	}
 	return 0, nil
 }

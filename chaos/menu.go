@@ -76,9 +76,19 @@ deadline: %s
 		Rest: func() time.Duration {
 			mu.Lock()
 			defer mu.Unlock()
-			return time.Duration(chance.Int64N(int64(2 * time.Second)))
+			return rest(chance)
 		},
 	}
+}
+
+// rest is how long nothing is rolled out: mostly shortly, and now and then for so long
+// that what the last rollout left is seen.
+func rest(chance *rand.Rand) time.Duration {
+	const seldom, short, long = 10, 2 * time.Second, 30 * time.Second
+	if chance.IntN(seldom) == 0 {
+		return long
+	}
+	return time.Duration(chance.Int64N(int64(short)))
 }
 
 func choose(chance *rand.Rand) workload.Choice {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/serin-rollouts/serin/chaos/check"
 	"github.com/serin-rollouts/serin/chaos/history"
+	"github.com/serin-rollouts/serin/chaos/nemesis"
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
@@ -22,6 +23,7 @@ type Report struct {
 	Calls    int                  `json:"calls"`    // of operators, answered or not
 	Requests int                  `json:"requests"`
 	Failed   Failures             `json:"failed"`
+	Checked  []check.Amount       `json:"checked"` // how much of the run each promise was checked on
 	// Violations are broken promises: none is what a run is for.
 	Violations []check.Violation `json:"violations"`
 }
@@ -41,10 +43,10 @@ type Failures struct {
 }
 
 // NewReport sums a run up.
-func NewReport(nemesis string, r *history.Record, violations []check.Violation) Report {
+func NewReport(r *history.Record, violations []check.Violation) Report {
 	report := Report{
-		Nemesis: nemesis, Seed: r.Seed, Seconds: r.Took.Round(time.Millisecond).Seconds(), Faults: map[string]FaultKind{},
-		Rollouts: map[string]int{}, Calls: len(r.Ops), Requests: len(r.Requests), Violations: violations,
+		Nemesis: r.Nemesis, Seed: r.Seed, Seconds: r.Took.Round(time.Millisecond).Seconds(), Faults: map[string]FaultKind{},
+		Rollouts: map[string]int{}, Calls: len(r.Ops), Requests: len(r.Requests), Checked: check.Amounts(r), Violations: violations,
 	}
 	for _, f := range r.Faults {
 		kind := report.Faults[f.Kind]
@@ -94,6 +96,13 @@ func (r Report) Text() string {
 	fmt.Fprintf(&b, "%d rollouts run: %s; %d calls of operators\n", total, strings.Join(ends, ", "), r.Calls)
 	fmt.Fprintf(&b, "%d requests served, %d failed: %d due to faults, %d to versions that answer nobody, %d to serin\n",
 		r.Requests-r.Failed.sum(), r.Failed.sum(), r.Failed.Fault, r.Failed.App, r.Failed.Serin)
+	b.WriteString("checked:\n")
+	for _, a := range r.Checked {
+		fmt.Fprintf(&b, "  %s\n", a)
+	}
+	for _, a := range check.Unchecked(r.Checked) {
+		fmt.Fprintf(&b, "NOT CHECKED: %s: there were no %s\n", a.Promise, a.Of)
+	}
 	fmt.Fprintf(&b, "%d violations\n", len(r.Violations))
 	const shown = 20
 	for i, v := range r.Violations {
@@ -104,6 +113,13 @@ func (r Report) Text() string {
 		fmt.Fprintf(&b, "  %s\n", v)
 	}
 	return b.String()
+}
+
+// Empty tells whether the run was a long one of everything and nonetheless had
+// nothing to check one of the promises on that need it.
+func (r Report) Empty() bool {
+	const long = 600
+	return r.Nemesis == nemesis.Mix && r.Seconds >= long && len(check.Unchecked(r.Checked)) > 0
 }
 
 // Private

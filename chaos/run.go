@@ -71,7 +71,7 @@ func Run(ctx context.Context, o Options) (*history.Record, error) {
 	defer func() { _ = conn.Close() }() //nolint:contextcheck // it bounds itself
 	r := &storm{Options: o, fleet: f, conn: conn, log: history.New(o.Seed)}
 	r.log.Set(func(h *history.Record) {
-		h.Lease = lease
+		h.Lease, h.Nemesis = lease, o.Nemesis
 		for _, n := range f.Hosts {
 			h.Hosts = append(h.Hosts, n.Name)
 		}

@@ -56,7 +56,7 @@ func CutOff(r *history.Record) []Violation {
 	}
 	for _, b := range backs(r) {
 		for _, host := range r.Hosts {
-			f.raises(r, host, b.story.service, b.at+licence+underWay, b.until, "after "+b.story.rollout+" went back")
+			f.raises(r, host, b.still(host), "after "+b.story.rollout+" went back", func(w history.Weight) (int, bool) { return b.tells(r, w) })
 		}
 	}
 	return f.all
@@ -69,9 +69,9 @@ func Alone(r *history.Record) []Violation {
 		if fault.Kind != quorumKill {
 			continue
 		}
-		from, until := fault.Began+licence+underWay, lasts(fault, r.Took)
+		from, until := alone(r, fault)
 		for _, host := range r.Hosts {
-			f.raises(r, host, "", from, until, "though nobody leads")
+			f.raises(r, host, from, "though nobody leads", func(w history.Weight) (int, bool) { return w.Share, w.At < until })
 		}
 		for _, s := range r.Stops {
 			if s.At > from && s.At < until && !frozen(r, s.Host, s.At) {
@@ -106,18 +106,41 @@ func healed(f history.Fault, end time.Duration) time.Duration {
 	return end
 }
 
-// raises looks for shares that rise on a host within some time; of all services if
-// none is named.
-func (f *found) raises(r *history.Record, host, service string, from, until time.Duration, why string) {
-	last := map[string]history.Weight{}
+// alone is the time of a quorum-kill in which hosts know that nobody leads.
+func alone(r *history.Record, f history.Fault) (from, until time.Duration) {
+	return f.Began + licence + underWay, lasts(f, r.Took)
+}
+
+// still is from when on a canary that went back must not be raised on a host: what
+// was licensed before is done by then, or the rollout's end has said so.
+func (b back) still(host string) time.Duration {
+	from := b.at + licence + underWay
+	if b.done > 0 && !slices.Contains(b.behind, host) {
+		return min(from, b.done)
+	}
+	return from
+}
+
+// raises looks for shares that rise on a host from some time on, between looks that
+// tell of them.
+func (f *found) raises(r *history.Record, host string, from time.Duration, why string, tells func(history.Weight) (share int, tells bool)) {
+	type look struct {
+		share int
+		since time.Duration
+	}
+	last := map[string]look{}
 	for _, w := range r.Weights {
-		if w.Host != host || service != "" && w.Service != service {
+		if w.Host != host {
+			continue
+		}
+		share, ok := tells(w)
+		if !ok {
 			continue
 		}
 		before, known := last[w.Service]
-		last[w.Service] = w
-		if known && w.Share > before.Share && before.At > from && w.At < until && !frozen(r, host, w.At) {
-			f.add(w.At, "%s raises the canary of %s from %d to %d basis points %s", host, w.Service, before.Share, w.Share, why)
+		last[w.Service] = look{share, w.Since()}
+		if known && share > before.share && before.since > from && !frozen(r, host, w.At) {
+			f.add(w.At, "%s raises the canary of %s from %d to %d basis points %s", host, w.Service, before.share, share, why)
 		}
 	}
 }

@@ -8,25 +8,25 @@ import (
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
-// How soon a canary that was taken back has no traffic left: on a host that
-// nothing is wrong with; and on any other at the latest when its lease has ended
-// and it is whole again. Both are generous: what is looked for is a weight that
-// stays or rises, not a slow machine.
+// How soon a canary that was taken back has no traffic left, if the rollout's end does
+// not say so before: on a host that nothing is wrong with; and on one that does not
+// hear its leader at the latest when its lease has ended. Both are generous: what is
+// looked for is a weight that stays or rises, not a slow machine.
 const (
 	promptly   = 8 * time.Second
 	afterLease = 15 * time.Second
 )
 
-// Traffic is I5: once a rollout goes back, and until the next one begins, no
-// HAProxy gives its canary a share, and no user is answered by it. The next one
-// begins when it is asked for at the earliest: its events may be seen late.
+// Traffic is I5: once a rollout goes back, and until somebody asks for its version
+// again, no HAProxy gives its canary a share, and no user is answered by it. The end
+// of the rollout says that all hosts but those that it names have followed.
 func Traffic(r *history.Record) []Violation {
 	f := found{promise: I5}
 	for _, b := range backs(r) {
 		for _, host := range r.Hosts {
-			due := due(r, host, b.at)
-			f.shares(r, b.story, host, due, b.until)
-			f.answers(r, b.story, host, due, b.until)
+			due := b.due(r, host)
+			f.shares(r, b, host, due)
+			f.answers(r, b, host, due)
 		}
 	}
 	return f.all
@@ -34,11 +34,15 @@ func Traffic(r *history.Record) []Violation {
 
 // Private
 
-// back is a rollout that goes back: from when on, and until when nothing else of its
-// service can be.
+// back is a rollout that goes back.
 type back struct {
-	story     story
-	at, until time.Duration
+	story   story
+	version string
+	at      time.Duration
+	done    time.Duration // the rollout's end was seen; 0: it was not
+	behind  []string      // hosts that had not followed by then, or went on without it
+	until   time.Duration // its version may be rolled out again
+	next    time.Duration // anything of its service may be rolled out
 }
 
 func backs(r *history.Record) []back {
@@ -49,60 +53,104 @@ func backs(r *history.Record) []back {
 		if !ok {
 			continue
 		}
-		b := back{s, e.At, r.Took}
-		if k := slices.IndexFunc(all[i+1:], func(next story) bool { return next.service == s.service }); k >= 0 {
-			b.until = all[i+1+k].asked(r)
+		b := back{story: s, version: s.events[0].To, at: e.At, until: r.Took, next: r.Took}
+		b.ends()
+		for _, later := range all[i+1:] {
+			if later.service == s.service {
+				b.before(later, later.asked(r))
+			}
 		}
 		found = append(found, b)
 	}
 	return found
 }
 
-// due is when a host's canary must have lost its traffic.
-func due(r *history.Record, host string, back time.Duration) time.Duration {
-	due := back + promptly
-	for _, fault := range r.Faults {
-		if !touches(fault, host) || fault.Began > due || over(fault, r.Took) < back {
-			continue
+// ends notes who followed by the rollout's end.
+func (b *back) ends() {
+	if last, ended := b.story.final(); ended {
+		b.done, b.behind = last.At, slices.Clone(last.Lost)
+	}
+	for _, e := range b.story.events {
+		if e.Kind == rollout.KindExcluded {
+			b.behind = append(b.behind, e.Host)
 		}
-		due = worst(due, back+r.Lease+afterLease, over(fault, r.Took)+promptly)
+	}
+}
+
+// before notes a later rollout of the service, and when it was asked for.
+func (b *back) before(later story, asked time.Duration) {
+	b.next = min(b.next, asked)
+	if first := b.story.events[0]; later.events[0].To == b.version || first.To == first.From {
+		b.until = min(b.until, asked)
+	}
+}
+
+// due is when a host's canary must have lost its traffic. Who does not hear the
+// leader is bounded by the lease, however long that lasts; a host with a broken agent
+// or HAProxy can do nothing before it is mended.
+func (b back) due(r *history.Record, host string) time.Duration {
+	due := b.at + promptly
+	for _, f := range r.Faults {
+		switch {
+		case f.Began > due || over(f, r.Took) < b.at:
+		case slices.Contains(f.Targets, host):
+			due = worst(due, b.at+r.Lease+afterLease, over(f, r.Took)+promptly)
+		case f.Began <= b.at+promptly && deafens(f):
+			due = worst(due, b.at+r.Lease+afterLease)
+		}
+	}
+	if b.done > 0 && !slices.Contains(b.behind, host) {
+		return min(due, b.done)
 	}
 	return due
 }
 
-// touches tells whether a fault may keep a host from obeying: it, or what it
-// hears from, is broken.
-func touches(f history.Fault, host string) bool {
-	if slices.Contains(f.Targets, host) {
-		return true
-	}
-	for _, target := range f.Targets {
-		if target != "" && target[0] == 'c' { // a replica of the coordinator, which may lead
-			return true
-		}
-	}
-	return false
+// deafens tells whether a fault may keep hosts from hearing what is decided: a
+// replica is broken, which may lead or be whose NATS server they are connected to, or
+// the one server of all is.
+func deafens(f history.Fault) bool {
+	return slices.ContainsFunc(f.Targets, func(target string) bool {
+		return target == "bus" || target != "" && target[0] == 'c'
+	})
 }
 
-func (f *found) shares(r *history.Record, s story, host string, due, until time.Duration) {
+// tells returns the share that a look shows the canary of b to have, and whether it
+// shows that: a share may be that of a later rollout.
+func (b back) tells(r *history.Record, w history.Weight) (share int, tells bool) {
+	if w.Service != b.story.service || w.At >= b.until {
+		return 0, false
+	}
+	version, known := r.Versions[w.Revision]
+	if known && version != b.version {
+		return 0, true
+	}
+	return w.Share, known || w.Share == 0 || w.At < b.next
+}
+
+func (f *found) shares(r *history.Record, b back, host string, due time.Duration) {
 	for _, w := range r.Weights {
-		if w.Host == host && w.Service == s.service && w.Share > 0 && w.At > due && w.At < until {
-			f.add(w.At, "%s gives the canary of %s %d basis points; due to be 0 since %.2fs", host, s.rollout, w.Share, due.Seconds())
+		if w.Host != host || w.Since() <= due {
+			continue
+		}
+		if share, tells := b.tells(r, w); tells && share > 0 {
+			f.add(w.At, "%s gives the canary of %s %d basis points; due to be 0 since %.2fs", host, b.story.rollout, share, due.Seconds())
 			return
 		}
 	}
 }
 
-func (f *found) answers(r *history.Record, s story, host string, due, until time.Duration) {
-	first := s.events[0]
-	if first.To == first.From {
-		return
-	}
+func (f *found) answers(r *history.Record, b back, host string, due time.Duration) {
 	for _, q := range r.Requests {
-		// A request that overlaps the next rollout's beginning may be that one's.
-		if q.Host == host && q.Service == s.service && q.Version == first.To && q.At > due && q.At+q.Took < until {
-			f.add(q.At, "%s is answered by %s on %s after %s went back; due to end at %.2fs", s.service, q.Version, host, s.rollout, due.Seconds())
+		if b.mustNot(q, host, due) && q.Version == b.version {
+			f.add(q.At, "%s is answered by %s on %s after %s went back; due to end at %.2fs", q.Service, q.Version, host, b.story.rollout, due.Seconds())
 			return
 		}
 	}
+}
+
+// mustNot tells whether the canary must not answer that request. One that overlaps
+// the beginning of another rollout of the same version may be that one's.
+func (b back) mustNot(q history.Request, host string, due time.Duration) bool {
+	first := b.story.events[0]
+	return q.Host == host && q.Service == b.story.service && q.At > due && q.At+q.Took < b.until && first.To != first.From
 }

@@ -14,24 +14,21 @@ import (
 // askTimeout bounds a question to a HAProxy or a dockerd, which may be frozen.
 const askTimeout = 2 * time.Second
 
-// Shares are the canaries' shares of a host's traffic in basis points, by
-// service, as its HAProxy has them now.
-func (n *Node) Shares(ctx context.Context) (map[string]int, error) {
+// Share is a canary's share of a host's traffic.
+type Share struct {
+	Points   int    // basis points
+	Revision string // whose it is; empty: nobody's yet
+}
+
+// Shares are the canaries' shares on a host, by service, as its HAProxy has them now.
+func (n *Node) Shares(ctx context.Context) (map[string]Share, error) {
 	lines, err := n.askHAProxy(ctx, "show map "+filepath.Join(n.State(), "haproxy", "maps", "split.map"))
 	if err != nil {
 		return nil, err
 	}
-	shares := map[string]int{}
-	for _, line := range lines {
-		const identifier, service, rule, fields = 0, 1, 2, 3
-		f := strings.Fields(line)
-		if len(f) != fields || !strings.HasPrefix(f[identifier], "0x") {
-			continue
-		}
-		share, _, _ := strings.Cut(f[rule], ":")
-		if shares[f[service]], err = strconv.Atoi(share); err != nil {
-			return nil, fmt.Errorf("share of %s on %s: %w", f[service], n.Name, err)
-		}
+	shares, err := parseShares(lines)
+	if err != nil {
+		return nil, fmt.Errorf("the HAProxy of %s: %w", n.Name, err)
 	}
 	return shares, nil
 }
@@ -62,6 +59,26 @@ func (n *Node) Open(ctx context.Context) (map[string][]string, error) {
 }
 
 // Private
+
+// parseShares reads a map's lines: "<identifier> <service> <points>:<revision>:...".
+func parseShares(lines []string) (map[string]Share, error) {
+	shares := map[string]Share{}
+	for _, line := range lines {
+		const identifier, service, rule, fields = 0, 1, 2, 3
+		f := strings.Fields(line)
+		if len(f) != fields || !strings.HasPrefix(f[identifier], "0x") {
+			continue
+		}
+		text, rest, _ := strings.Cut(f[rule], ":")
+		points, err := strconv.Atoi(text)
+		if err != nil {
+			return nil, fmt.Errorf("share of %s: %w", f[service], err)
+		}
+		revision, _, _ := strings.Cut(rest, ":")
+		shares[f[service]] = Share{Points: points, Revision: strings.TrimPrefix(revision, "-")}
+	}
+	return shares, nil
+}
 
 func (n *Node) askHAProxy(ctx context.Context, command string) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)

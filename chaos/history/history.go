@@ -77,11 +77,16 @@ type Fault struct {
 
 // Weight is a canary's share of a host's traffic for a service, as HAProxy has it.
 type Weight struct {
-	At      time.Duration
-	Host    string
-	Service string
-	Share   int // basis points
+	At       time.Duration // HAProxy had answered
+	Took     time.Duration // to answer
+	Host     string
+	Service  string
+	Share    int    // basis points
+	Revision string // whose share it is; empty: nobody's yet, or the record is an early one
 }
+
+// Since is when HAProxy was asked: what it said was so at some time from then on.
+func (w Weight) Since() time.Duration { return w.At - w.Took }
 
 // Report is what an agent says that it works on. Only the first of some reports
 // of a run that say the same is kept.
@@ -155,6 +160,8 @@ type End struct {
 // Record is a whole run.
 type Record struct {
 	Seed     uint64
+	Nemesis  string            // how the fleet was broken, as the run was told; empty in early records
+	Versions map[string]string // by the ids of their revisions
 	Lease    time.Duration
 	Hosts    []string
 	Replicas []string
@@ -202,6 +209,16 @@ func (l *Log) Report(r Report) { l.add(func(all *Record) { all.Reports = append(
 
 // Licence adds a licence that was overheard.
 func (l *Log) Licence(x Licence) { l.add(func(all *Record) { all.Licences = append(all.Licences, x) }) }
+
+// Revision adds the version that a revision is of.
+func (l *Log) Revision(id, version string) {
+	l.add(func(all *Record) {
+		if all.Versions == nil {
+			all.Versions = map[string]string{}
+		}
+		all.Versions[id] = version
+	})
+}
 
 // Stop adds a signal to a container.
 func (l *Log) Stop(s Stop) { l.add(func(all *Record) { all.Stops = append(all.Stops, s) }) }

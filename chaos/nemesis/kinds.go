@@ -128,8 +128,15 @@ func freeze(choose node, program string, limit time.Duration) func(*Nemesis) fau
 	}
 }
 
+// quorumKill ends all replicas: every other time for so long that hosts know that
+// nobody leads, and have to do without (I13).
 func (n *Nemesis) quorumKill() fault {
+	const least = 12 * time.Second
 	f := fault{hold: time.Second + n.upTo(2*n.Fleet.Lease)}
+	if n.quorums%2 == 0 {
+		f.hold = max(f.hold, least)
+	}
+	n.quorums++
 	for _, r := range n.Fleet.Replicas {
 		f.targets = append(f.targets, r.Name)
 	}
@@ -181,7 +188,7 @@ func (n *Nemesis) hostKill() fault {
 }
 
 // leaderCut leaves the leader with its users and its hosts, but without a
-// majority.
+// majority, for longer than what it licensed before lasts.
 func (n *Nemesis) leaderCut() fault {
 	leader := n.leader()
 	set := func(l lan.Link) func(context.Context) error {
@@ -194,8 +201,8 @@ func (n *Nemesis) leaderCut() fault {
 			})
 		}
 	}
-	const limit = 15 * time.Second
-	return fault{targets: []string{leader.Name}, hold: 2*time.Second + n.upTo(limit), begin: set(lan.Link{Cut: true}), mend: set(lan.Link{})}
+	const least, limit = 5 * time.Second, 12 * time.Second
+	return fault{targets: []string{leader.Name}, hold: least + n.upTo(limit), begin: set(lan.Link{Cut: true}), mend: set(lan.Link{})}
 }
 
 // cut separates a host from all replicas: what it says, what it would hear, or

@@ -28,11 +28,14 @@ type Kind struct {
 	draw func(*Nemesis) fault
 }
 
-// Find returns the kinds that are named or, for "mix", all that such a fleet can
+// Mix is the name of all kinds together.
+const Mix = "mix"
+
+// Find returns the kinds that are named or, for Mix, all that such a fleet can
 // be broken by.
 func Find(names string, ownBus bool) ([]Kind, error) {
 	all := Kinds()
-	if names == "mix" {
+	if names == Mix {
 		return slices.DeleteFunc(all, func(k Kind) bool { return k.OwnBus && !ownBus }), nil
 	}
 	var chosen []Kind
@@ -62,7 +65,8 @@ type Nemesis struct {
 	Calm time.Duration
 	Say  func(format string, args ...any)
 
-	broken sync.Map // targets of faults that last: no node is broken twice at once
+	quorums int      // quorum-kills drawn so far
+	broken  sync.Map // targets of faults that last: no node is broken twice at once
 }
 
 // Run breaks and mends until ctx ends, or count faults were made; 0 is no bound.

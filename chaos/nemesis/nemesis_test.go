@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/serin-rollouts/serin/chaos/fleet"
 )
@@ -67,5 +68,23 @@ func TestSeed(t *testing.T) {
 		if got := strings.Join(kinds, ","); got != "agent-cut,agent-disk-full,agent-kill,dockerd-stop" {
 			t.Errorf("one turn has %s", got)
 		}
+	}
+}
+
+// TestLongEnough: every other time all replicas are away for so long that it shows
+// what hosts do by themselves.
+func TestLongEnough(t *testing.T) {
+	n := &Nemesis{Fleet: &fleet.Fleet{Config: fleet.Config{Lease: 10 * time.Second}}, Chance: rand.New(rand.NewPCG(1, 0))}
+	short := 0
+	for i := range 20 {
+		if hold := n.quorumKill().hold; hold < 12*time.Second {
+			short++
+			if i%2 == 0 {
+				t.Errorf("all replicas are away for %s at the %d. time", hold, i+1)
+			}
+		}
+	}
+	if short == 0 {
+		t.Error("all replicas are never away for a moment only")
 	}
 }

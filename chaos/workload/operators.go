@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/serin-rollouts/serin/chaos/history"
@@ -40,6 +41,8 @@ type Operators struct {
 	Chance  *rand.Rand // for Disturb
 	Number  int        // of the first client: each has another
 
+	resting atomic.Bool // nobody is to roll anything out
+
 	mu   sync.Mutex
 	sent int
 	last *ticket // the last trigger that was sent
@@ -71,7 +74,9 @@ func (o *Operators) Deliver(ctx context.Context, count int) {
 	for i := 0; (count == 0 || i < count) && ctx.Err() == nil; i++ {
 		o.send(ctx, o.Number, o.Service.Next())
 		o.AwaitEnd(ctx)
+		o.resting.Store(true)
 		pause(ctx, o.Service.Rest())
+		o.resting.Store(false)
 	}
 }
 
@@ -84,7 +89,7 @@ func (o *Operators) Disturb(ctx context.Context) {
 	for ctx.Err() == nil {
 		pause(ctx, time.Duration(o.Chance.IntN(1500))*time.Millisecond)
 		switch n := o.Chance.IntN(100); {
-		case n < looks:
+		case n < looks, n < rivals && o.resting.Load():
 			_, _ = o.look(ctx, client) // what it saw is in the record
 		case n < repeats:
 			o.repeat(ctx, client)

@@ -9,6 +9,7 @@ import (
 	"github.com/serin-rollouts/serin/chaos/history"
 	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/event"
+	"github.com/serin-rollouts/serin/internal/rollout"
 	"github.com/serin-rollouts/serin/internal/wire"
 )
 
@@ -32,19 +33,22 @@ func Follow(ctx context.Context, conn *bus.Conn, log *history.Log) {
 	}
 }
 
-// Weigh records the canaries' shares on a host, until ctx ends.
+// Weigh records the canaries' shares on a host, until ctx ends. Where there is none
+// that is recorded now and then: so that it is known for when it was looked at.
 func Weigh(ctx context.Context, n *fleet.Node, log *history.Log) {
+	const again = time.Second
 	last := map[string]history.Weight{}
 	for ctx.Err() == nil {
+		asked := log.Now()
 		shares, err := n.Shares(ctx)
 		at := log.Now()
 		if err == nil { // else the host or its HAProxy is away
 			for service, share := range shares {
-				w := history.Weight{At: at, Host: n.Name, Service: service, Share: share}
-				if before, ok := last[service]; !ok || share != 0 || before.Share != 0 {
+				w := history.Weight{At: at, Took: at - asked, Host: n.Name, Service: service, Share: share.Points, Revision: share.Revision}
+				if before, ok := last[service]; !ok || share.Points != 0 || before.Share != 0 || at-before.At >= again {
 					log.Weight(w)
+					last[service] = w
 				}
-				last[service] = w
 			}
 		}
 		pause(ctx, weighEvery)
@@ -53,13 +57,10 @@ func Weigh(ctx context.Context, n *fleet.Node, log *history.Log) {
 
 // Overhear records what a leader and the agents say to each other, as the server of
 // one replica has it, until ctx ends: the licences that this replica gives, all of
-// them if it has no name, and the epochs that agents work on.
+// them if it has no name, the revisions that are assigned, and the epochs that agents
+// work on.
 func Overhear(ctx context.Context, conn *bus.Conn, replica string, log *history.Log) error {
-	licence, err := conn.Subscribe(bus.AssignSubject("*"), func(m bus.Msg) {
-		if a, err := wire.DecodeAssign(m.Data); err == nil && a.Nonce != 0 && (replica == "" || replica == a.Leader) {
-			log.Licence(history.Licence{At: log.Now(), Leader: a.Leader, Host: a.Host})
-		}
-	})
+	assigned, err := conn.Subscribe(bus.AssignSubject("*"), assigned(replica, log))
 	if err != nil {
 		return err
 	}
@@ -79,10 +80,10 @@ func Overhear(ctx context.Context, conn *bus.Conn, replica string, log *history.
 		}
 	})
 	if err != nil {
-		return errors.Join(err, licence.Close())
+		return errors.Join(err, assigned.Close())
 	}
 	<-ctx.Done()
-	return errors.Join(licence.Close(), health.Close())
+	return errors.Join(assigned.Close(), health.Close())
 }
 
 // Stops records who asks a host's dockerd to end serin's containers, until ctx ends.
@@ -92,6 +93,32 @@ func Stops(ctx context.Context, n *fleet.Node, log *history.Log) {
 			log.Stop(history.Stop{At: log.Now(), Host: n.Name, Service: service, How: "signal " + signal})
 		}) // the host or its dockerd is away
 		pause(ctx, weighEvery)
+	}
+}
+
+// Private
+
+// assigned records what is in assignments.
+func assigned(replica string, log *history.Log) func(bus.Msg) {
+	named := map[string]bool{} // revisions
+	name := func(r *rollout.Revision) {
+		if r != nil && !named[r.ID] {
+			named[r.ID] = true
+			log.Revision(r.ID, r.Version())
+		}
+	}
+	return func(m bus.Msg) {
+		a, err := wire.DecodeAssign(m.Data)
+		if err != nil {
+			return
+		}
+		if a.Nonce != 0 && (replica == "" || replica == a.Leader) {
+			log.Licence(history.Licence{At: log.Now(), Leader: a.Leader, Host: a.Host})
+		}
+		for _, one := range a.Assignments {
+			name(one.Stable)
+			name(one.Canary)
+		}
 	}
 }
 
