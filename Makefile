@@ -61,7 +61,7 @@ test: setup ## all tests, with the race detector, real Docker and real HAProxy (
 
 .PHONY: test-console
 test-console: setup ## the web console in a headless Chromium; pictures of every page, light and dark, in .screenshots/
-	SERIN_SCREENSHOTS=$(CURDIR)/.screenshots go test -race -count=1 -v -run '^Test(Page|Login|Console)' ./coordinator/console
+	SERIN_SCREENSHOTS=$(CURDIR)/.screenshots go test -race -count=1 -v -run '^Test(Page|Login|Console)' ./coordinator/console ./internal/consoletest
 
 .PHONY: bench
 bench: ## all benchmarks (PKGS=./internal/analysis)

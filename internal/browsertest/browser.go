@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"net/url"
 	"os"
 	"os/exec"
@@ -68,7 +69,7 @@ func Open(t *testing.T) *Browser {
 	if err := chromedp.Do(ctx); err != nil { // a deadline here would become the browser's
 		t.Fatalf("start %s: %v", path, err)
 	}
-	go b.hear()
+	go b.hear(chromedp.Console(ctx)) // from before the first page
 	return b
 }
 
@@ -226,8 +227,8 @@ func find() (string, error) {
 func one(selector string) string { return "document.querySelector(" + strconv.Quote(selector) + ")" }
 
 // hear gathers what pages say that somebody should look at.
-func (b *Browser) hear() {
-	for m, err := range chromedp.Console(b.ctx) {
+func (b *Browser) hear(said iter.Seq2[chromedp.ConsoleMessage, error]) {
+	for m, err := range said {
 		if err != nil {
 			return
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/serin-rollouts/serin/agent/docker/dockertest"
+	"github.com/serin-rollouts/serin/coordinator/console"
 	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/bus/bustest"
 	"github.com/serin-rollouts/serin/internal/trace"
@@ -38,6 +39,10 @@ type Options struct {
 	Level    int           // of the log, that all replicas understand at first; all of it if 0
 	// Collector takes the traces of coordinators and agents; nil: they make none.
 	Collector http.RoundTripper
+	// HTTP has the addresses of the replicas' HTTP servers, in their order, and
+	// Console says what is served there; for RunLive alone.
+	HTTP    []string
+	Console console.Config
 }
 
 // Fleet is what Run starts. Its methods fail the test themselves. They are for
@@ -75,6 +80,7 @@ func Run(t *testing.T, o Options, f func(*Fleet)) {
 	synctest.Test(t, func(t *testing.T) {
 		born := time.Now()
 		fleet := newFleet(t, o, dir, seed)
+		defer time.Sleep(time.Minute) // calls between replicas that nobody waits for run into their timeouts
 		defer fleet.end()
 		fleet.begin()
 		f(fleet)
@@ -82,6 +88,16 @@ func Run(t *testing.T, o Options, f func(*Fleet)) {
 		virtual = time.Since(born)
 	})
 	t.Logf("seed %d: %s of virtual time in %s", seed, virtual.Round(time.Second), time.Since(began).Round(10*time.Millisecond))
+}
+
+// RunLive runs f on a fleet in real time, which can be reached from outside: at
+// Options.HTTP. It does not check the fleet.
+func RunLive(t *testing.T, o Options, f func(*Fleet)) {
+	t.Helper()
+	fleet := newFleet(t, o, t.TempDir(), seed(t))
+	defer fleet.end()
+	fleet.begin()
+	f(fleet)
 }
 
 // Rand is the fleet's source of choices; SERIN_FLEET_SEED repeats a run's.
@@ -158,7 +174,6 @@ func (f *Fleet) end() {
 	for _, h := range f.hosts {
 		_ = h.docker.Close()
 	}
-	time.Sleep(time.Minute) // calls between replicas that nobody waits for run into their timeouts
 }
 
 // dial makes a connection of an operator's.

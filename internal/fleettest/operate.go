@@ -154,6 +154,12 @@ func (f *Fleet) UntilTold(id string, kind rollout.Kind) {
 	})
 }
 
+// UntilHeard waits until an observer has heard of an event of that number.
+func (f *Fleet) UntilHeard(seq uint64) {
+	f.t.Helper()
+	f.eventually(fmt.Sprintf("event %d", seq), time.Hour, func() bool { return f.observer.next() > seq })
+}
+
 // Follow returns what an observer who has been there from the beginning has
 // heard of a rollout by now; of everything, if id is empty.
 func (f *Fleet) Follow(id string) []rollout.Event {

@@ -187,6 +187,7 @@ type replicaSlot struct {
 	cancel      context.CancelFunc
 	done        <-chan struct{} // nil: never started
 	level       int             // of the log, that it understands; 0: all
+	http        string          // where it serves HTTP; empty: nowhere
 
 	mu      sync.Mutex
 	replica *replica.Replica // nil while it does not run
@@ -224,6 +225,9 @@ func (f *Fleet) newReplicas() {
 			id: fmt.Sprintf("c%d", i+1), address: fmt.Sprintf("c%d:7311", i+1),
 			store: raft.NewInmemStore(), snapshots: raft.NewInmemSnapshotStore(), level: f.opts.Level,
 		}
+		if i < len(f.opts.HTTP) {
+			s.http = f.opts.HTTP[i]
+		}
 		f.replicas = append(f.replicas, s)
 		peers = append(peers, s.id+"="+s.address)
 	}
@@ -235,6 +239,7 @@ func (f *Fleet) newReplicas() {
 func (f *Fleet) coordinator(s *replicaSlot) coordinator.Config {
 	return coordinator.Config{
 		ID: s.id, Data: filepath.Join(f.dir, s.id), Lease: f.opts.Lease, Log: f.log, Trace: f.traces(),
+		HTTP: s.http, Console: f.opts.Console,
 		Raft: coordinator.Raft{
 			Listen: s.address, Peers: s.peers, Heartbeat: Heartbeat, Election: Heartbeat, Lease: raftLease,
 		},

@@ -160,6 +160,7 @@ function explain(soon) {
   if (now.page !== rollout) return;
   clearTimeout(explaining);
   explaining = setTimeout(async () => {
+    if (now.page !== rollout) return; // somebody has left it
     const id = now.id;
     const reply = await replicas.ask(`rollouts/${id}/explain`);
     if (now.page !== rollout || now.id !== id) return;

@@ -5,7 +5,7 @@ import { show } from "./dialog.js";
 import { clock, h } from "./dom.js";
 
 const MARKS = {
-  submitted: "＋", step: "▶", approved: "✓", paused: "❚❚", resumed: "▶", renewed: "↻", excluded: "!", released: "○", lost: "!",
+  submitted: "+", step: "▶", approved: "✓", paused: "❚❚", resumed: "▶", renewed: "↻", excluded: "!", released: "○", lost: "!",
   promoting: "▲", rollingback: "◀", succeeded: "✓", rolledback: "↩", aborted: "✕", refused: "✕", unchanged: "=",
 };
 

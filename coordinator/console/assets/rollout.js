@@ -33,7 +33,15 @@ function head(d) {
     h("h1", null, d.id, " ", pill(d.phase, d.needs_approval && d.phase === "Paused")),
     h("p", null, h("a", { href: `/s/${d.service}` }, d.service), `: ${d.from || "nothing"} → ${d.to}, by ${d.by || "somebody"}${d.reason ? ` (${d.reason})` : ""}, `,
       h("time", null, clock(d.started)), `, ${d.ended ? "took" : "for"} ${span(age)}`),
-    h("p", { class: "quiet code" }, d.image));
+    h("p", { class: "quiet code" }, d.image),
+    d.deadline_left ? h("p", { id: "deadline", class: "quiet" }, deadline(d)) : null);
+}
+
+/** What comes of a rollout that is not through in time. */
+function deadline(d) {
+  const left = span(d.deadline_left);
+  if (d.phase === "RollingBack" || d.phase === "Promoting") return `Ends in ${left} at the latest, without hosts that have not followed by then.`;
+  return `Goes back in ${left} if it is not through by then.`;
 }
 
 // --- what one may do
@@ -72,7 +80,13 @@ function steps(d) {
     h("ol", { class: "steps" }, d.path.map((x, k) => h("li", { class: x.state, "aria-current": x.state === "now" ? "step" : null },
       h("span", { class: "number" }, h("span", { "aria-hidden": "true" }, `${STATES[x.state] ?? ""} `), `${k + 1}`, h("span", { class: "hidden" }, `, ${x.state}`)),
       h("span", null, `${percent(x.weight)} on ${plural(x.hosts, "host")}`),
-      h("small", null, [x.hold ? `${span(x.hold)} at least` : "", x.approve ? "then waits for a person" : ""].filter(Boolean).join(", ") || `${percent(x.share)} of the fleet`)))));
+      h("small", null, [hold(x, d.hold_left), x.approve ? "then waits for a person" : ""].filter(Boolean).join(", ") || `${percent(x.share)} of the fleet`)))));
+}
+
+/** How long a step holds, and what is left of that. */
+function hold(x, left) {
+  if (!x.hold) return "";
+  return x.state === "now" && left ? `${span(left)} left of ${span(x.hold)}` : `${span(x.hold)} at least`;
 }
 
 function traffic(d) {
