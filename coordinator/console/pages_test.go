@@ -23,7 +23,7 @@ const (
 		{"host":"web-02","version":"1.2.3","seen_ms":93000,"live":false,"skew_ms":0,"services":[{"service":"shop","epoch":8,"stable":"r1","stable_ready":0,"problem":"no space left on device"}]},
 		{"host":"web-03","version":"1.2.3","seen_ms":100,"live":true,"skew_ms":0,"services":[{"service":"shop","epoch":9,"settled":true,"held":true,"stable":"r0","stable_version":"0","stable_ready":1}]}]}`
 	troubledRollout = `{"ok":true,"data":{"id":"shop-2","service":"shop","phase":"Paused","from":"1","to":"2","image":"shop@sha256:2","step":1,"steps":2,"weight":1000,"reached":2,"fleet":3,
-		"needs_approval":true,"waiting":"waits for approval","started":1,"lost":["web-09"],"excluded":[{"host":"web-08","why":"its canary alone is bad"}],
+		"needs_approval":true,"waiting":"waits for approval","started":1,"hold_left":42000,"deadline_left":7260000,"lost":["web-09"],"excluded":[{"host":"web-08","why":"its canary alone is bad"}],
 		"path":[{"hosts":2,"weight":1000,"share":666,"hold":60000,"approve":true,"state":"now"},{"hosts":3,"weight":10000,"share":10000,"hold":0,"state":"ahead"}],
 		"hosts":[{"host":"web-01","reached":true,"heard":true,"settled":true,"weight":1000},{"host":"web-02","reached":true,"heard":true,"settled":false,"weight":0,"problem":"no space left on device"},{"host":"web-03","heard":false,"settled":false,"weight":0}],
 		"verdict":{"outcome":"wait","gate":"errors","reason":"too few","canary":{"requests":200,"errors":4},"stable":{"requests":1800,"errors":2},"gates":[
@@ -44,6 +44,7 @@ func troubled(t *testing.T, cfg Config) *site {
 		"get.explain.shop-2":  `{"ok":true,"data":{"id":"shop-2","explanation":"shop-2 (2 over 1) is Paused."}}`,
 		"get.diff.shop-0":     `{"ok":true,"data":{"service":"shop","rollout":"shop-0","from":{"version":"1"},"to":{"version":"0"},"changes":["image: shop@sha256:1 -> shop@sha256:0","container.env.MODE changes"]}}`,
 		"cmd.release.shop":    `{"ok":true}`,
+		"cmd.abort.shop":      `{"ok":true,"rollout":"shop-2"}`,
 		"cmd.rollback.shop":   `{"ok":true,"rollout":"shop-3"}`,
 		"cmd.promote.shop":    `{"ok":false,"code":"phase","message":"web-01 has not taken step 1 yet"}`,
 		"get.rollout.nothing": `{"ok":false,"code":"unknown","message":"no rollout or service \"nothing\""}`,
@@ -81,6 +82,8 @@ func TestPagesOfATroubledFleet(t *testing.T) {
 	b.Go(s.URL + "/r/shop-2")
 	b.UntilText("#explanation", "is Paused")
 	b.UntilText(".steps .now", "10% on 2 hosts")
+	b.UntilText(".steps .now", "42s left of 1m00s")
+	b.UntilText("#deadline", "Goes back in 2h01m")
 	b.UntilText(".tile.bad", "!")
 	b.Until(`document.querySelector(".tile.silent").getAttribute("aria-label").includes("silent")`)
 	b.UntilText(".troubles", "web-09: it is silent")
@@ -96,6 +99,7 @@ func TestPagesOfATroubledFleet(t *testing.T) {
 	b.UntilText("dialog .problem", "web-01 has not taken step 1 yet")
 	b.Key("\x1b")
 	b.Until(`!document.querySelector("dialog[open]")`)
+	byKeys(b)
 	b.Shoot("troubled-rollout")
 	b.Width(390)
 	b.Until(`document.documentElement.scrollWidth <= 390`)
@@ -136,6 +140,30 @@ func TestPagesOfATroubledFleet(t *testing.T) {
 		}
 	}
 	b.Quiet("409", "404") // what was refused, as it should be
+}
+
+// byKeys comes to a button, through the question that it asks and back to it,
+// without a mouse.
+func byKeys(b *browsertest.Browser) {
+	b.Until("(document.activeElement.blur(), true)")
+	const focused = `document.activeElement.dataset.op === "abort"`
+	for range 50 {
+		if browsertest.Eval[bool](b, focused) {
+			break
+		}
+		b.Key("\t")
+	}
+	b.Until(focused)
+	b.Key("\r")
+	b.Until(`document.querySelector("dialog[open]") && document.activeElement.id === "reason"`)
+	b.Key("\r") // without a reason it stays
+	b.Until(`document.querySelector("#reason:invalid")`)
+	b.Key("x")
+	b.Until(`document.querySelector("#reason").value === "x"`)
+	b.Key("\r")
+	b.UntilText("#said", "Abort shop-2: done")
+	b.Until(`!document.querySelector("dialog[open]")`)
+	b.Until(focused)
 }
 
 // Who has no token sees a login, and who may only look sees why buttons are off.

@@ -191,14 +191,11 @@ func (b *Browser) Shoot(name string) {
 // of these in it; what was said so far is then forgotten.
 func (b *Browser) Quiet(but ...string) {
 	b.t.Helper()
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, text := range b.bad {
+	for _, text := range b.complaints() {
 		if !containsAny(text, but) {
 			b.t.Errorf("the page complains: %s", text)
 		}
 	}
-	b.bad = nil
 }
 
 // Eval returns the value of an expression of JavaScript.
@@ -225,6 +222,15 @@ func find() (string, error) {
 }
 
 func one(selector string) string { return "document.querySelector(" + strconv.Quote(selector) + ")" }
+
+// complaints returns what was said since it was asked for last.
+func (b *Browser) complaints() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	bad := b.bad
+	b.bad = nil
+	return bad
+}
 
 // hear gathers what pages say that somebody should look at.
 func (b *Browser) hear(said iter.Seq2[chromedp.ConsoleMessage, error]) {

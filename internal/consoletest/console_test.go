@@ -89,6 +89,8 @@ func (l *live) killed(id string, leader int) {
 	}
 	l.fleet.KillReplica(leader)
 	l.UntilText("#banner", "Not connected")
+	l.UntilText("#why-abort", "not connected")
+	l.Until(`[...document.querySelectorAll("[data-op]")].every((x) => x.getAttribute("aria-disabled") === "true")`)
 	l.say(api.Pause, "while nobody looked")
 	l.say(api.Resume, "nor then")
 	next := l.fleet.Leader()
@@ -129,6 +131,13 @@ func (l *live) goesOn(id string) {
 	l.sameFeed(id)
 	l.Click("nav a[href='/']")
 	l.UntilText(".feed .kind", "aborted")
+	l.Fill("#kind", "aborted")
+	l.Until(`document.querySelectorAll(".feed li").length === 1`)
+	l.Click(".feed li button")
+	l.UntilText("dialog[open] pre", `"kind": "aborted"`)
+	l.Click("dialog[open] button[type=submit]")
+	l.Fill("#kind", "")
+	l.UntilText(".feed .kind", "submitted")
 	l.sameFeed("")
 }
 

@@ -34,6 +34,8 @@ const page = {
   replica: "",
   views: new Map(),
   get session() { return session; },
+  /** Why no command can be given, whatever it is; empty if that is not so. */
+  get barred() { return session.read_only || (live.state === "lost" ? "not connected: no replica would hear it" : ""); },
   say,
   draw: schedule,
   begin,

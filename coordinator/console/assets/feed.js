@@ -14,12 +14,13 @@ let kind = "";
 /** Shows events, the newest first; draw draws the page again. */
 export function feed(events, draw, link) {
   const kinds = [...new Set(events.map((e) => e.data.kind))].sort();
-  const shown = events.filter((e) => !kind || e.data.kind === kind).toReversed();
+  const only = kinds.includes(kind) ? kind : ""; // another page may have other kinds
+  const shown = events.filter((e) => !only || e.data.kind === only).toReversed();
   return h("section", { class: "feed", "aria-labelledby": "feed-title", key: "feed" },
     h("h2", { id: "feed-title" }, "Events"),
     h("label", { class: "inline" }, "Kind ",
       h("select", { id: "kind", onchange: (event) => { kind = event.target.value; draw(); } },
-        h("option", { value: "" }, "all"), kinds.map((k) => h("option", { value: k, selected: k === kind }, k)))),
+        h("option", { value: "" }, "all"), kinds.map((k) => h("option", { value: k, selected: k === only }, k)))),
     h("ol", { role: "log", "aria-label": "Events, the newest first" }, shown.map((e) => item(e, link))),
     shown.length === 0 && h("p", { class: "quiet" }, "Nothing has happened yet."));
 }

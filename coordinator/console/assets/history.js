@@ -24,7 +24,7 @@ export function render(page, service) {
 }
 
 function row(page, r, impossible) {
-  const why = page.session.read_only || impossible;
+  const why = page.barred || impossible;
   return h("tr", { key: `rollout-${r.id}` },
     h("th", { scope: "row" }, h("a", { href: `/r/${r.id}` }, r.id)), h("td", null, pill(r.phase, false)),
     h("td", null, `${r.from || "nothing"} → ${r.to}`), h("td", null, clock(r.started)),
@@ -62,7 +62,7 @@ function random() {
 
 function held(page, service, hosts) {
   if (hosts.length === 0) return null;
-  const why = page.session.read_only;
+  const why = page.barred;
   return h("section", { key: "held", "aria-labelledby": "held-title" },
     h("h2", { id: "held-title" }, "Held back"),
     h("ul", { class: "held" }, hosts.map((x) => h("li", { key: `held-${x.host}` },

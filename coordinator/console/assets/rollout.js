@@ -52,7 +52,7 @@ function verbs(page, d) {
 }
 
 function verb(page, d, v) {
-  const why = page.session.read_only || v.why;
+  const why = page.barred || v.why;
   const label = LABELS[v.name] ?? v.name;
   return h("div", { class: "verb", key: `verb-${v.name}` },
     h("button", {
