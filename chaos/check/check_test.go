@@ -254,12 +254,28 @@ func TestUnknownCalls(t *testing.T) {
 	}
 }
 
-// TestGivenUp: a program may say that it cannot go on.
+// TestGivenUp: a program whose disk does not store may say that it cannot go on, and
+// no other.
 func TestGivenUp(t *testing.T) {
-	r := quiet()
-	r.End.Crashes = append(r.End.Crashes, history.Crash{At: seconds(5), Node: "h1", How: givenUp})
-	for _, v := range Record(r) {
-		t.Error(v)
+	for name, c := range map[string]struct {
+		node, kind string
+		at         int
+		broken     bool
+	}{
+		"full":                 {"c1", "raft-disk-full", 5, false},
+		"syncs fail":           {"h1", "agent-fsync-fails", 5, false},
+		"before":               {"c1", "raft-disk-full", 2, true},
+		"after":                {"c1", "raft-disk-full", 9, true},
+		"another node's":       {"c2", "raft-disk-full", 5, true},
+		"another kind of harm": {"c1", "leader-kill", 5, true},
+	} {
+		r := quiet()
+		target := strings.Replace(c.node, "c2", "c1", 1)
+		r.Faults = append(r.Faults, history.Fault{Kind: c.kind, Targets: []string{target}, Began: seconds(4), Healed: seconds(6), Recovered: seconds(7)})
+		r.End.Crashes = append(r.End.Crashes, history.Crash{At: seconds(c.at), Node: c.node, How: givenUp})
+		if got := len(Record(r)) > 0; got != c.broken {
+			t.Errorf("%s: broken %v, want %v: %v", name, got, c.broken, Record(r))
+		}
 	}
 }
 

@@ -55,11 +55,12 @@ func Converged(r *history.Record) []Violation {
 	return f.all
 }
 
-// Fleet is that nothing crashed, and that every fault was recovered from.
+// Fleet is that nothing crashed or gave up without cause, and that every fault was
+// recovered from.
 func Fleet(r *history.Record) []Violation {
 	f := found{promise: Whole}
 	for _, c := range r.End.Crashes {
-		if c.How != givenUp {
+		if c.How != givenUp || !onBadDisk(r, c) {
 			f.add(c.At, "%s on %s has ended by itself: %s", c.Program, c.Node, c.How)
 		}
 	}
@@ -86,9 +87,18 @@ func (f *found) slots(h history.Rest) {
 	}
 }
 
-// givenUp is how a program ends that says why it cannot go on, such as an agent
-// whose dockerd does not answer; it is started again.
+// givenUp is how a program ends that says why it cannot go on: a disk that does not
+// store. It is started again, and ends again while the disk is so.
 const givenUp = "exit code 1"
+
+// onBadDisk tells whether a program ended while its node's disk was full or did not
+// store.
+func onBadDisk(r *history.Record, c history.Crash) bool {
+	return slices.ContainsFunc(r.Faults, func(f history.Fault) bool {
+		bad := []string{"raft-disk-full", "raft-fsync-fails", "agent-disk-full", "agent-fsync-fails"}
+		return slices.Contains(bad, f.Kind) && slices.Contains(f.Targets, c.Node) && c.At >= f.Began && c.At <= over(f, r.Took)
+	})
+}
 
 // orphan says why a container should not be there.
 func orphan(r *history.Record, c history.Container) string {

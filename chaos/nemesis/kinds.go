@@ -32,8 +32,10 @@ func Kinds() []Kind {
 		{Name: "quorum-kill", Says: "kill -9 of all replicas", draw: (*Nemesis).quorumKill},
 		{Name: "haproxy-kill", Says: "kill -9 of a host's HAProxy", Users: true, draw: (*Nemesis).haproxyKill},
 		{Name: "haproxy-stop", Says: "SIGSTOP of a host's HAProxy", Users: true, draw: (*Nemesis).haproxyStop},
+		{Name: "haproxy-restart", Says: "SIGTERM of a host's HAProxy: it ends at once", Users: true, draw: (*Nemesis).haproxyRestart},
 		{Name: "dockerd-kill", Says: "kill -9 of a dockerd, with live-restore", draw: kill(host, fleet.Dockerd, long)},
 		{Name: "dockerd-stop", Says: "SIGSTOP of a dockerd", draw: freeze(host, fleet.Dockerd, long)},
+		{Name: "dockerd-restart", Says: "a dockerd ends in order and comes back, with live-restore", draw: restart(host, fleet.Dockerd, brief)},
 		{Name: "containerd-kill", Says: "kill -9 of a containerd", draw: kill(host, fleet.Containerd, long)},
 		{Name: "host-kill", Says: "power cut of a Docker host", Users: true, draw: (*Nemesis).hostKill},
 		{Name: "leader-cut", Says: "the leader is cut off from the other replicas", draw: (*Nemesis).leaderCut},
@@ -151,11 +153,14 @@ func (n *Nemesis) quorumKill() fault {
 
 const haproxy = "haproxy"
 
-func (n *Nemesis) haproxyKill() fault {
+func (n *Nemesis) haproxyKill() fault    { return n.haproxyEnds(syscall.SIGKILL) }
+func (n *Nemesis) haproxyRestart() fault { return n.haproxyEnds(syscall.SIGTERM) }
+
+func (n *Nemesis) haproxyEnds(s syscall.Signal) fault {
 	victim := n.host()
 	return fault{
 		targets: []string{victim.Name},
-		begin:   signalAll(victim, haproxy, syscall.SIGKILL),
+		begin:   signalAll(victim, haproxy, s),
 		mend:    func(context.Context) error { return nil }, // the agent's to mend
 	}
 }
