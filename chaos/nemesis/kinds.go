@@ -37,7 +37,7 @@ func Kinds() []Kind {
 		{Name: "dockerd-stop", Says: "SIGSTOP of a dockerd", draw: freeze(host, fleet.Dockerd, long)},
 		{Name: "dockerd-restart", Says: "a dockerd ends in order and comes back, with live-restore", draw: restart(host, fleet.Dockerd, brief)},
 		{Name: "containerd-kill", Says: "kill -9 of a containerd", draw: kill(host, fleet.Containerd, long)},
-		{Name: "host-kill", Says: "power cut of a Docker host", Users: true, draw: (*Nemesis).hostKill},
+		{Name: "host-kill", Says: "kill -9 of everything on a Docker host at once", Users: true, draw: (*Nemesis).hostKill},
 		{Name: "leader-cut", Says: "the leader is cut off from the other replicas", draw: (*Nemesis).leaderCut},
 		{Name: "agent-cut", Says: "a host is cut off from all replicas", draw: cut(true, true)},
 		{Name: "agent-mute", Says: "an agent hears, but cannot speak", draw: cut(true, false)},
