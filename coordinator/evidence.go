@@ -265,6 +265,10 @@ func (w *watch) turn(at time.Duration) {
 // the same evidence it goes on. Where not every replica can count how often
 // evidence begins anew it does so at once, and uncounted.
 func (w *watch) adopt(counted bool, now time.Duration) {
+	if w.panel != nil {
+		w.panel.led(now)
+		w.stale = true
+	}
 	switch {
 	case w.panel == nil || w.rollout.Phase == rollout.Preparing || w.shared():
 	case counted:

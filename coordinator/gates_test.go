@@ -439,3 +439,25 @@ func TestExcludedHostIsForgotten(t *testing.T) {
 		t.Errorf("%s, outlier %q: %s", v.Outcome, v.Outlier, v.Reason)
 	}
 }
+
+// Conditions are asked by the leader alone: one that has just come to lead has
+// not heard what came of them, and that is no silence.
+func TestSilenceBeginsWithTheLeader(t *testing.T) {
+	svc := withGates(func(g *rollout.Gates) {
+		g.Prometheus = []rollout.PrometheusGate{{
+			Conduct: rollout.Conduct{Name: "lag", OnSilence: rollout.FailOnSilence}, Queries: map[string]string{"x": "x"},
+			Condition: rollout.Condition{When: "canary.x < 1", Every: time.Second},
+		}}
+	})
+	w := newWatch(svc, 0, 0)
+	settle(w, time.Second, nil)
+	const leads = 5 * time.Minute
+	w.first, w.own = true, false // it has heard what all have
+	w.adopt(true, leads)
+	for after, want := range map[time.Duration]analysis.Outcome{time.Second: analysis.Wait, analysis.Silence - 1: analysis.Wait, analysis.Silence: analysis.Fail} {
+		w.stale = true
+		if v := w.evidence(leads + after).Verdict; v.Outcome != want || v.Gate != "lag" {
+			t.Errorf("%s after it came to lead: %s by %q: %s", after, v.Outcome, v.Gate, v.Reason)
+		}
+	}
+}

@@ -248,6 +248,13 @@ func (p *taped) Unasked(now time.Duration) {
 	p.at, p.unasked = max(p.at, now), true
 }
 
+// led takes in that somebody else has asked the conditions until now: what was
+// answered is not known here.
+func (p *taped) led(now time.Duration) {
+	p.Unasked(max(p.at, now))
+	p.asked()
+}
+
 // Unanswered takes in why a condition has no answer.
 func (p *taped) Unanswered(gate, why string, now time.Duration) {
 	p.Panel.Unanswered(gate, why, now)

@@ -34,6 +34,7 @@ type latencyJudge struct {
 	bands  []band
 	cuts   cuts // in force
 	hosts  map[string]*latencyHost
+	spoken map[string]spoken // by host
 
 	began     bool
 	restartAt time.Duration // when the next starting point is due
@@ -77,6 +78,7 @@ func newLatencyJudge(gates Gates, g LatencyGate, share int) *latencyJudge {
 	config.MinRequests = g.MinRequests
 	j := &latencyJudge{
 		gate: g, config: config.withDefaults(), grid: newGrid(), hosts: make(map[string]*latencyHost),
+		spoken: make(map[string]spoken),
 	}
 	j.bands = newBands(g.Quantile, j.grid, j.config.longBlock())
 	j.restartStep(0)
@@ -102,17 +104,17 @@ func (j *latencyJudge) restart(now time.Duration, _ Step) {
 	j.addStart(now)
 }
 
-// observe takes in a report; it says nothing to the gate if it tells of no latencies.
+// observe takes in a report; it says nothing to the gate if the log is silent, or what it told makes
+// no sense.
 func (j *latencyJudge) observe(r Report) bool {
-	if r.Latencies == nil {
-		return false
+	if r.Latencies != nil {
+		j.advance(r.At)
+		if now, ok := j.read(r); !ok || !j.hear(r, now) {
+			j.refused++
+			return false
+		}
 	}
-	j.advance(r.At)
-	now, ok := j.read(r)
-	if !ok || !j.hear(r, now) {
-		j.refused++
-	}
-	return true
+	return j.speaks(r)
 }
 
 // advance does what is due at a time, before a report of that time counts.

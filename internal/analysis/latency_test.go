@@ -305,7 +305,7 @@ func TestLatencyRefused(t *testing.T) {
 	} {
 		r := told("h", "1", 0, good, good)
 		change(&r)
-		if !j.observe(r) || j.refused != int64(i+1) || len(j.hosts) > 0 {
+		if j.observe(r) || len(j.spoken) > 0 || j.refused != int64(i+1) || len(j.hosts) > 0 {
 			t.Errorf("change %d: %d refused", i, j.refused)
 		}
 	}
@@ -322,5 +322,78 @@ func TestLong(t *testing.T) {
 		if got := long(micros); got != want {
 			t.Errorf("%d: %s, want %s", micros, got, want)
 		}
+	}
+}
+
+// TestLatencySilence: the log is silent when it tells of none of the requests that HAProxy counts.
+// What agents say again is no news, and no requests are no silence.
+func TestLatencySilence(t *testing.T) {
+	const dies = 3 * time.Minute
+	sketch := latency.New()
+	report := func(at, lines, requests time.Duration) Report {
+		n, all := int64(lines/time.Second), int64(requests/time.Second)
+		for sketch.Count() < n {
+			sketch.Add(10_000)
+		}
+		r := told("a", "1", at, sketch, sketch)
+		r.Canary, r.Stable = Counts{Requests: all}, map[string]Counts{"a": {Requests: all}}
+		for k := range r.Latencies {
+			r.Latencies[k].Requests = all
+		}
+		return r
+	}
+	for name, c := range map[string]struct {
+		conduct Conduct
+		after   func(at time.Duration) (lines, requests time.Duration) // that were told of, and that there were
+		want    Outcome                                                // at 80 s after the log died
+		reason  string
+	}{
+		"requests go on":     {Conduct{OnSilence: FailOnSilence}, func(at time.Duration) (time.Duration, time.Duration) { return dies, at }, Fail, "nothing has been heard of slow for 1m"},
+		"and it waits":       {Conduct{}, func(at time.Duration) (time.Duration, time.Duration) { return dies, at }, Wait, "nothing has been heard of slow for 1m"},
+		"and it is optional": {Conduct{Optional: true}, func(at time.Duration) (time.Duration, time.Duration) { return dies, at }, Pass, "nothing has been heard of slow for 1m"},
+		"they end, too":      {Conduct{OnSilence: FailOnSilence}, func(time.Duration) (time.Duration, time.Duration) { return dies, dies }, Wait, ""},
+		"but for a few lost": {Conduct{OnSilence: FailOnSilence}, func(time.Duration) (time.Duration, time.Duration) { return dies, dies + 4*time.Second }, Wait, ""},
+		"seldom":             {Conduct{OnSilence: FailOnSilence}, func(at time.Duration) (time.Duration, time.Duration) { return dies, dies + (at-dies)/5 }, Wait, ""},
+		"it lives":           {Conduct{OnSilence: FailOnSilence}, func(at time.Duration) (time.Duration, time.Duration) { return at, at }, Wait, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sketch = latency.New()
+			c.conduct.Name = "slow"
+			p := NewPanel(Gates{
+				Errors:  RateGate{Conduct: Conduct{Name: "errors", Observe: true}},
+				Latency: []LatencyGate{{Conduct: c.conduct, Quantile: 9900, MaxIncrease: 2000, MinRequests: 1 << 30}},
+			})
+			p.Restart(0, Step{})
+			at := time.Second
+			for ; at <= dies; at += time.Second {
+				p.Observe(report(at, at, at))
+			}
+			for ; at <= dies+80*time.Second; at += time.Second {
+				lines, requests := c.after(at)
+				p.Observe(report(at, lines, requests))
+			}
+			v := p.Verdict(dies + 80*time.Second)
+			if f, _ := v.Finding("slow"); v.Outcome != c.want || !strings.Contains(f.Reason, c.reason) || strings.Contains(f.Reason, "nothing has been heard") != strings.Contains(c.reason, "nothing") {
+				t.Errorf("%s: %s", v.Outcome, f.Reason)
+			}
+		})
+	}
+}
+
+// A log that has never told anything is silent from the beginning.
+func TestLatencySilenceFromTheBeginning(t *testing.T) {
+	p := NewPanel(Gates{
+		Errors:  RateGate{Conduct: Conduct{Name: "errors", Observe: true}},
+		Latency: []LatencyGate{{Conduct: Conduct{Name: "slow", OnSilence: FailOnSilence}}},
+	})
+	p.Restart(0, Step{})
+	for at := time.Second; at <= Silence; at += time.Second {
+		if v := p.Verdict(at - 1); v.Outcome != Wait {
+			t.Fatalf("after %s: %s: %s", at, v.Outcome, v.Reason)
+		}
+		p.Observe(Report{Host: "a", Incarnation: "1", At: at, Canary: Counts{Requests: int64(at)}, CanaryInstances: 1})
+	}
+	if v := p.Verdict(Silence); v.Outcome != Fail || v.Gate != "slow" {
+		t.Errorf("%s: %s", v.Outcome, v.Reason)
 	}
 }

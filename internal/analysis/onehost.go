@@ -185,6 +185,7 @@ func (j *latencyJudge) outlier(time.Duration) (host, reason string) {
 
 func (j *latencyJudge) exclude(host string) {
 	delete(j.hosts, host)
+	delete(j.spoken, host)
 	for k := range j.bands {
 		j.bands[k].worse.drop(host)
 	}

@@ -315,6 +315,46 @@ func TestExamples(t *testing.T) {
 	}
 }
 
+// TestDeadlineIsNoDecision: what was known when a rollout's time was up decided nothing, and what
+// comes after it is judged all the same.
+func TestDeadlineIsNoDecision(t *testing.T) {
+	from := rollout.Revision{ID: "old"}
+	spec := rollout.Spec{Service: "checkout", Deadline: time.Hour, Gates: gates(), Steps: []rollout.Step{{Hosts: rollout.HostCount{Count: 1}, Weight: 100}}}
+	s := rollout.NewState()
+	s.Services["checkout"] = &rollout.Service{Name: "checkout", Epoch: 5, Stable: &from, Active: &rollout.Rollout{
+		ID: "checkout-1", Service: "checkout", Spec: spec, From: &from, Hosts: []string{"a"}, Phase: rollout.Progressing,
+	}}
+	const late = 2 * time.Hour
+	commands, _ := rollout.Decide(s, rollout.Evidence{"checkout": {
+		Hosts: map[string]rollout.HostEvidence{"a": {Epoch: 5, Settled: true}}, Verdict: analysis.NewPanel(gates().Judging()).Verdict(late),
+	}}, late)
+	if len(commands) != 1 {
+		t.Fatalf("%+v", commands)
+	}
+	result := s.Apply(7, rollout.Entry{Stamp: rollout.Stamp{At: late, By: "serin"}, Command: commands[0]})
+	if len(result.Events) != 1 || result.Events[0].Cause != rollout.CauseDeadline || result.Events[0].Verdict == nil {
+		t.Fatalf("%+v", result)
+	}
+	text, err := event.Encode(event.Source(""), result.Events[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	decided, err := os.ReadFile(example("events.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	others, err := record.Repeat(io.MultiReader(bytes.NewReader(append(text, '\n')), bytes.NewReader(decided)), func(record.Repeated) { n++ })
+	if err != nil || n != 1 || others != 1 {
+		t.Errorf("%d decisions, %d others: %v", n, others, err)
+	}
+	// A decision that carries nothing is a mistake.
+	cut := bytes.ReplaceAll(text, []byte(`"outcome":"wait"`), []byte(`"outcome":"fail"`))
+	if _, err := record.Repeat(bytes.NewReader(append(cut, '\n')), func(record.Repeated) {}); !errors.Is(err, analysis.ErrNoSums) {
+		t.Errorf("a decision without sums: %v", err)
+	}
+}
+
 func repeated(t *testing.T, events []byte, differs string) {
 	t.Helper()
 	n := 0

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 
 	"github.com/serin-rollouts/serin/internal/analysis"
 	"github.com/serin-rollouts/serin/internal/event"
@@ -23,7 +24,8 @@ type Repeated struct {
 }
 
 // Repeat judges the decisions of events again, as `serin events -o json` prints them, one a line,
-// and hands on each that carries a verdict. It returns how many events there were without one.
+// and hands on each that carries a verdict. It returns how many events there were without one, or
+// with one that decided nothing: what was known when a deadline ended a rollout.
 func Repeat(in io.Reader, each func(Repeated)) (others int, err error) {
 	lines := NewLines(in)
 	for {
@@ -38,7 +40,7 @@ func Repeat(in io.Reader, each func(Repeated)) (others int, err error) {
 		if err != nil {
 			return others, &LineError{lines.Line(), err}
 		}
-		if e.Verdict == nil {
+		if e.Verdict == nil || e.Verdict.Outcome == analysis.Wait && !carries(*e.Verdict) {
 			others++
 			continue
 		}
@@ -72,6 +74,11 @@ func Differs(was, is analysis.Verdict) string {
 }
 
 // Private
+
+// carries tells whether there is anything that a verdict follows from.
+func carries(v analysis.Verdict) bool {
+	return slices.ContainsFunc(v.Findings, func(f analysis.Finding) bool { return f.Sums != nil })
+}
 
 func by(gate string) string {
 	if gate == "" {

@@ -35,14 +35,17 @@ type place struct {
 	Conduct
 
 	field string
+	// never says why the gate's source is never silent so that it could fail; "": it can.
+	never string
 }
 
 // places are all gates in the order of the file.
 func (g Gates) places() []place {
 	var all []place
-	add := func(c Conduct, field string) { all = append(all, place{c, "gates." + field}) }
+	add := func(c Conduct, field string) { all = append(all, place{Conduct: c, field: "gates." + field}) }
 	if g.Errors != nil {
 		add(g.Errors.Conduct, "errors")
+		all[0].never = "what HAProxy counts comes with the hosts' own reports, and no requests are no silence; for hosts that say nothing there are lost_after and max_lost"
 	}
 	for k, l := range g.Latency {
 		add(l.Conduct, fmt.Sprintf("latency[%d]", k))
@@ -61,6 +64,7 @@ func (g Gates) places() []place {
 	}
 	for k, f := range g.Feedback {
 		add(f.Conduct, fmt.Sprintf("feedback[%d]", k))
+		all[len(all)-1].never = "nobody has to say anything, so no message is no complaint"
 	}
 	return all
 }
@@ -102,7 +106,11 @@ func validateConducts(places []place) *Problem {
 			return problem(at.field, "is called %s like %s; give one of them another name, for example `name: %s-2`", at.Name, other, at.Name)
 		}
 		taken[at.Name] = at.field
-		if s := at.OnSilence; s != "" && s != WaitOnSilence && s != FailOnSilence {
+		switch s := at.OnSilence; {
+		case s == "" || s == WaitOnSilence:
+		case at.never != "":
+			return problem(at.field+".on_silence", "is %q; use wait, or leave it out: %s", s, at.never)
+		case s != FailOnSilence:
 			return problem(at.field+".on_silence", "is %q; use wait or fail", s)
 		}
 	}

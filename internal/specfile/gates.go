@@ -47,12 +47,19 @@ type conduct struct {
 	OnSilence string `yaml:"on_silence" doc:"when its source says nothing for a minute: wait (the default) or fail" enum:"wait,fail"`
 }
 
+// neverSilent is what gates have in common whose source is never silent so that it could fail them.
+type neverSilent struct {
+	Observe   bool   `yaml:"observe" doc:"show it, and never act on it"`
+	Required  *bool  `yaml:"required" doc:"true if left out; else it is passed over while it has no data"`
+	OnSilence string `yaml:"on_silence" doc:"wait, which is the default: no requests, or no messages, are no silence" enum:"wait"`
+}
+
 // errorsGate is a mapping, or the word off.
 type errorsGate struct {
 	off         bool
-	Conduct     conduct  `yaml:",inline"`
-	MaxIncrease *percent `yaml:"max_increase" doc:"percentage points of errors above the old version; 0.5% if left out"`
-	MinRequests int64    `yaml:"min_requests" doc:"requests of the canary below which nothing is passed"`
+	Conduct     neverSilent `yaml:",inline"`
+	MaxIncrease *percent    `yaml:"max_increase" doc:"percentage points of errors above the old version; 0.5% if left out"`
+	MinRequests int64       `yaml:"min_requests" doc:"requests of the canary below which nothing is passed"`
 }
 
 // UnmarshalYAML reads the mapping or the word off.
@@ -165,11 +172,11 @@ type checkGate struct {
 }
 
 type feedback struct {
-	Conduct     conduct  `yaml:",inline"`
-	Name        string   `yaml:"name" doc:"what to call the gate"`
-	Kinds       []string `yaml:"kinds" doc:"kinds of feedback that are bad"`
-	MaxIncrease *percent `yaml:"max_increase" doc:"points of requests that it may be more frequent"`
-	MinRequests int64    `yaml:"min_requests" doc:"requests of the canary below which nothing is passed"`
+	Conduct     neverSilent `yaml:",inline"`
+	Name        string      `yaml:"name" doc:"what to call the gate"`
+	Kinds       []string    `yaml:"kinds" doc:"kinds of feedback that are bad"`
+	MaxIncrease *percent    `yaml:"max_increase" doc:"points of requests that it may be more frequent"`
+	MinRequests int64       `yaml:"min_requests" doc:"requests of the canary below which nothing is passed"`
 }
 
 // pace is a word, or the bounds of an automatic pace.
@@ -226,7 +233,7 @@ func (g gates) domain() rollout.Gates {
 		all.Errors = &rollout.ErrorsGate{MaxIncrease: rollout.DefaultMaxIncrease}
 	} else if !e.off {
 		all.Errors = &rollout.ErrorsGate{
-			Conduct: e.Conduct.domain(""), MaxIncrease: e.MaxIncrease.or(rollout.DefaultMaxIncrease), MinRequests: e.MinRequests,
+			Conduct: conduct(e.Conduct).domain(""), MaxIncrease: e.MaxIncrease.or(rollout.DefaultMaxIncrease), MinRequests: e.MinRequests,
 		}
 	}
 	if s := g.Saturation; s != nil && !s.off {
@@ -251,7 +258,7 @@ func (g gates) domain() rollout.Gates {
 	}
 	for _, f := range g.Feedback {
 		all.Feedback = append(all.Feedback, rollout.FeedbackGate{
-			Conduct: f.Conduct.domain(f.Name), Kinds: f.Kinds, MaxIncrease: f.MaxIncrease.or(rollout.DefaultMaxIncrease), MinRequests: f.MinRequests,
+			Conduct: conduct(f.Conduct).domain(f.Name), Kinds: f.Kinds, MaxIncrease: f.MaxIncrease.or(rollout.DefaultMaxIncrease), MinRequests: f.MinRequests,
 		})
 	}
 	return all
