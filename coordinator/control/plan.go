@@ -34,6 +34,7 @@ func (s *server) plan(ctx context.Context, service string, m bus.Msg) ([]byte, e
 	svc := s.Leader.State().Services[service]
 	plan := planOf(svc, service, p)
 	forecast(&plan, p.Spec, svc, view)
+	forecastPace(&plan, p.Spec, svc, view)
 	return answer(plan)
 }
 

@@ -275,6 +275,11 @@ type Plan struct {
 	// Auto bounds an automatic pace, which adds steps to Path; nil if the steps
 	// are fixed.
 	Auto *rollout.Auto `json:"auto,omitempty"`
+	// Finding is how many requests a regression of Auto's size is expected to
+	// fail, beyond what the old version would, before the errors gate finds it,
+	// at any weight; near what the gate allows it may be 1.6 times as many. It is negative if
+	// the regression is hardly found at all, and left out if the steps are fixed.
+	Finding int64 `json:"finding,omitempty"`
 }
 
 // PlannedGate is one condition on evidence that a rollout will be judged by.

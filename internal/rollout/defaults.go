@@ -11,7 +11,7 @@ const (
 	DefaultHealthTimeout = 30 * time.Second
 	DefaultStopGrace     = 10 * time.Second
 	DefaultDrainLimit    = 30 * time.Second
-	DefaultRegression    = 100 // 1 percentage point
+	DefaultRegression    = 200 // 2 percentage points
 	DefaultExposure      = 50  // failed requests
 	DefaultLostAfter     = 2 * time.Minute
 	DefaultMaxLost       = 1000 // 10 % of the hosts; a share rounds up

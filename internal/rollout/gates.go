@@ -161,9 +161,10 @@ const (
 type Auto struct {
 	// Regression is the increase of the error rate, in basis points, that the pace guards against.
 	Regression int `json:"regression"`
-	// Exposure is how many requests may be expected to fail because of such a regression by going
-	// to a larger weight, before the canary's weight is 0 again. What the test needs to find it
-	// comes on top.
+	// Exposure is how many requests a version with such a regression may be expected to fail, beyond
+	// what the old one would, over the whole rollout until its weight is 0 again. What the errors
+	// gate needs to find it is part of that, and is needed at any weight: a plan tells where it
+	// takes more.
 	Exposure int64 `json:"exposure"`
 }
 

@@ -40,31 +40,62 @@ func (r *Rollout) Ahead(v analysis.Verdict, now time.Duration) *Step {
 	return nil
 }
 
+// Finding forecasts how many requests a regression of the stated size fails
+// before these gates find it, beside a stable that has counted so: what a rollout
+// risks at any weight. It is negative if there is no telling, for the regression
+// is hardly more than what the errors gate allows.
+func (a Auto) Finding(g Gates, stable analysis.Counts) int64 {
+	size := float64(a.Regression) / Full
+	n := finds(g.Judging(), stable, size)
+	if n == 0 {
+		return -1
+	}
+	return int64(math.Ceil(size * float64(n)))
+}
+
+// Kept reports whether Exposure can be relied on where Finding forecasts so many
+// failures. Where the regression is near the limit of what is allowed, they are up
+// to 1.6 times as many in simulation.
+func (a Auto) Kept(finding int64) bool { return finding >= 0 && 8*finding <= 5*a.Exposure }
+
 // Private
 
-// next chooses the weight that follows a step that has passed: the largest at
-// which no more than Exposure requests are expected to fail before a regression
-// of the stated size is taken back.
+// next chooses the weight that follows a step that has passed: the largest with
+// which a regression of the stated size is still expected to fail no more than
+// Exposure requests over the whole rollout, until it is taken back.
 //
-// A regression that is there has passed the steps so far with probability
-// alphaSafe each at most, taking the steps for independent: the evidence of each
-// is its own. If it is there still, it meets the n requests that it takes to find
-// it, and the traffic for the time of a reaction. With k steps passed, a fleet's
-// traffic of L requests a second and a regression of d, that makes
-// alphaSafe^k * d * (n + L*weight*reaction) failures. n is forecast for half of
-// the traffic, where it is highest; a regression that is no more than what is
-// allowed is not found at all, and has none. Where no larger weight is that safe
-// yet, the same one is taken once more: k grows.
+// A regression that is there from the beginning has passed k steps with
+// probability alphaSafe^k at most, taking the steps for independent: the evidence
+// of each is its own. In each step that it reaches it meets the n requests that it
+// takes to find it, and the traffic for the time of a reaction. With a fleet's
+// traffic of L requests a second and a regression of d, a step of weight w adds
+//
+//	alphaSafe^k * d * (n + L*w*reaction)
+//
+// expected failures. What does not depend on the weights chosen is risked anyway:
+// the first step, and d*n of those after it. Of what Exposure leaves beside that,
+// the next step takes three quarters at most: the weight grows fivefold at most
+// and the factor before it falls to a twentieth, so what follows adds less than
+// the last quarter. Where the test itself takes as much as Exposure or more, which
+// a plan tells, no weight keeps it: then the steps from the second on add no more
+// than a tenth of what is risked anyway. Where no larger weight is that safe yet,
+// the same one is taken once more: k grows.
 func (a Auto) next(r *Rollout, v analysis.Verdict, now time.Duration) Step {
 	step := r.Spec.Steps[r.Step]
-	seconds := max(1, (now - r.StepAt).Seconds())
-	traffic := float64(v.Canary.Requests+v.Stable.Requests) / seconds
 	size := float64(a.Regression) / Full
-	passed := math.Pow(analysis.DefaultAlphaSafe, float64(r.Step+1))
+	seconds := max(1, (now - r.StepAt).Seconds())
+	// What full weight would fail in the time of a reaction.
+	reacting := size * float64(v.Canary.Requests+v.Stable.Requests) / seconds * reaction.Seconds()
+	finding := size * float64(finds(r.Judging(r.Anew), v.Stable, size))
+	reached, chosen := 1.0, 0.0
+	for _, s := range r.Spec.Steps[1 : r.Step+1] {
+		reached *= analysis.DefaultAlphaSafe
+		chosen += reached * reacting * float64(s.Weight) / Full
+	}
+	anyway := finding/(1-analysis.DefaultAlphaSafe) + reacting*float64(r.Spec.Steps[0].Weight)/Full
+	spare := max(3./4*(float64(a.Exposure)-anyway-chosen), anyway/10*math.Pow(.5, float64(r.Step+1)))
 	safe := float64(Full)
-	found := passed * size * float64(a.finds(r, v, size))
-	spare := max(0, float64(a.Exposure)-found)
-	if failing := passed * size * traffic * reaction.Seconds(); failing > spare {
+	if failing := reached * analysis.DefaultAlphaSafe * reacting; failing > spare {
 		safe = Full * spare / failing
 	}
 	weight := int(min(float64(step.Weight*fastest), safe))
@@ -76,9 +107,8 @@ func (a Auto) next(r *Rollout, v analysis.Verdict, now time.Duration) Step {
 }
 
 // finds forecasts the canary requests that it takes to find a regression of this
-// size, where that takes most.
-func (a Auto) finds(r *Rollout, v analysis.Verdict, size float64) int64 {
-	g := r.Judging(r.Anew)
+// size, at the share where that takes most.
+func finds(g analysis.Gates, stable analysis.Counts, size float64) int64 {
 	config := analysis.Config{MaxIncrease: g.Errors.MaxIncrease, Alpha: analysis.Together(g.Shares()[g.Errors.Name])}
-	return analysis.Finds(config, v.Stable, size, float64(halfway)/Full)
+	return analysis.Finds(config, stable, size, float64(halfway)/Full)
 }

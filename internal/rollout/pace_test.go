@@ -1,8 +1,9 @@
 package rollout_test
 
 import (
+	"fmt"
+	"math"
 	"slices"
-	"strconv"
 	"testing"
 	"time"
 
@@ -11,35 +12,56 @@ import (
 )
 
 // TestAutoPace follows the weights that the pace chooses when every step passes
-// after a minute, for fleets of several traffics. The risk is 50 failures of a
-// regression of one percentage point.
+// after a minute, for fleets of several traffics and rollouts that may fail so
+// many requests of a regression of one percentage point, whose finding takes 36
+// of them, and two more in later steps.
 func TestAutoPace(t *testing.T) {
-	for perSecond, want := range map[int64][]int{
-		10:      {100, 500, 2500, 5000, 10000},
-		1_000:   {100, 500, 2500, 5000, 10000},
-		100_000: {100, 500, 2500, 5000, 10000},
-		// 1 % of these is more than the risk allows at first: the same weight again, until
-		// the evidence is enough for more.
-		1_000_000: {100, 137, 685, 3425, 5000, 10000},
+	fast := []int{100, 500, 2500, 5000, 10000}
+	for _, c := range []struct {
+		perSecond, exposure int64
+		want                []int
+	}{
+		{10, 50, fast},
+		{1_000, 50, fast},
+		// 1 % of this fails 70 in the time of a reaction, and all of it 7,000, of which the second
+		// step meets a twentieth. Of the 892 left it may have three quarters.
+		{100_000, 1000, fast},
+		// Of the 92 that are left it may have 69: 19.7 % of its 350; of those left the next one
+		// has more than it needs to grow by the most.
+		{100_000, 200, []int{100, 500, 2500, 5000, 10000}},
+		// 108 are risked anyway, more than may fail: the second step adds a twentieth of that.
+		{100_000, 50, []int{100, 154, 770, 3850, 5000, 10000}},
+		{1_000_000, 50, []int{100, 105, 525, 2625, 5000, 10000}},
+		{1_000_000, 800, []int{100, 132, 660, 3300, 5000, 10000}},
+		// So few that no pace keeps it: it is as fast as where what it adds is little beside that.
+		{10, 1, fast},
 	} {
-		t.Run(strconv.FormatInt(perSecond, 10), func(t *testing.T) {
-			if got := autoPath(t, perSecond*60, 50); !slices.Equal(got, want) {
-				t.Errorf("weights %v, want %v", got, want)
+		t.Run(fmt.Sprintf("%d a second, %d may fail", c.perSecond, c.exposure), func(t *testing.T) {
+			if got := autoPath(t, c.perSecond*60, c.exposure); !slices.Equal(got, c.want) {
+				t.Errorf("weights %v, want %v", got, c.want)
 			}
 		})
 	}
 }
 
-// TestAutoPaceCountsWhatFindingTakes: where so few may fail that the requests that it takes to find the
-// regression harm too many, the same weight is taken again, whatever the traffic.
-func TestAutoPaceCountsWhatFindingTakes(t *testing.T) {
-	for exposure, want := range map[int64][]int{
-		1: {100, 100, 500, 2500, 5000, 10000},
-		3: {100, 500, 2500, 5000, 10000},
-	} {
-		if got := autoPath(t, 10*60, exposure); !slices.Equal(got, want) {
-			t.Errorf("%d may fail: weights %v, want %v", exposure, got, want)
+// TestFinding: the smaller the regression beside what is allowed, the more of it
+// fails before it is found, and one that is hardly beyond that is not found.
+func TestFinding(t *testing.T) {
+	gates := rollout.Spec{Gates: rollout.Gates{Errors: &rollout.ErrorsGate{MaxIncrease: 50}}}.WithDefaults().Gates
+	stable := analysis.Counts{Requests: 100_000, Errors: 100}
+	last := int64(math.MaxInt64)
+	for _, points := range []int{60, 100, 200} {
+		got := rollout.Auto{Regression: points}.Finding(gates, stable)
+		if got < 1 || got >= last {
+			t.Errorf("%d basis points: %d fail, of less %d", points, got, last)
 		}
+		last = got
+	}
+	if usual := (rollout.Auto{Regression: rollout.DefaultRegression, Exposure: rollout.DefaultExposure}); !usual.Kept(usual.Finding(gates, stable)) {
+		t.Errorf("of the default regression %d fail, too many for the default exposure", last)
+	}
+	if got := (rollout.Auto{Regression: 50}).Finding(gates, stable); got >= 0 || (rollout.Auto{Exposure: 50}).Kept(got) {
+		t.Errorf("a regression that is allowed is found after %d failures", got)
 	}
 }
 

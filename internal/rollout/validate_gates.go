@@ -195,15 +195,15 @@ func (s Spec) validatePace() *Problem {
 	acting := s.Gates.Errors != nil && !s.Gates.Errors.Observe && !s.Gates.Errors.Optional
 	switch a := s.Auto; {
 	case s.Pace != AutoPace:
-		return problem("pace", "is %q; use steps, auto, or {regression: 1%%, exposure: 50}", s.Pace)
+		return problem("pace", "is %q; use steps, auto, or {regression: 2%%, exposure: 50}", s.Pace)
 	case s.Strategy != Canary:
 		return problem("pace", "is auto, but the strategy is %s; auto chooses the steps of a canary", s.Strategy)
 	case !acting:
 		return problem("pace", "is auto, which goes by the errors gate; leave that gate on, required and not observed")
 	case a == nil || a.Regression < 1 || a.Regression > Full:
 		return problem("pace.regression", "is out of range; use 0.01%% to 100%% points of errors")
-	case a.Regression < s.Gates.Errors.MaxIncrease:
-		return problem("pace.regression", "is %s, less than the %s that gates.errors allows: it would never be found; raise it, or lower max_increase", Percent(a.Regression), Percent(s.Gates.Errors.MaxIncrease))
+	case a.Regression <= s.Gates.Errors.MaxIncrease:
+		return problem("pace.regression", "is %s, no more than the %s that gates.errors allows: it would never be found; raise it, or lower max_increase", Percent(a.Regression), Percent(s.Gates.Errors.MaxIncrease))
 	case a.Exposure < 1 || a.Exposure > maxExposure:
 		return problem("pace.exposure", "is %d; use 1 to %d requests that may fail", a.Exposure, maxExposure)
 	}

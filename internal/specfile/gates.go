@@ -59,7 +59,7 @@ type errorsGate struct {
 	off         bool
 	Conduct     neverSilent `yaml:",inline"`
 	MaxIncrease *percent    `yaml:"max_increase" doc:"percentage points of errors above the old version; 0.5% if left out"`
-	MinRequests int64       `yaml:"min_requests" doc:"requests of the canary below which nothing is passed"`
+	MinRequests int64       `yaml:"min_requests" doc:"requests of the canary below which nothing is passed; 100 if left out"`
 }
 
 // UnmarshalYAML reads the mapping or the word off.
@@ -77,10 +77,10 @@ func (g *errorsGate) UnmarshalYAML(node ast.Node) error {
 type latencyGate struct {
 	Conduct      conduct   `yaml:",inline"`
 	Name         string    `yaml:"name" doc:"what to call the gate"`
-	Quantile     *quantile `yaml:"quantile" doc:"as p99"`
+	Quantile     *quantile `yaml:"quantile" doc:"as p50 or p99.9; p99 if left out"`
 	Distribution bool      `yaml:"distribution" doc:"the whole distribution, in place of a quantile"`
 	MaxIncrease  *percent  `yaml:"max_increase" doc:"how much longer it may take; 20% if left out"`
-	MinRequests  int64     `yaml:"min_requests" doc:"requests of the canary below which nothing is passed"`
+	MinRequests  int64     `yaml:"min_requests" doc:"requests of the canary below which nothing is passed; 100 if left out"`
 	Route        string    `yaml:"route" doc:"of this route alone"`
 }
 
@@ -135,7 +135,7 @@ func (i *increase) UnmarshalYAML(node ast.Node) error {
 // when is a condition.
 type when struct {
 	When     string   `yaml:"when" doc:"a condition in CEL, as canary.queue < 100.0"`
-	Every    duration `yaml:"every" doc:"how often to look"`
+	Every    duration `yaml:"every" doc:"how often to look; 10s if left out, 5s for a check of a path"`
 	Failures int      `yaml:"failures" doc:"how many times running it has to be false; 3 if left out"`
 }
 
@@ -147,8 +147,8 @@ type metricsGate struct {
 	Port        int               `yaml:"port" doc:"the container's port if left out"`
 	Bad         string            `yaml:"bad" doc:"a counter of what is bad"`
 	Total       string            `yaml:"total" doc:"a counter of all"`
-	MaxIncrease *percent          `yaml:"max_increase" doc:"points that the rate may be higher"`
-	MinRequests int64             `yaml:"min_requests" doc:"of the total, below which nothing is passed"`
+	MaxIncrease *percent          `yaml:"max_increase" doc:"points that the rate may be higher; 0.5% if left out"`
+	MinRequests int64             `yaml:"min_requests" doc:"of the total, below which nothing is passed; 100 if left out"`
 	Read        map[string]string `yaml:"read" doc:"readings by the names that a condition calls them by"`
 }
 
@@ -166,24 +166,24 @@ type checkGate struct {
 	Name        string   `yaml:"name" doc:"what to call the gate"`
 	Path        string   `yaml:"path" doc:"asked of every container"`
 	URL         string   `yaml:"url" doc:"asked once, in place of a path"`
-	Timeout     duration `yaml:"timeout" doc:"for an answer"`
+	Timeout     duration `yaml:"timeout" doc:"for an answer; 2s if left out, or every if that is less"`
 	MaxIncrease *percent `yaml:"max_increase" doc:"points that bad answers may be more frequent; 10% if left out"`
-	MinChecks   int64    `yaml:"min_checks" doc:"below which nothing is passed"`
+	MinChecks   int64    `yaml:"min_checks" doc:"below which nothing is passed; 20 if left out"`
 }
 
 type feedback struct {
 	Conduct     neverSilent `yaml:",inline"`
 	Name        string      `yaml:"name" doc:"what to call the gate"`
 	Kinds       []string    `yaml:"kinds" doc:"kinds of feedback that are bad"`
-	MaxIncrease *percent    `yaml:"max_increase" doc:"points of requests that it may be more frequent"`
-	MinRequests int64       `yaml:"min_requests" doc:"requests of the canary below which nothing is passed"`
+	MaxIncrease *percent    `yaml:"max_increase" doc:"points of requests that it may be more frequent; 0.5% if left out"`
+	MinRequests int64       `yaml:"min_requests" doc:"requests of the canary below which nothing is passed; 100 if left out"`
 }
 
 // pace is a word, or the bounds of an automatic pace.
 type pace struct {
 	word       string
-	Regression *percent `yaml:"regression" doc:"how much worse a version may be that is to be noticed in time"`
-	Exposure   *int64   `yaml:"exposure" doc:"how many requests such a version may fail"`
+	Regression *percent `yaml:"regression" doc:"points of errors by which a version is worse that is to be noticed in time; 2% if left out"`
+	Exposure   *int64   `yaml:"exposure" doc:"how many more requests such a version may be expected to fail over the whole rollout, until it is taken back; 50 if left out"`
 }
 
 // UnmarshalYAML reads the word or the mapping.
@@ -198,7 +198,7 @@ func (p *pace) UnmarshalYAML(node ast.Node) error {
 		return err
 	}
 	if p.Regression != nil && p.Regression.basisPoints() == 0 || p.Exposure != nil && *p.Exposure == 0 {
-		return mistake(node, "a pace without regression or exposure cannot be kept; write for example {regression: 1%%, exposure: 50}")
+		return mistake(node, "a pace without regression or exposure cannot be kept; write for example {regression: 2%%, exposure: 50}")
 	}
 	return nil
 }

@@ -33,9 +33,7 @@ func (o Options) Plan(out io.Writer, p api.Plan) error {
 	}
 	b.Reset()
 	b.WriteString("\n" + needs(p))
-	if a := p.Auto; a != nil {
-		fmt.Fprintf(b, "The pace is automatic: steps come in between, so that a regression of %s is expected to fail no\nmore than %d requests before it is taken back.\n", rollout.Percent(a.Regression), a.Exposure)
-	}
+	b.WriteString(pace(p))
 	if p.Holds > 0 {
 		fmt.Fprintf(b, "It takes %s at least.\n", Span(milli(p.Holds)))
 	}

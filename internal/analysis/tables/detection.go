@@ -128,25 +128,29 @@ func detectionCheck(s *studio) error {
 	return errors.Join(wrong...)
 }
 
-// timeTable plays regressions at several loads of the service.
+// timeTable plays regressions at several loads of the service, to all judges.
 func timeTable(s *studio) string {
 	loads := []float64{10, 100, 1000}
 	var b strings.Builder
-	b.WriteString("| stable → canary | allowed | 10 requests/s | 100 requests/s | 1,000 requests/s |\n|---|---|---|---|---|\n")
+	b.WriteString("| stable → canary | judge | 10 requests/s | 100 requests/s | 1,000 requests/s |\n|---|---|---|---|---|\n")
 	for _, r := range regressions() {
 		if r.share != .05 {
 			continue
 		}
 		var byLoad [][][]result
 		for _, load := range loads {
-			p := play{r.scene(), 3 * time.Hour, func() []watcher { return ours(5 * time.Second) }}
+			p := play{r.scene(), 3 * time.Hour, func() []watcher { return cast(r.share)[:worse10] }}
 			p.scene.PerSecond = load * r.share
 			byLoad = append(byLoad, s.runs(fmt.Sprintf("%s at %g/s", r.name(), load), s.times(200), p))
 		}
-		for w, allowed := range []string{"no increase", "+0.5 points"} {
-			fmt.Fprintf(&b, "| %s | %s |", r.name(), allowed)
+		for w, judge := range timedJudges() {
+			level := onePercent
+			if w == worse5 || w == beyond5 {
+				level = ofRollout
+			}
+			fmt.Fprintf(&b, "| %s | %s |", r.name(), judge)
 			for l := range loads {
-				fmt.Fprintf(&b, " %s / %s |", clock(byLoad[l][w], .5), clock(byLoad[l][w], .95))
+				fmt.Fprintf(&b, " %s / %s |", clock(byLoad[l][w], level, .5), clock(byLoad[l][w], level, .95))
 			}
 			b.WriteString("\n")
 		}
@@ -154,16 +158,24 @@ func timeTable(s *studio) string {
 	return b.String()
 }
 
+// timedJudges names the judges of cast that look at short windows.
+func timedJudges() []string {
+	return []string{
+		"serin, no increase allowed", "serin, +0.5 points allowed", "repeated z-test", "Kayenta, each minute",
+		"Flagger 99 %, 5 failed", "Argo 95 %, 3 failed", "mSPRT", "Lindon-Malek", "Turner-Grünwald",
+	}
+}
+
 // clock writes the time by which a share q of the runs had fired.
-func clock(rs []result, q float64) string {
-	limit := quantile(rs, ofRollout, q)
+func clock(rs []result, level int, q float64) string {
+	limit := quantile(rs, level, q)
 	if limit == never {
 		return "never"
 	}
 	var at time.Duration
 	for _, r := range rs {
-		if n := r.requests[ofRollout]; n > 0 && n <= limit {
-			at = max(at, r.at[ofRollout])
+		if n := r.requests[level]; n > 0 && n <= limit {
+			at = max(at, r.at[level])
 		}
 	}
 	return at.String()

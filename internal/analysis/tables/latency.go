@@ -82,6 +82,13 @@ func alike(share float64) []timed {
 	return scenes
 }
 
+// scarce are the simplest and the hardest of them at a share of 1 %, each run of
+// which takes five times as many requests.
+func scarce() []timed {
+	all := alike(.01)
+	return []timed{all[0], all[len(all)-1]}
+}
+
 // slower are canaries that are slower than stable, with the medians of the
 // method's first description: nothing allowed, and 10 %.
 type slower struct {
@@ -97,6 +104,8 @@ func slowed() []slower {
 	mode := twoModes()
 	mode.SlowMedian = 600
 	return []slower{
+		{timed{"p50 +50 %, share 1 %", .01, lognormal(), more}, never, never},
+		{timed{"p99 × 2, share 1 %", .01, lognormal(), tail}, never, never},
 		{timed{"p50 +10 %, share 5 %", .05, lognormal(), body}, 760, never},
 		{timed{"p50 +10 %, share 50 %", .5, lognormal(), body}, 1440, never},
 		{timed{"p50 +50 %, share 5 %", .05, lognormal(), more}, 70, 100},
@@ -108,19 +117,28 @@ func slowed() []slower {
 	}
 }
 
-// newTimed returns a panel of a gate on errors and of those on latency that allow
-// so much, in this order.
-func newTimed(increases ...int) *panel {
+// aim is what a gate on latency compares, and how much it allows.
+type aim struct {
+	quantile int // basis points; 0: the whole distribution
+	increase int
+}
+
+// newTimed returns a panel of a gate on errors and of those on latency with these
+// aims, in this order.
+func newTimed(aims ...aim) *panel {
 	gates := analysis.Gates{
 		Errors: analysis.RateGate{Conduct: analysis.Conduct{Name: "errors"}, MaxIncrease: halfPoint, MinRequests: 100},
 	}
-	for i, increase := range increases {
+	for i, a := range aims {
 		gates.Latency = append(gates.Latency, analysis.LatencyGate{
-			Conduct: analysis.Conduct{Name: fmt.Sprintf("latency-%d", i)}, MaxIncrease: increase, MinRequests: 100,
+			Conduct: analysis.Conduct{Name: fmt.Sprintf("latency-%d", i)}, Quantile: a.quantile, MaxIncrease: a.increase, MinRequests: 100,
 		})
 	}
 	return &panel{panel: analysis.NewPanel(gates)}
 }
+
+// p99 is the aim of a gate on the quantile most used, with a fifth allowed.
+func p99() aim { return aim{quantile: 9900, increase: margin20} }
 
 // clocks plays how long requests took to the peers that judge times. They see
 // what a metrics server would: quantiles of the minutes.
@@ -170,11 +188,11 @@ func (a asks) fires(alpha float64) bool { return a.whether(alpha) }
 // castOfTimes is all judges of times.
 func castOfTimes() []watcher {
 	alphas := levels()
-	p := newTimed(analysis.NoIncrease, 1000)
-	errs, none, tenth := gate{p, 0}, gate{p, 1}, gate{p, 2}
+	p := newTimed(aim{increase: analysis.NoIncrease}, aim{increase: 1000}, p99())
+	errs, none, tenth, tail := gate{p, 0}, gate{p, 1}, gate{p, 2}, gate{p, 3}
 	c := &clocks{bands: peers.NewBands(alphas[:]...)}
 	return []watcher{
-		none, tenth,
+		none, tenth, tail,
 		together{errs, tenth},
 		asks{c, c.p50.Fires},
 		asks{c, c.p99.Fires},
@@ -183,18 +201,18 @@ func castOfTimes() []watcher {
 	}
 }
 
-const timesHead = "| serin, no increase allowed | serin, +10 % allowed | serin, errors and latency together | Kayenta p50, each minute | Kayenta p99, each minute | Flagger p99 ≤ 500 ms, 5 failed | Howard-Ramdas bands |\n|---|---|---|---|---|---|---|---|\n"
+const timesHead = "| serin, no increase allowed | serin, +10 % allowed | serin, p99 +20 % allowed | serin, errors and latency together | Kayenta p50, each minute | Kayenta p99, each minute | Flagger p99 ≤ 500 ms, 5 failed | Howard-Ramdas bands |\n|---|---|---|---|---|---|---|---|---|\n"
 
 func slowAlarmsTable(s *studio) string {
 	var b strings.Builder
 	b.WriteString("| canary is as fast as stable " + timesHead)
-	for _, t := range slices.Concat(alike(.05), alike(.5)) {
+	for _, t := range slices.Concat(scarce(), alike(.05), alike(.5)) {
 		n := s.times(slowAlarmRuns)
 		fmt.Fprintf(&b, "| %s |", t.name)
 		for w, rs := range s.runs(t.name, n, play{t.scene(), t.lead() + span, castOfTimes}) {
 			share := func(level int) float64 { return 100 * float64(fired(rs, level)) / float64(n) }
 			switch w {
-			case 2, 3, 4, 5: // they know no other alpha, or are asked at the default
+			case 3, 4, 5, 6: // they know no other alpha, or are asked at the default
 				fmt.Fprintf(&b, " %.1f |", share(onePercent))
 			default:
 				fmt.Fprintf(&b, " %.1f / %.1f |", share(onePercent), share(fivePercent))
@@ -212,7 +230,7 @@ func slowTable(s *studio) string {
 		fmt.Fprintf(&b, "| %s |", t.name)
 		for w, rs := range s.runs(t.name, s.times(slowRuns), play{t.scene(), t.lead() + patience, castOfTimes}) {
 			start, level := t.lead(), onePercent
-			if w < 3 {
+			if w < 4 {
 				start, level = start+cold, ofRollout
 			}
 			fmt.Fprintf(&b, " %s |", took(since(rs, start, t.scene().PerSecond), level))
@@ -230,7 +248,7 @@ func slowCheck(s *studio) error {
 		if t.share >= .5 || t.tenth == never {
 			continue
 		}
-		p := play{t.scene(), t.lead() + patience, func() []watcher { return []watcher{gate{newTimed(1000), 1}} }}
+		p := play{t.scene(), t.lead() + patience, func() []watcher { return []watcher{gate{newTimed(aim{increase: 1000}), 1}} }}
 		rs := since(s.runs(t.name, s.times(20), p)[0], t.lead()+cold, p.scene.PerSecond)
 		// A fifth over the figure is allowed, and another for so few runs.
 		if m := quantile(rs, ofRollout, .5); m > t.tenth*3/2 {
@@ -239,7 +257,7 @@ func slowCheck(s *studio) error {
 	}
 	n := s.times(20)
 	for _, t := range alike(.05) {
-		p := play{t.scene(), t.lead() + span/2, func() []watcher { return []watcher{gate{newTimed(1000), 1}} }}
+		p := play{t.scene(), t.lead() + span/2, func() []watcher { return []watcher{gate{newTimed(aim{increase: 1000}), 1}} }}
 		if failed := fired(s.runs(t.name, n, p)[0], onePercent); failed > most(n, .01) {
 			wrong = append(wrong, fmt.Errorf("%s: %d of %d good versions failed", t.name, failed, n))
 		}
@@ -250,14 +268,21 @@ func slowCheck(s *studio) error {
 // margin20 is a fifth, in basis points.
 const margin20 = 2000
 
-// slowSafeTable plays canaries as fast as stable until a step may pass.
+// slowSafeTable plays canaries as fast as stable until a step may pass, by the
+// whole distribution and by one quantile.
 func slowSafeTable(s *studio) string {
 	var b strings.Builder
-	b.WriteString("| canary is as fast as stable | canary requests until a pass, +20 % allowed, median / p95 |\n|---|---|\n")
-	for _, t := range slices.Concat(alike(.05), alike(.5)) {
-		p := play{t.scene(), t.lead() + patience, func() []watcher { return []watcher{safe{newTimed(margin20), 1}} }}
-		rs := since(s.runs(t.name+" safe", s.times(slowRuns), p)[0], t.lead()+cold, p.scene.PerSecond)
-		fmt.Fprintf(&b, "| %s | %s |\n", t.name, took(rs, onePercent))
+	b.WriteString("| canary is as fast as stable | whole distribution, +20 % allowed | p99, +20 % allowed |\n|---|---|---|\n")
+	for _, t := range slices.Concat(scarce(), alike(.05), alike(.5)) {
+		p := play{t.scene(), t.lead() + patience, func() []watcher {
+			both := newTimed(aim{increase: margin20}, p99())
+			return []watcher{safe{both, 1}, safe{both, 2}}
+		}}
+		fmt.Fprintf(&b, "| %s |", t.name)
+		for _, rs := range s.runs(t.name+" safe", s.times(slowRuns), p) {
+			fmt.Fprintf(&b, " %s |", took(since(rs, t.lead()+cold, p.scene.PerSecond), onePercent))
+		}
+		b.WriteString("\n")
 	}
 	return b.String()
 }

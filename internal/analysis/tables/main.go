@@ -44,6 +44,7 @@ func sections() []section {
 		{"slow-alarms", slowAlarmsTable, nil},
 		{"slow", slowTable, slowCheck},
 		{"slow-safe", slowSafeTable, nil},
+		{"pace", paceTable, paceCheck},
 		{"rollouts", rolloutsTable, rolloutsCheck},
 		{"allowances", allowancesTable, nil},
 		{"groups", groupsTable, groupsCheck},

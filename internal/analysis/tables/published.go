@@ -10,30 +10,72 @@ import (
 	"github.com/serin-rollouts/serin/internal/analysis/peers"
 )
 
-// values are what the peers' authors have published, and what an implementation
-// of the judge's own engine gave that shares no code with it.
+// golden is what an implementation of the judge's own engine gave that shares no
+// code with it: ln of the likelihood ratios of one table, and mixtures of them.
+type golden struct {
+	table analysis.Table
+	lnLR  [7]float64 // at goldenOdds
+	// worse is the mean over the odds above 1, safer that over those below 1.5
+	// against 1.5, in which those from 0.33 to 1.1 weigh four times as much.
+	worse, safer float64
+}
+
+func goldenOdds() [7]float64 { return [7]float64{.1, .5, 1.5, 2, 5, 20, 1000} }
+
+// mixedOdds are the odds of the mixtures.
+func mixedOdds() []float64 {
+	return []float64{.01, .02, .05, .1, .2, .33, .5, .67, .8, .9, 1, 1.1, 1.25, 1.5, 2, 3, 5, 10, 20, 50, 100, 300, 1000}
+}
+
+func goldens() []golden {
+	return []golden{
+		{analysis.Table{CanaryN: 10, CanaryX: 1, StableN: 990}, [7]float64{-2.293544, -.688135, .400478, .683197, 1.570217, 2.821779, 4.510770}, 24.128042, .450548},
+		{analysis.Table{CanaryN: 10, CanaryX: 2, StableN: 990, StableX: 1}, [7]float64{-4.578023, -1.371249, .795975, 1.356472, 3.101652, 5.477133, 6.887266}, 430.546548, .259127},
+		{analysis.Table{CanaryN: 50, CanaryX: 8, StableN: 50, StableX: 2}, [7]float64{-12.119474, -2.617379, 1.030528, 1.541504, 2.099314, .852577, -6.398087}, 2.874247, .181176},
+		{analysis.Table{CanaryN: 5, CanaryX: 5, StableN: 5}, [7]float64{-7.510098, -1.898904, .956672, 1.566832, 3.146157, 4.608089, 5.504639}, 86.725932, .206220},
+		{analysis.Table{CanaryN: 100, CanaryX: 30, StableN: 100, StableX: 70}, [7]float64{14.439704, 10.860006, -9.140214, -16.865882, -48.038510, -111.691695, -352.225312}, .012412, 6.2759e9},
+		{analysis.Table{CanaryN: 500, CanaryX: 260, StableN: 500, StableX: 240}, [7]float64{-180.452290, -21.886038, -1.079270, -8.023094, -62.836906, -227.889380, -996.915852}, .354645, 1.285094},
+	}
+}
+
+// values are what the peers' authors have published, and the golden ones.
 func values() []peers.Value {
 	all := peers.Published()
-	psi := []float64{.1, .5, 1.5, 2, 5, 20, 1000}
-	for _, g := range []struct {
-		table analysis.Table
-		lnLR  []float64
-	}{
-		{analysis.Table{CanaryN: 10, CanaryX: 1, StableN: 990}, []float64{-2.293544, -.688135, .400478, .683197, 1.570217, 2.821779, 4.510770}},
-		{analysis.Table{CanaryN: 50, CanaryX: 8, StableN: 50, StableX: 2}, []float64{-12.119474, -2.617379, 1.030528, 1.541504, 2.099314, .852577, -6.398087}},
-		{analysis.Table{CanaryN: 5, CanaryX: 5, StableN: 5}, []float64{-7.510098, -1.898904, .956672, 1.566832, 3.146157, 4.608089, 5.504639}},
-		{analysis.Table{CanaryN: 500, CanaryX: 260, StableN: 500, StableX: 240}, []float64{-180.452290, -21.886038, -1.079270, -8.023094, -62.836906, -227.889380, -996.915852}},
-	} {
-		for i, p := range psi {
-			all = append(all, peers.Value{
-				Source: "a prototype of the judge",
-				Quantity: fmt.Sprintf("ln likelihood ratio of odds ratio %g, %d of %d and %d of %d", p,
-					g.table.CanaryX, g.table.CanaryN, g.table.StableX, g.table.StableN),
-				Published: g.lnLR[i], Ours: g.table.LogLR(p), Tolerance: 1e-6 * max(1, math.Abs(g.lnLR[i])),
-			})
+	add := func(quantity string, g golden, published, ours, tolerance float64) {
+		all = append(all, peers.Value{
+			Source:   "a prototype of the judge",
+			Quantity: fmt.Sprintf("%s, %d of %d and %d of %d", quantity, g.table.CanaryX, g.table.CanaryN, g.table.StableX, g.table.StableN),
+
+			Published: published, Ours: ours, Tolerance: tolerance * max(1, math.Abs(published)),
+		})
+	}
+	for _, g := range goldens() {
+		for i, psi := range goldenOdds() {
+			add(fmt.Sprintf("ln likelihood ratio of odds ratio %g", psi), g, g.lnLR[i], g.table.LogLR(psi), 1e-6)
 		}
+		worse, safer := mixtures(g.table)
+		add("mixture against odds no worse", g, g.worse, worse, 1e-4)
+		add("mixture against odds 1.5 times as high", g, g.safer, safer, 1e-4)
 	}
 	return all
+}
+
+// mixtures returns the two means of likelihood ratios of a table.
+func mixtures(t analysis.Table) (worse, safer float64) {
+	weights, n := 0.0, 0.0
+	for _, psi := range mixedOdds() {
+		if psi > 1 {
+			worse, n = worse+math.Exp(t.LogLR(psi)), n+1
+		}
+		if psi < 1.5 {
+			w := 1.0
+			if psi >= .33 && psi <= 1.1 {
+				w = 4
+			}
+			weights, safer = weights+w, safer+w*math.Exp(t.LogLR(psi)-t.LogLR(1.5))
+		}
+	}
+	return worse / n, safer / weights
 }
 
 func publishedTable(*studio) string {

@@ -27,7 +27,7 @@ func smallTable(s *studio) string {
 		for w, allowed := range []string{"no increase", "+0.5 points"} {
 			fmt.Fprintf(&b, "| %s | %s |", r.name(), allowed)
 			for f := range fleets {
-				fmt.Fprintf(&b, " %s, %s |", took(by[f][w], ofRollout), clock(by[f][w], .5))
+				fmt.Fprintf(&b, " %s, %s |", took(by[f][w], ofRollout), clock(by[f][w], ofRollout, .5))
 			}
 			b.WriteString("\n")
 		}
