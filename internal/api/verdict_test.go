@@ -33,7 +33,7 @@ func TestVerdictOfAPanel(t *testing.T) {
 			Usage:   []analysis.Usage{{Canary: true, Instance: "c", Memory: 50 << 20}, {Instance: "s", Memory: 40 << 20}},
 		})
 	}
-	p.Tell("queue", analysis.Told{At: time.Second, Held: true, Text: "canary.queue 3"})
+	p.Tell("queue", analysis.Told{At: 90 * time.Second, Held: true, Text: "canary.queue 3"})
 	got := map[string]api.Gate{}
 	var order []string
 	for _, g := range api.VerdictOf(p.Verdict(100 * time.Second)).Gates {
