@@ -23,6 +23,7 @@ type host struct {
 	health wire.Health
 	seen   time.Duration // last report, on the fleet's clock
 	skew   time.Duration // its wall clock less ours, for display
+	meters []meter       // of its services
 
 	answered time.Duration // last answer; negative: never
 	wants    []want        // what it should work on, as of the state of index
@@ -75,6 +76,7 @@ func (f *fleet) hear(h wire.Health, now time.Duration) (known *host, missed int6
 		missed = int64(h.Sequence - known.health.Sequence - 1)
 	}
 	keepLatencies(known.health.Services, h.Services)
+	known.readMeters(h.Services, now)
 	known.health, known.seen = h, now
 	if h.Wall != 0 {
 		known.skew = time.Until(time.UnixMilli(h.Wall))

@@ -41,7 +41,12 @@ func (d desk) View(ctx context.Context) (control.View, error) {
 // Plan implements control.Leader.
 func (d desk) Plan(ctx context.Context, service string, t api.Trigger) (control.Proposal, *rollout.Refusal, error) {
 	p, refusal, err := d.l.prepare(ctx, service, t)
-	return control.Proposal{Spec: p.spec, To: p.to, Hosts: p.hosts, Unchanged: refusal == nil && p.unchanged() != nil}, refusal, err
+	if refusal != nil || err != nil {
+		return control.Proposal{}, refusal, err
+	}
+	plan := control.Proposal{Spec: p.spec, To: p.to, Hosts: p.hosts, Unchanged: p.unchanged() != nil}
+	err = d.l.do(ctx, func() { plan.PerSecond = d.l.fleet.traffic(service, p.hosts) })
+	return plan, nil, err
 }
 
 // Private

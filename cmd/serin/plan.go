@@ -18,9 +18,11 @@ func newPlan(a *app) *cobra.Command {
 		Use:   "plan FILE",
 		Short: "Ask what a rollout file would do, and do nothing",
 		Long: "Ask the coordinator what FILE (- for standard input) would do: which hosts, in which steps,\n" +
-			"what changes, how long at least, and about how many requests to the canary each step needs as\n" +
-			"evidence. Nothing is started.",
-		Example:           "  serin plan rollout.yaml\n  serin plan rollout.yaml --exit-code      # 0 nothing to do, 9 changes",
+			"what changes, which hosts are missing, about how many requests to the canary each step needs as\n" +
+			"evidence, and at the traffic that there is how long that takes, when a worse version is found,\n" +
+			"and how many requests it has got by then. Nothing is started.",
+		Example: "  serin plan rollout.yaml\n  serin plan rollout.yaml --exit-code      # 0 nothing to do, 9 changes\n" +
+			"  serin plan rollout.yaml --if-revision 4f2a91c0   # 7 if another revision is stable by now",
 		Args:              oneOf("FILE"),
 		ValidArgsFunction: completeFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -49,6 +51,7 @@ func newPlan(a *app) *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&s.image, "image", "", "plan for this `reference` instead of the file's")
+	cmd.Flags().StringVar(&s.ifRevision, "if-revision", "", "refuse unless this `revision` is stable (see from.id with -o json)")
 	cmd.Flags().BoolVar(&byCode, "exit-code", false, "exit with 9 if there is something to do")
 	return cmd
 }

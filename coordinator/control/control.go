@@ -80,6 +80,7 @@ type Proposal struct {
 	To        rollout.Revision
 	Hosts     []string
 	Unchanged bool
+	PerSecond float64 // requests that the hosts have got of the service lately; 0: not known
 }
 
 // Config is what the API needs.

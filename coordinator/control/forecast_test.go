@@ -2,6 +2,7 @@ package control
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -40,12 +41,90 @@ func TestForecastTellsWhatItRestsOn(t *testing.T) {
 		if c.past != nil {
 			svc = past(c.past...)
 		}
-		forecast(&plan, rollout.Spec{Gates: c.gates}, svc, View{Hosts: c.hosts})
+		forecast(&plan, Proposal{Spec: rollout.Spec{Gates: c.gates}}, svc, View{Hosts: c.hosts})
 		if got := []int64{plan.Path[0].Needs, plan.Path[1].Needs}; !cmp.Equal(got, c.needs) {
 			t.Errorf("%s: needs %v, want %v", name, got, c.needs)
 		}
 		if diff := cmp.Diff(c.stable, plan.Stable); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
+	}
+}
+
+// TestForecastInTime: with traffic, steps tell how long they take and when a worse version is found; more
+// of it makes that sooner, and what is allowed is not found.
+func TestForecastInTime(t *testing.T) {
+	spec := rollout.Spec{
+		Gates: rollout.Gates{Alpha: 10_000, Errors: &rollout.ErrorsGate{MaxIncrease: 100, MinRequests: 100}},
+		Steps: []rollout.Step{
+			{Hosts: rollout.HostCount{Count: 2}, Weight: 0, Hold: time.Minute},
+			{Hosts: rollout.HostCount{Count: 2}, Weight: 1000},
+			{Hosts: rollout.HostCount{Share: rollout.Full}, Weight: 5000, Hold: time.Hour},
+			{Hosts: rollout.HostCount{Count: 2}, Weight: rollout.Full},
+		},
+	}
+	hosts := make([]string, 20)
+	view := View{Hosts: []Host{{Live: true, Health: wire.Health{Services: []wire.ServiceHealth{
+		{Service: "checkout", Stable: "rev-1", StableCounts: map[string]analysis.Counts{"a": {Requests: 100_000, Errors: 500}}},
+	}}}}}
+	told := func(perSecond float64) api.Plan {
+		plan := api.Plan{Path: path(spec, len(hosts), -1)}
+		forecast(&plan, Proposal{Spec: spec, Hosts: hosts, PerSecond: perSecond, To: rollout.Revision{Replicas: 2}}, past("1"), view)
+		return plan
+	}
+	slow, fast, none := told(100), told(1000), told(0)
+	if none.Path[2].Finds != nil || none.Path[2].Takes != 0 || none.Path[2].Needs == 0 {
+		t.Errorf("without traffic: %+v", none.Path[2])
+	}
+	if s := fast.Path[0]; s.Finds != nil || s.Takes != 0 || s.PerSecond != 0 {
+		t.Errorf("without weight: %+v", s)
+	}
+	if s := fast.Path[3]; s.Finds != nil || s.Needs == 0 || s.PerSecond != 100 {
+		t.Errorf("hosts against hosts: %+v", s)
+	}
+	for i, canary := range map[int]float64{1: 10, 2: 500} {
+		a, b := slow.Path[i], fast.Path[i]
+		if b.PerSecond != canary || len(b.Finds) != 3 || !b.Finds[0].Allowed || b.Finds[0].After != 0 {
+			t.Errorf("step %d: %+v", i+1, b)
+		}
+		for k := 1; k < 3; k++ {
+			if x, y := a.Finds[k], b.Finds[k]; x.After > 0 && x.After < y.After || y.After == 0 || y.Requests == 0 {
+				t.Errorf("step %d, %d times: after %d ms at 100/s, %d at 1,000", i+1, y.Times, x.After, y.After)
+			}
+		}
+		if b.Takes == 0 || a.Takes < b.Takes || b.Needs < 100 {
+			t.Errorf("step %d takes %d ms at 100/s, %d at 1,000, and %d requests", i+1, a.Takes, b.Takes, b.Needs)
+		}
+	}
+	if fast.PerSecond != 1000 || fast.Takes != 0 {
+		t.Errorf("%g/s, %d ms in all, though nobody knows of the last step", fast.PerSecond, fast.Takes)
+	}
+	spec.Steps = spec.Steps[:3]
+	if p := told(1000); p.Takes != p.Path[0].Hold+p.Path[1].Takes+max(p.Path[2].Hold, p.Path[2].Takes) {
+		t.Errorf("%d ms in all, of %+v", p.Takes, p.Path)
+	}
+	spec.Gates.Errors.Observe = true
+	if p := told(1000); p.Path[1].Finds != nil || p.Path[1].Takes == 0 {
+		t.Errorf("observed only: %+v", p.Path[1])
+	}
+}
+
+func TestUnwell(t *testing.T) {
+	host := func(name string, live bool, problem string) Host {
+		return Host{Live: live, Seen: time.Minute, Health: wire.Health{
+			Host: name, Labels: map[string]string{"role": "web"},
+			Services: []wire.ServiceHealth{{Service: "checkout", Problem: problem}, {Service: "search", Problem: "other"}},
+		}}
+	}
+	view := View{Hosts: []Host{host("d", true, ""), host("c", true, "no image"), host("a", false, "no image"), host("x", true, "no image")}}
+	spec := rollout.Spec{Service: "checkout", Hosts: rollout.Selector{Labels: map[string]string{"role": "web"}}}
+	want := []api.UnwellHost{{Host: "a", Why: "silent for 1m0s"}, {Host: "c", Why: "no image"}}
+	if diff := cmp.Diff(want, view.unwell(spec, []string{"c", "d"})); diff != "" {
+		t.Errorf("by label (-want +got):\n%s", diff)
+	}
+	spec.Hosts = rollout.Selector{Names: []string{"b", "d"}}
+	want = []api.UnwellHost{{Host: "b", Why: "has never reported"}}
+	if diff := cmp.Diff(want, view.unwell(spec, []string{"d"})); diff != "" {
+		t.Errorf("by name (-want +got):\n%s", diff)
 	}
 }

@@ -33,8 +33,9 @@ func (s *server) plan(ctx context.Context, service string, m bus.Msg) ([]byte, e
 	}
 	svc := s.Leader.State().Services[service]
 	plan := planOf(svc, service, p)
-	forecast(&plan, p.Spec, svc, view)
+	forecast(&plan, p, svc, view)
 	forecastPace(&plan, p.Spec, svc, view)
+	plan.Unwell = view.unwell(p.Spec, p.Hosts)
 	return answer(plan)
 }
 
@@ -98,6 +99,7 @@ func planOf(svc *rollout.Service, service string, p Proposal) api.Plan {
 	plan := api.Plan{
 		Service: service, To: revision(p.To), Unchanged: p.Unchanged, Hosts: p.Hosts,
 		Path: path(p.Spec, len(p.Hosts), -1), Auto: p.Spec.Auto,
+		Deadline: p.Spec.Deadline.Milliseconds(),
 	}
 	for _, step := range p.Spec.Steps {
 		plan.Holds += step.Hold.Milliseconds()

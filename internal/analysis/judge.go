@@ -134,7 +134,7 @@ func (j *Judge) weigh(name string, h *host, w window[Counts]) {
 	if t.StableN > 0 {
 		h.stable = h.stable.after(t.StableN, t.StableX)
 	}
-	c := j.control(w, t, past, h.stable)
+	c := j.control(sight{w.at, t, w.instances, w.serving()}, past, h.stable)
 	c.moment.free = c.moment.free || h.pooled
 	if h.groups {
 		c.nature = unlikeness(h.before, c.pair, j.config.levelOfPast(h.pasts))
@@ -151,18 +151,26 @@ func (j *Judge) weigh(name string, h *host, w window[Counts]) {
 	j.step.stable = j.step.stable.plus(Counts{t.StableN, t.StableX})
 }
 
+// sight is what a closed host-window shows: when it closed, its table, and how many instances of
+// canary, and of stable that had requests, stand behind it.
+type sight struct {
+	at             time.Duration
+	table          Table
+	canary, stable int
+}
+
 // control gathers what a window is held against: only the past, and stable's own part of it.
-func (j *Judge) control(w window[Counts], t Table, past, now memory) control {
+func (j *Judge) control(s sight, past, now memory) control {
 	c := control{
 		nature: alike(), margin: j.config.margin(), safe: j.config.safeMargin(),
 		past: past.before(), high: now.high(), low: now.low(), known: now.slow.n > 0,
 	}
-	if t.StableN == 0 && j.config.Baseline.Requests > 0 {
+	if s.table.StableN == 0 && j.config.Baseline.Requests > 0 {
 		c.low, c.high = bounds(j.config.Baseline.settled())
 		c.known = true
 	}
-	phi := j.spread.factors(int64(w.at/j.window), t, w.instances, w.serving())
+	phi := j.spread.factors(int64(s.at/j.window), s.table, s.canary, s.stable)
 	c.pair, c.single = phi.pair, phi.single
-	c.moment = momentOf(w.at, t, w.instances, w.serving(), c.high)
+	c.moment = momentOf(s.at, s.table, s.canary, s.stable, c.high)
 	return c
 }

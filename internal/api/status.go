@@ -116,6 +116,25 @@ type StepStatus struct {
 	// step pass if the canary is as good as stable; in a Plan only, 0 if there
 	// is no gate or no telling. See Plan.Stable for how good that is.
 	Needs int64 `json:"needs,omitempty"`
+	// PerSecond is how many requests a second the canary gets at the step, Takes
+	// how long the errors gate takes to let it pass, in ms, and Finds when it
+	// fails one that is worse; in a Plan only, and while the service's traffic is
+	// known. Takes is 0 if there is no telling.
+	PerSecond float64     `json:"per_second,omitempty"`
+	Takes     int64       `json:"takes_ms,omitempty"`
+	Finds     []Detection `json:"finds,omitempty"`
+}
+
+// Detection is when the errors gate fails a canary that fails in so many times as
+// many requests as stable does, from the begin of the step.
+type Detection struct {
+	Times int `json:"times"`
+	// Allowed: that is no more than the gate allows, so it passes.
+	Allowed bool `json:"allowed,omitempty"`
+	// After is by when half of such canaries have been failed, in ms, and Requests
+	// are what they have got by then; 0 if there is no telling.
+	After    int64 `json:"after_ms,omitempty"`
+	Requests int64 `json:"requests,omitempty"`
 }
 
 // RolloutDetail is everything about one rollout. Decisions is filled by
@@ -258,6 +277,17 @@ type Plan struct {
 	Hosts     []string     `json:"hosts"`               // in the order of steps
 	Path      []StepStatus `json:"path"`
 	Holds     int64        `json:"holds"` // sum of all holds, ms: the least it takes
+	// Takes is about how long it takes if the canary is as good as stable, in ms;
+	// 0 if there is no telling, or nothing but holds to wait for. Deadline is the
+	// most, in ms: what is not through by then goes back.
+	Takes    int64 `json:"takes_ms,omitempty"`
+	Deadline int64 `json:"deadline"`
+	// PerSecond is how many requests a second the hosts have got of the service
+	// lately; 0 if that is not known.
+	PerSecond float64 `json:"per_second,omitempty"`
+	// Unwell are hosts that the file means and that are not there, and those of
+	// Hosts that have a problem.
+	Unwell []UnwellHost `json:"unwell,omitempty"`
 	// MinRequests is what the errors gate wants to see of the canary at each
 	// step at the least before it lets the rollout go on; 0 without the gate.
 	MinRequests int64 `json:"min_requests,omitempty"`
@@ -280,6 +310,12 @@ type Plan struct {
 	// at any weight; near what the gate allows it may be 1.6 times as many. It is negative if
 	// the regression is hardly found at all, and left out if the steps are fixed.
 	Finding int64 `json:"finding,omitempty"`
+}
+
+// UnwellHost is a host that a rollout had better not meet.
+type UnwellHost struct {
+	Host string `json:"host"`
+	Why  string `json:"why"`
 }
 
 // PlannedGate is one condition on evidence that a rollout will be judged by.

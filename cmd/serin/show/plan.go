@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,7 +25,9 @@ func (o Options) Plan(out io.Writer, p api.Plan) error {
 	for _, c := range p.Changes {
 		fmt.Fprintf(b, "  ~ %s\n", c)
 	}
-	fmt.Fprintf(b, "hosts: %s\n\n", listed(p.Hosts))
+	fmt.Fprintf(b, "hosts: %s\n", listed(p.Hosts))
+	unwell(b, p.Unwell)
+	b.WriteString("\n")
 	if _, err := io.WriteString(out, b.String()); err != nil {
 		return fmt.Errorf("write plan: %w", err)
 	}
@@ -33,10 +36,11 @@ func (o Options) Plan(out io.Writer, p api.Plan) error {
 	}
 	b.Reset()
 	b.WriteString("\n" + needs(p))
-	b.WriteString(pace(p))
-	if p.Holds > 0 {
-		fmt.Fprintf(b, "It takes %s at least.\n", Span(milli(p.Holds)))
+	if err := inTime(b, p); err != nil {
+		return err
 	}
+	b.WriteString(pace(p))
+	b.WriteString(duration(p))
 	if p.Running != "" {
 		fmt.Fprintf(b, "%s runs: start would be refused without --replace\n", p.Running)
 	}
@@ -51,10 +55,110 @@ func (o Options) Plan(out io.Writer, p api.Plan) error {
 
 // Private
 
+// unwell names the hosts that are missing, or not well, at most eight of them.
+func unwell(b *strings.Builder, all []api.UnwellHost) {
+	for i, h := range all {
+		if i == mostListed {
+			fmt.Fprintf(b, "  ! and %d more\n", len(all)-i)
+			return
+		}
+		fmt.Fprintf(b, "  ! %s: %s\n", h.Host, h.Why)
+	}
+}
+
+// inTime writes how long the steps take at the traffic that there is, and when a
+// version that is worse is found.
+func inTime(b *strings.Builder, p api.Plan) error {
+	i := slices.IndexFunc(p.Path, func(s api.StepStatus) bool { return len(s.Finds) > 0 })
+	if i < 0 {
+		return nil
+	}
+	head := []string{"STEP", "CANARY GETS", "PASSES AFTER"}
+	for _, f := range p.Path[i].Finds {
+		head = append(head, fmt.Sprintf("FINDS %dX THE ERRORS", f.Times))
+	}
+	fmt.Fprintf(b, "\nThe hosts get %s now. At that, in the median, from when the hosts of the step are ready:\n\n", perSecond(p.PerSecond))
+	t := newTable(b, head...)
+	for i, s := range p.Path {
+		row := []string{strconv.Itoa(i + 1), perSecond(s.PerSecond), about(s.Takes)}
+		for _, f := range s.Finds {
+			row = append(row, detection(f))
+		}
+		for len(row) < len(head) {
+			row = append(row, "")
+		}
+		t.row(row...)
+	}
+	if err := t.end(); err != nil {
+		return err
+	}
+	b.WriteString("\n")
+	return nil
+}
+
+// detection says when a regression is found, and how many requests it has got by then.
+func detection(f api.Detection) string {
+	switch {
+	case f.Allowed:
+		return "is allowed"
+	case f.After == 0:
+		return "no telling"
+	}
+	return fmt.Sprintf("%s, %d requests", about(f.After), twoDigits(f.Requests))
+}
+
+// about renders a forecast of a time in ms; 0 is one that there is not.
+func about(ms int64) string {
+	if ms == 0 {
+		return "no telling"
+	}
+	return Span(milli(ms))
+}
+
+// perSecond renders a traffic to two digits; 0 is none.
+func perSecond(rate float64) string {
+	if rate == 0 {
+		return "none"
+	}
+	if rate >= 10 {
+		return strconv.FormatInt(twoDigits(int64(math.Round(rate))), 10) + "/s"
+	}
+	return strconv.FormatFloat(rate, 'g', 2, 64) + "/s"
+}
+
+// duration says how long the whole takes, at least, about, and at most.
+func duration(p api.Plan) string {
+	var parts []string
+	if p.Holds > 0 {
+		parts = append(parts, Span(milli(p.Holds))+" at least")
+	}
+	if p.Takes > 0 {
+		parts = append(parts, "about "+about(p.Takes)+" at this traffic")
+	}
+	if p.Deadline > 0 {
+		parts = append(parts, Span(milli(p.Deadline))+" at most")
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	text := "It takes " + strings.Join(parts, ", ")
+	switch {
+	case p.Takes > p.Deadline && p.Deadline > 0:
+		text += ": as it is, it would go back at its deadline"
+	case p.Deadline > 0:
+		text += ": what is not through by then goes back"
+	}
+	return text + ".\n"
+}
+
 // needs says what the steps' numbers of requests rest on.
 func needs(p api.Plan) string {
 	if !slices.ContainsFunc(p.Path, func(s api.StepStatus) bool { return gated(p, s) }) {
 		return ""
+	}
+	if p.PerSecond > 0 && p.Stable != nil {
+		return fmt.Sprintf("The errors gate lets a step pass after about so many requests to the canary, if it fails as few\nof them as %s: %s (%d of %d).\n",
+			p.From.Version, rate(p.Stable.Errors, p.Stable.Requests), p.Stable.Errors, p.Stable.Requests)
 	}
 	const busy = "where a container gets more than four a second: in one place\nthey tell less, but they come sooner.\n"
 	const head = "The errors gate lets a step pass after about so many requests to the canary, if "
@@ -161,13 +265,15 @@ func twoDigits(n int64) int64 {
 	return (n + unit/2) / unit * unit
 }
 
+// mostListed is how many hosts are named; the rest are counted.
+const mostListed = 8
+
 // listed names up to eight hosts and counts the rest.
 func listed(hosts []string) string {
-	const most = 8
-	if len(hosts) <= most {
+	if len(hosts) <= mostListed {
 		return strings.Join(hosts, ", ")
 	}
-	return fmt.Sprintf("%s and %d more", strings.Join(hosts[:most], ", "), len(hosts)-most)
+	return fmt.Sprintf("%s and %d more", strings.Join(hosts[:mostListed], ", "), len(hosts)-mostListed)
 }
 
 func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
