@@ -45,6 +45,7 @@ func sections() []section {
 		{"slow", slowTable, slowCheck},
 		{"slow-safe", slowSafeTable, nil},
 		{"pace", paceTable, paceCheck},
+		{"plan", planTable, planCheck},
 		{"rollouts", rolloutsTable, rolloutsCheck},
 		{"allowances", allowancesTable, nil},
 		{"groups", groupsTable, groupsCheck},

@@ -133,3 +133,31 @@ func TestQuantile(t *testing.T) {
 		t.Errorf("%d canary requests in half a minute", got)
 	}
 }
+
+// TestPlanOfThePage: by the table itself, no plan is off by more than it may be, in any median.
+func TestPlanOfThePage(t *testing.T) {
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "<!-- table plan -->")
+	table, _, _ = strings.Cut(table, "<!-- end -->")
+	const firstRegression = 5 // of the cells; before it stands when a good version passes
+	held := 0
+	for row := range strings.Lines(table) {
+		for k, cell := range strings.Split(row, "|") {
+			var factor float64
+			_, after, found := strings.Cut(strings.Trim(cell, "* "), " = ")
+			if _, err := fmt.Sscan(after, &factor); !found || err != nil {
+				continue
+			}
+			held++
+			if k >= firstRegression && off(factor) {
+				t.Errorf("%s", strings.TrimSpace(row))
+			}
+		}
+	}
+	if held < 40 {
+		t.Errorf("the page holds %d plans against what was measured", held)
+	}
+}
