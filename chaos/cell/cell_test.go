@@ -158,7 +158,9 @@ func TestOneProcessClockAndSyncs(t *testing.T) {
 	}
 	p, say := start()
 	_, sayOther := start()
-	eventually(t, "the other has begun", func() bool { clock, _, _ := sayOther(); return clock == 0 })
+	for _, said := range []func() (time.Duration, int, bool){say, sayOther} {
+		eventually(t, "both have begun", func() bool { clock, _, _ := said(); return clock == 0 })
+	}
 	for _, by := range []time.Duration{30 * time.Hour, -time.Hour, 0} {
 		if err := c.Skew(p, by); err != nil {
 			t.Fatal(err)
