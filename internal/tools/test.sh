@@ -20,7 +20,7 @@ status=${PIPESTATUS[0]}
 crashed=$(awk '
   /ThreadSanitizer: CHECK failed/           { crash = 1 }
   /^SIGSEGV: segmentation violation/        { violation = 1 }
-  /^goroutine 0 .*synctest bubble/          { if (violation) crash = 1 }
+  /^goroutine .*synctest bubble/            { if (violation) crash = 1 }
   /^ *--- FAIL|^panic:|WARNING: DATA RACE/  { fault = 1 }
   /^FAIL\t/ { if (crash && !fault) print $2; else others = 1 }
   /^(ok  |FAIL|\?   |---)\t/ { crash = violation = fault = 0 }
