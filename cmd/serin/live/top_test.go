@@ -7,6 +7,7 @@ import (
 	tea "charm.land/bubbletea/v2"
 
 	"github.com/serin-rollouts/serin/internal/api"
+	"github.com/serin-rollouts/serin/internal/goldentest"
 )
 
 // fleetAt is two hosts of two services, so many seconds on; the canary of checkout
@@ -58,7 +59,7 @@ func TestTopPictures(t *testing.T) {
 		"cut-off":  {80, 14, []tea.Msg{Remark{"no leader answers just now", at(9)}}},
 	} {
 		m := top(t, append([]tea.Msg{tea.WindowSizeMsg{Width: x.width, Height: x.height}, fleetAt(1), fleetAt(5)}, x.more...)...)
-		golden(t, "top-"+name+".txt", m.Picture()+"\n")
+		goldentest.Compare(t, "top-"+name+".txt", m.Picture()+"\n")
 		fits(t, m.Picture(), x.width, x.height)
 	}
 }

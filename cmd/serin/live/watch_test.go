@@ -2,7 +2,6 @@ package live
 
 import (
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/serin-rollouts/serin/cmd/serin/show"
 	"github.com/serin-rollouts/serin/internal/api"
+	"github.com/serin-rollouts/serin/internal/goldentest"
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
@@ -163,7 +163,7 @@ func TestWatchPictures(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w, _ := send(t, shown(t, x.width, x.height, x.act), x.more...)
 			got := w.Picture()
-			golden(t, "watch-"+strings.ReplaceAll(name, " ", "-")+".txt", got+"\n")
+			goldentest.Compare(t, "watch-"+strings.ReplaceAll(name, " ", "-")+".txt", got+"\n")
 			fits(t, got, x.width, x.height)
 		})
 	}
@@ -219,7 +219,7 @@ func TestWatchLeavesItsLastPicture(t *testing.T) {
 	if _, ok := cmd().(tea.QuitMsg); !ok {
 		t.Error("goes on")
 	}
-	golden(t, "watch-last.txt", w.Last()+"\n")
+	goldentest.Compare(t, "watch-last.txt", w.Last()+"\n")
 
 	untold, _ := send(t, shown(t, 80, 24, nil), Ended{over.RolloutStatus})
 	if !strings.Contains(untold.Last(), "22:15:00 checkout-7 rolled back at step 2 of 3: 5xx 2.31% on canary") {
@@ -284,23 +284,5 @@ func TestPagesTurn(t *testing.T) {
 		if w, _ = send(t, w, key); !strings.Contains(w.Picture(), x.want) {
 			t.Errorf("%s does not lead to %s:\n%s", x.key, x.want, w.Picture())
 		}
-	}
-}
-
-// golden compares with a file; UPDATE_GOLDEN=1 rewrites it.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := "testdata/" + name
-	if os.Getenv("UPDATE_GOLDEN") != "" {
-		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Error(diff)
 	}
 }

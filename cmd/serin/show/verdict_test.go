@@ -11,6 +11,7 @@ import (
 
 	"github.com/serin-rollouts/serin/internal/analysis"
 	"github.com/serin-rollouts/serin/internal/api"
+	"github.com/serin-rollouts/serin/internal/goldentest"
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
@@ -53,7 +54,7 @@ func judged() *api.Verdict {
 func TestGateTable(t *testing.T) {
 	var b, coloured strings.Builder
 	plainly().gates(&b, judged())
-	golden(t, "gates.txt", b.String())
+	goldentest.Compare(t, "gates.txt", b.String())
 	for line := range strings.SplitSeq(b.String(), "\n") {
 		if n := utf8.RuneCountInString(line); n > lineWidth {
 			t.Errorf("%d columns: %s", n, line)
@@ -179,11 +180,11 @@ func TestServiceShowsGatesAndHeldHosts(t *testing.T) {
 	if err := plainly().Service(&one, s); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "service.txt", one.String())
+	goldentest.Compare(t, "service.txt", one.String())
 	if err := plainly().Services(&all, []api.ServiceStatus{{Service: "billing"}, s}); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "services-held.txt", all.String())
+	goldentest.Compare(t, "services-held.txt", all.String())
 }
 
 // finding is one of 57 errors in 2468 requests against 101 in 24630.
@@ -224,7 +225,7 @@ func TestExplainShowsEachGatesNumbers(t *testing.T) {
 	if err := plainly().Explain(&out, d); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "explain.txt", out.String())
+	goldentest.Compare(t, "explain.txt", out.String())
 }
 
 func TestRatio(t *testing.T) {
