@@ -123,6 +123,11 @@ func forward(inner net.Conn, address string) {
 		_ = inner.Close() // that is the answer
 		return
 	}
+	Join(inner, outer)
+}
+
+// Join copies both ways between two connections, until one of them ends, and closes both.
+func Join(inner, outer net.Conn) {
 	var both sync.WaitGroup
 	for to, from := range map[net.Conn]net.Conn{inner: outer, outer: inner} {
 		both.Go(func() {

@@ -2,10 +2,11 @@ package consoletest_test
 
 import (
 	"context"
-	"io"
 	"net"
 	"sync"
 	"testing"
+
+	"github.com/serin-rollouts/serin/internal/browsertest"
 )
 
 // door is the way to a replica's HTTP server. Shut, it resets every connection at
@@ -91,15 +92,7 @@ func (d *door) pass(inner net.Conn) {
 		reset(inner) // nobody is there
 		return
 	}
-	var both sync.WaitGroup
-	for to, from := range map[net.Conn]net.Conn{inner: outer, outer: inner} {
-		both.Go(func() {
-			_, _ = io.Copy(to, from) // either end may go at any time
-			_ = inner.Close()
-			_ = outer.Close()
-		})
-	}
-	both.Wait()
+	browsertest.Join(inner, outer)
 }
 
 func reset(c net.Conn) {
