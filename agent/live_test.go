@@ -23,6 +23,7 @@ import (
 	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/bus/bustest"
 	"github.com/serin-rollouts/serin/internal/demoimage"
+	"github.com/serin-rollouts/serin/internal/needtest"
 	"github.com/serin-rollouts/serin/internal/porttest"
 	"github.com/serin-rollouts/serin/internal/rollout"
 	"github.com/serin-rollouts/serin/internal/wire"
@@ -100,23 +101,14 @@ func needDocker(t *testing.T) *docker.Engine {
 	if err == nil {
 		return engine
 	}
-	missing(t, "a Docker Engine", err)
+	needtest.Need(t, "a Docker Engine", err)
 	return nil
 }
 
 func needHAProxy(t *testing.T) {
 	t.Helper()
-	if _, err := exec.LookPath("haproxy"); err != nil {
-		missing(t, "HAProxy", err)
-	}
-}
-
-func missing(t *testing.T, what string, err error) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("this test needs %s: %v", what, err)
-	}
-	t.Skipf("SKIPPED: this test needs %s: %v", what, err)
+	_, err := exec.LookPath("haproxy")
+	needtest.Need(t, "HAProxy", err)
 }
 
 func (v *live) config() Config {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/serin-rollouts/serin/chaos/cell"
 	"github.com/serin-rollouts/serin/chaos/check"
+	"github.com/serin-rollouts/serin/internal/needtest"
 )
 
 // ground is what the tests of this package run on; they run in namespaces.
@@ -48,13 +49,7 @@ func enclosed(m *testing.M) int {
 // needGround skips where there are no namespaces, but not in CI.
 func needGround(t *testing.T) {
 	t.Helper()
-	switch {
-	case unable == nil:
-	case os.Getenv("CI") == "true":
-		t.Fatalf("this test needs namespaces, Docker and HAProxy: %v", unable)
-	default:
-		t.Skipf("SKIPPED: this test needs namespaces, Docker and HAProxy: %v", unable)
-	}
+	needtest.Need(t, "namespaces, Docker and HAProxy", unable)
 }
 
 // TestMix is a short run with some of everything: no promise is broken.

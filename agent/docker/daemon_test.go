@@ -16,6 +16,7 @@ import (
 	"github.com/docker/docker/client"
 
 	"github.com/serin-rollouts/serin/agent/docker"
+	"github.com/serin-rollouts/serin/internal/needtest"
 )
 
 // daemon is a Docker Engine of this test's own, which may be killed. It runs in
@@ -30,11 +31,7 @@ type daemon struct {
 func (d *daemon) startProcess(t *testing.T, program string, args ...string) *exec.Cmd {
 	t.Helper()
 	path, err := exec.LookPath(program)
-	if err != nil && os.Getenv("CI") == "true" {
-		t.Fatalf("this test needs %s (CI=true promises it): %v", program, err)
-	} else if err != nil {
-		t.Skipf("SKIPPED, NOTHING TESTED: %v", err)
-	}
+	needtest.Need(t, program, err)
 	out, err := os.OpenFile(filepath.Join(d.dir, program+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		t.Fatal(err)

@@ -20,6 +20,7 @@ import (
 
 	"github.com/serin-rollouts/serin/agent/haproxy"
 	"github.com/serin-rollouts/serin/agent/haproxy/haproxytest"
+	"github.com/serin-rollouts/serin/internal/needtest"
 	"github.com/serin-rollouts/serin/internal/porttest"
 )
 
@@ -58,13 +59,8 @@ var (
 // needHAProxy skips where there is no HAProxy, but not where CI promises one.
 func needHAProxy(t *testing.T) {
 	t.Helper()
-	if _, err := exec.LookPath("haproxy"); err == nil {
-		return
-	}
-	if os.Getenv("CI") == "true" {
-		t.Fatal("this test needs haproxy >= 2.6 in PATH (CI=true promises it)")
-	}
-	t.Skip("SKIPPED: this test needs haproxy >= 2.6 in PATH")
+	_, err := exec.LookPath("haproxy")
+	needtest.Need(t, "haproxy >= 2.6 in PATH", err)
 }
 
 // shortDir is a directory with a path short enough for unix sockets.

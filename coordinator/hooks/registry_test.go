@@ -18,6 +18,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/serin-rollouts/serin/internal/api"
+	"github.com/serin-rollouts/serin/internal/needtest"
 	"github.com/serin-rollouts/serin/internal/porttest"
 )
 
@@ -86,13 +87,7 @@ func startRegistry(t *testing.T, hooks string) string {
 	script := exec.CommandContext(t.Context(), filepath.Join("..", "..", "internal", "tools", "debian.sh"), "docker-registry")
 	script.Stderr = t.Output()
 	program, err := script.Output()
-	switch {
-	case err == nil:
-	case os.Getenv("CI") == "true":
-		t.Fatalf("this test needs a registry: %v", err)
-	default:
-		t.Skipf("SKIPPED: this test needs a registry: %v", err)
-	}
+	needtest.Need(t, "a registry", err)
 	dir, address := t.TempDir(), porttest.Address(t)
 	config := filepath.Join(dir, "config.yml")
 	text := fmt.Sprintf(`version: 0.1

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"github.com/docker/docker/pkg/stdcopy"
 
 	"github.com/serin-rollouts/serin/internal/demoimage"
+	"github.com/serin-rollouts/serin/internal/needtest"
 )
 
 // dockerClient is one of the real Docker. Without one the test fails in CI and is skipped elsewhere.
@@ -27,12 +27,7 @@ func dockerClient(t *testing.T) *client.Client {
 		defer cancel()
 		_, err = docker.Ping(ctx)
 	}
-	if err != nil && os.Getenv("CI") == "true" {
-		t.Fatalf("this test needs Docker (make setup): %v", err)
-	}
-	if err != nil {
-		t.Skipf("SKIPPED, this test needs Docker (make setup): %v", err)
-	}
+	needtest.Need(t, "Docker", err)
 	return docker
 }
 

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/goccy/go-yaml"
+
+	"github.com/serin-rollouts/serin/internal/needtest"
 )
 
 // rules is a file of Prometheus' rules, as far as is looked at.
@@ -43,13 +45,7 @@ func promtool(t *testing.T) string {
 	script := exec.CommandContext(t.Context(), filepath.Join("..", "tools", "debian.sh"), "promtool")
 	script.Stderr = t.Output()
 	program, err := script.Output()
-	switch {
-	case err == nil:
-	case os.Getenv("CI") == "true":
-		t.Fatalf("this test needs promtool: %v", err)
-	default:
-		t.Skipf("SKIPPED: this test needs promtool: %v", err)
-	}
+	needtest.Need(t, "promtool", err)
 	return strings.TrimSpace(string(program))
 }
 

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/serin-rollouts/serin/agent/docker"
+	"github.com/serin-rollouts/serin/internal/needtest"
 )
 
 // together is how many tests run at once at least.
@@ -82,13 +83,7 @@ func needMachine(t *testing.T) {
 			err = engine.Close()
 		}
 	}
-	switch {
-	case err == nil:
-	case os.Getenv("CI") == "true":
-		t.Fatalf("this test needs Docker and HAProxy: %v", err)
-	default:
-		t.Skipf("SKIPPED: this test needs Docker and HAProxy: %v", err)
-	}
+	needtest.Need(t, "Docker and HAProxy", err)
 }
 
 // eventually polls real processes until try works.

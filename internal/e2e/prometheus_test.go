@@ -12,6 +12,7 @@ import (
 	"github.com/docker/docker/client"
 
 	"github.com/serin-rollouts/serin/internal/localfleet"
+	"github.com/serin-rollouts/serin/internal/needtest"
 )
 
 // prometheus is a Prometheus server that reads what a fleet's containers say of
@@ -25,13 +26,7 @@ func newPrometheus(w *world) prometheus {
 	script := exec.CommandContext(w.t.Context(), filepath.Join("..", "tools", "debian.sh"), "prometheus")
 	script.Stderr = w.t.Output()
 	program, err := script.Output()
-	switch {
-	case err == nil:
-	case os.Getenv("CI") == "true":
-		w.t.Fatalf("this test needs Prometheus: %v", err)
-	default:
-		w.t.Skipf("SKIPPED: this test needs Prometheus: %v", err)
-	}
+	needtest.Need(w.t, "Prometheus", err)
 	ports, err := localfleet.FreePorts(w.t.Context(), 1)
 	if err != nil {
 		w.t.Fatal(err)

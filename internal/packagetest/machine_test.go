@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/serin-rollouts/serin/internal/needtest"
 )
 
 const (
@@ -129,25 +131,14 @@ func (m *machine) enter(t *testing.T, args ...string) *exec.Cmd {
 func needMachine(t *testing.T) {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		missing(t, "root", os.ErrPermission)
+		needtest.Need(t, "root", os.ErrPermission)
 	}
 	for _, program := range []string{"nsenter", "ip", "curl", "systemctl", "systemd-analyze", "setpriv", "haproxy"} {
 		_, err := exec.LookPath(program)
-		missing(t, program, err)
+		needtest.Need(t, program, err)
 	}
 	_, err := os.Stat(dockerSocket())
-	missing(t, "Docker's socket", err)
-}
-
-func missing(t *testing.T, what string, err error) {
-	t.Helper()
-	switch {
-	case err == nil:
-	case os.Getenv("CI") == "true":
-		t.Fatalf("this test needs %s (`make setup`): %v", what, err)
-	default:
-		t.Skipf("SKIPPED: this test needs %s (`make setup`): %v", what, err)
-	}
+	needtest.Need(t, "Docker's socket", err)
 }
 
 func dockerSocket() string {

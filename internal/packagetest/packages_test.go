@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/serin-rollouts/serin/internal/needtest"
 )
 
 const (
@@ -28,7 +30,7 @@ func programs() []string { return []string{"serin", "serin-agent", "serin-coordi
 func TestPackages(t *testing.T) {
 	for _, program := range []string{"dpkg-deb", "rpm"} {
 		_, err := exec.LookPath(program)
-		missing(t, program, err)
+		needtest.Need(t, program, err)
 	}
 	dir := t.TempDir()
 	build(t, tree, before, filepath.Join(dir, before))

@@ -6,13 +6,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/serin-rollouts/serin/internal/needtest"
 )
 
 // TestVersions: what git describes becomes versions that package managers take
 // for newer, the later they are.
 func TestVersions(t *testing.T) {
 	_, err := exec.LookPath("dpkg")
-	missing(t, "dpkg", err)
+	needtest.Need(t, "dpkg", err)
 	last := "0"
 	for _, v := range []struct{ described, want string }{
 		{"4bf92f3", "0.0.0+20231114221320.4bf92f3"},

@@ -18,6 +18,7 @@ import (
 	"github.com/serin-rollouts/serin/agent/docker"
 	"github.com/serin-rollouts/serin/internal/demoimage"
 	"github.com/serin-rollouts/serin/internal/localfleet"
+	"github.com/serin-rollouts/serin/internal/needtest"
 )
 
 const (
@@ -244,17 +245,5 @@ func needRuntime(t *testing.T) {
 			err = engine.Close()
 		}
 	}
-	need(t, "Docker and HAProxy", err)
-}
-
-// need skips the test, or fails it in CI, where something is missing.
-func need(t *testing.T, what string, err error) {
-	t.Helper()
-	switch {
-	case err == nil:
-	case os.Getenv("CI") == "true":
-		t.Fatalf("this test needs %s (`make setup`): %v", what, err)
-	default:
-		t.Skipf("SKIPPED: this test needs %s (`make setup`): %v", what, err)
-	}
+	needtest.Need(t, "Docker and HAProxy", err)
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/goccy/go-yaml"
+
+	"github.com/serin-rollouts/serin/internal/needtest"
 )
 
 // systemUnits is where Debian's package of systemd has the units that ours name.
@@ -20,7 +22,7 @@ const systemUnits = "/usr/lib/systemd/system"
 func checkUnits(t *testing.T, bin string) {
 	t.Helper()
 	_, err := exec.LookPath("systemd-analyze")
-	need(t, "systemd-analyze", err)
+	needtest.Need(t, "systemd-analyze", err)
 	for _, c := range []struct{ program, config, certificate string }{
 		{"serin-coordinator", "coordinator.yaml", "c1"},
 		{"serin-agent", "agent.yaml", "web-01"},
