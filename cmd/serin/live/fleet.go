@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/serin-rollouts/serin/internal/api"
+	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
 // window is the time over which rates are taken.
@@ -114,7 +115,7 @@ func counts(t Told) map[countKey]*count {
 		for _, s := range h.Services {
 			if s.Stable != "" {
 				key := countKey{trackKey{s.Service, stable, s.Stable}, h.Host, s.Counting}
-				all[key] = &count{s.StableServed, s.StableVersion, 10_000 - s.Weight, s.StableReady}
+				all[key] = &count{s.StableServed, s.StableVersion, rollout.Full - s.Weight, s.StableReady}
 			}
 			if s.Canary != "" {
 				key := countKey{trackKey{s.Service, canary, s.Canary}, h.Host, s.Counting}

@@ -30,7 +30,7 @@ func (w Watch) title() []string {
 	head := fmt.Sprintf("%s  %s  %s -> %s", d.ID, phase, cmp.Or(d.From, "nothing"), d.To)
 	switch {
 	case d.Ended > 0:
-		head += ", took " + show.Span(milli(d.Ended-d.Started))
+		head += ", took " + show.Span(show.Milli(d.Ended-d.Started))
 	default:
 		head += ", " + show.Span(w.o.Now.Sub(time.UnixMilli(d.Started)))
 		if left := w.left(d.DeadlineLeft); left > 0 && !w.over {
@@ -46,7 +46,7 @@ func (w Watch) title() []string {
 
 // left is what is left now of a span that was told with the last answer.
 func (w Watch) left(ms int64) time.Duration {
-	return max(0, milli(ms)-w.o.Now.Sub(w.at))
+	return max(0, show.Milli(ms)-w.o.Now.Sub(w.at))
 }
 
 // body is the page that is shown.
@@ -127,7 +127,7 @@ func (w Watch) steps() []string {
 func (w Watch) step(i int, s api.StepStatus) string {
 	line := fmt.Sprintf("%d  %s on %s", i+1, rollout.Percent(s.Weight), plural(s.Hosts, "host"))
 	if s.Hold > 0 {
-		line += ", " + show.Span(milli(s.Hold)) + " at least"
+		line += ", " + show.Span(show.Milli(s.Hold)) + " at least"
 	}
 	if left := w.left(w.detail.HoldLeft); s.State == "now" && left > 0 && !w.over {
 		line += " (" + show.Span(left) + " left)"
@@ -217,8 +217,6 @@ func (w Watch) estimates(g api.Gate) []string {
 	}
 	return []string{line + " " + w.o.Bounds(g, 0)}
 }
-
-func milli(ms int64) time.Duration { return time.Duration(ms) * time.Millisecond }
 
 func percent(share float64) string { return fmt.Sprintf("%.1f%%", 100*share) }
 

@@ -135,7 +135,7 @@ func took(e rollout.Event) string {
 	if e.ZeroMillis <= 0 {
 		return ""
 	}
-	return fmt.Sprintf(" (no traffic on it after %s)", milli(e.ZeroMillis))
+	return fmt.Sprintf(" (no traffic on it after %s)", Milli(e.ZeroMillis))
 }
 
 func eventRates(v *analysis.Verdict) string {

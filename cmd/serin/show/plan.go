@@ -112,7 +112,7 @@ func about(ms int64) string {
 	if ms == 0 {
 		return "no telling"
 	}
-	return Span(milli(ms))
+	return Span(Milli(ms))
 }
 
 // perSecond renders a traffic to two digits; 0 is none.
@@ -130,13 +130,13 @@ func perSecond(rate float64) string {
 func duration(p api.Plan) string {
 	var parts []string
 	if p.Holds > 0 {
-		parts = append(parts, Span(milli(p.Holds))+" at least")
+		parts = append(parts, Span(Milli(p.Holds))+" at least")
 	}
 	if p.Takes > 0 {
 		parts = append(parts, "about "+about(p.Takes)+" at this traffic")
 	}
 	if p.Deadline > 0 {
-		parts = append(parts, Span(milli(p.Deadline))+" at most")
+		parts = append(parts, Span(Milli(p.Deadline))+" at most")
 	}
 	if len(parts) == 0 {
 		return ""
@@ -185,7 +185,7 @@ func path(out io.Writer, p api.Plan) error {
 		}
 		hold, evidence, when := "", "", "as soon as the hosts are ready"
 		if s.Hold > 0 {
-			hold, when = Span(milli(s.Hold)), "after the hold"
+			hold, when = Span(Milli(s.Hold)), "after the hold"
 		}
 		if gated(p, s) {
 			evidence, when = canaryRequests(s.Needs), "as soon as the evidence allows"

@@ -31,7 +31,7 @@ func (o Options) History(out io.Writer, h api.History) error {
 	for _, r := range h.Rollouts {
 		took := ""
 		if r.Ended > 0 {
-			took = Span(milli(r.Ended - r.Started))
+			took = Span(Milli(r.Ended - r.Started))
 		}
 		row := []string{
 			r.ID, o.Palette.Phase(r.Phase, PhaseWords(r.Phase)), r.From, r.To, step(r),
@@ -61,9 +61,9 @@ func (o Options) Hosts(out io.Writer, hosts []api.HostStatus) error {
 		for _, s := range h.Services {
 			names = append(names, s.Service+hostMark(s))
 		}
-		row := []string{h.Host, state, Span(milli(h.SeenMS)) + " ago", h.Version, strings.Join(names, " ")}
+		row := []string{h.Host, state, Span(Milli(h.SeenMS)) + " ago", h.Version, strings.Join(names, " ")}
 		if o.Wide {
-			row = append(row, h.Docker, h.HAProxy, Span(milli(h.SkewMS)), labels(h.Labels))
+			row = append(row, h.Docker, h.HAProxy, Span(Milli(h.SkewMS)), labels(h.Labels))
 		}
 		t.row(row...)
 	}

@@ -83,7 +83,8 @@ func (o Options) at(unixMilli int64) string {
 	return t.Format(time.DateTime)
 }
 
-func milli(ms int64) time.Duration { return time.Duration(ms) * time.Millisecond }
+// Milli makes a span of what the API tells in milliseconds.
+func Milli(ms int64) time.Duration { return time.Duration(ms) * time.Millisecond }
 
 // rate renders failed among all as percent: 0.41%.
 func rate(failed, all int64) string {
