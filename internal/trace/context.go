@@ -1,14 +1,9 @@
 package trace
 
 import (
-	"context"
-
-	"go.opentelemetry.io/otel/propagation"
-	otel "go.opentelemetry.io/otel/trace"
+	"encoding/hex"
+	"strings"
 )
-
-// traceparent is the header's name in W3C's Trace Context.
-const traceparent = "traceparent"
 
 // Context is a place in a trace: what the spans below it need to know of it. The
 // zero value is no place.
@@ -20,11 +15,28 @@ type Context struct {
 	Sampled bool
 }
 
-// Parse reads W3C's traceparent; false if it is none.
+// Parse reads W3C's traceparent; false if it is none. What a later version of it
+// adds at the end is left out.
 func Parse(s string) (Context, bool) {
-	ctx := propagation.TraceContext{}.Extract(context.Background(), propagation.MapCarrier{traceparent: s})
-	c := otel.SpanContextFromContext(ctx)
-	return Context{Trace: c.TraceID(), Span: c.SpanID(), Sampled: c.IsSampled()}, c.IsValid()
+	parts := strings.Split(s, "-")
+	if len(parts) < 4 || len(parts[0]) != 2 || parts[0] == "ff" || parts[0] == "00" && len(parts) != 4 {
+		return Context{}, false
+	}
+	var version, flags [1]byte
+	var c Context
+	for _, field := range []struct {
+		to   []byte
+		text string
+	}{{version[:], parts[0]}, {c.Trace[:], parts[1]}, {c.Span[:], parts[2]}, {flags[:], parts[3]}} {
+		if len(field.text) != 2*len(field.to) || strings.ToLower(field.text) != field.text {
+			return Context{}, false
+		}
+		if _, err := hex.Decode(field.to, []byte(field.text)); err != nil {
+			return Context{}, false
+		}
+	}
+	c.Sampled = flags[0]&1 == 1
+	return c, c.Valid()
 }
 
 // Valid reports whether c is a place.
@@ -32,7 +44,12 @@ func (c Context) Valid() bool { return c.Trace != [16]byte{} && c.Span != [8]byt
 
 // String renders c as W3C's traceparent, of 55 characters; "" if it is no place.
 func (c Context) String() string {
-	carrier := propagation.MapCarrier{}
-	propagation.TraceContext{}.Inject(otel.ContextWithRemoteSpanContext(context.Background(), c.remote()), carrier)
-	return carrier[traceparent]
+	if !c.Valid() {
+		return ""
+	}
+	flags := "00"
+	if c.Sampled {
+		flags = "01"
+	}
+	return "00-" + hex.EncodeToString(c.Trace[:]) + "-" + hex.EncodeToString(c.Span[:]) + "-" + flags
 }
