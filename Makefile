@@ -12,7 +12,7 @@ export HOME := $(shell getent passwd "$$(id -u)" | cut -d: -f6)
 endif
 export PATH := $(or $(PATH),/usr/local/bin:/usr/bin:/bin):/usr/local/go/bin:/usr/local/sbin:/usr/sbin:/sbin
 
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+VERSION ?= $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null || echo dev)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 PKGS ?= ./...
 LINT := internal/tools/golangci-lint.sh
@@ -32,7 +32,7 @@ build: ## bin/serin, bin/serin-coordinator, bin/serin-agent: static, reproducibl
 
 .PHONY: dist
 dist: ## deb, rpm and tar.gz for amd64 and arm64, the same to the byte each time, and SHA256SUMS: in dist/
-	VERSION='$(VERSION)' deploy/packages/build.sh --out dist $(ARGS)
+	deploy/packages/build.sh --out dist $(ARGS)
 
 .PHONY: demo
 demo: runtime build ## a whole fleet on this machine: a good rollout, then a bad one (ARGS='--report out.json --keep')

@@ -29,8 +29,19 @@ while [ $# -gt 0 ]; do
 done
 [ ${#arches[@]} -gt 0 ] || arches=(amd64 arm64)
 
-linked=${VERSION:-$(git describe --tags --always --dirty)}
-export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
+# describe: what git calls this tree. A fixed length of the hash, since git's own depends on how much a clone has.
+describe() {
+  if ! git describe --tags --always --dirty --abbrev=12; then
+    echo "build.sh: without git's history name them: VERSION=v1.2.3 SOURCE_DATE_EPOCH=1700000000" >&2
+    return 1
+  fi
+  if [ "$(git rev-parse --is-shallow-repository)" = true ] && ! git describe --tags >/dev/null 2>&1; then
+    echo "build.sh: this clone is shallow, so the version knows no tag: git fetch --unshallow --tags, or set VERSION" >&2
+  fi
+}
+linked=${VERSION:-$(describe)}
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
+export SOURCE_DATE_EPOCH
 
 # package_version LINKED: a version that dpkg and rpm sort as it came about. v1.2.3-rc.1 is before 1.2.3, four
 # commits after that are 1.2.3+4.gabc; without a tag it begins with 0.0.0 and the time of the commit.

@@ -42,3 +42,23 @@ func TestVersions(t *testing.T) {
 		last = v.want
 	}
 }
+
+// TestVersionOfAnyClone: how much of the history a clone has, and how its owner
+// likes hashes, does not change what the packages are called.
+func TestVersionOfAnyClone(t *testing.T) {
+	versions := map[string]bool{}
+	for _, abbrev := range []string{"4", "40"} {
+		cmd := exec.CommandContext(t.Context(), filepath.Join(tree, "deploy/packages/build.sh"), "--print-version")
+		cmd.Env = append(os.Environ(), "VERSION=", "SOURCE_DATE_EPOCH=1700000000",
+			"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=core.abbrev", "GIT_CONFIG_VALUE_0="+abbrev)
+		cmd.Stderr = t.Output()
+		out, err := cmd.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		versions[string(out)] = true
+	}
+	if len(versions) != 1 {
+		t.Errorf("the same tree has the versions %v", versions)
+	}
+}
