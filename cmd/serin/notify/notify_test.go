@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -226,6 +228,40 @@ func TestTargetsKeepSecrets(t *testing.T) {
 	for _, url := range []string{"", "no url", "pigeon://verysecret@roof", "slack://verysecret", "http://%zz/verysecret"} {
 		if _, err := Open(url); err == nil || strings.Contains(err.Error(), "verysecret") {
 			t.Errorf("%s: %v", url, err)
+		}
+	}
+}
+
+// TestDocumentedTargets: the URLs in docs/notify.md are well formed, once the words
+// in capitals are what the services give out.
+func TestDocumentedTargets(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/notify.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const uuid, hex32, number = "11111111-4444-4444-8444-cccccccccccc", "0123456789abcdef0123456789abcdef", "123456789"
+	given := strings.NewReplacer(
+		"T000", "T"+number, "B000", "B"+number, "XXXX", "abcdefghijklmnopqrstuvwx", "xoxb:TOKEN@CHANNEL", "xoxb:"+number+"-"+number+"-abcdefghijklmnopqrstuvwx@C"+number,
+		"GROUP", uuid, "TENANT", uuid, "OWNER", uuid, "ALT", hex32, "EXTRA", "V2abc", "ORG", "example", "discord://TOKEN@ID", "discord://abc_DEF@"+number,
+		"TOKEN", number+":AAbb-cc", "@CHANNEL", "@serin", "pagerduty.com/KEY", "pagerduty.com/"+hex32, "TOPIC", "ops", "HOST", "127.0.0.1",
+	)
+	tried := map[string]bool{}
+	for _, row := range regexp.MustCompile("(?m)^\\| [^|]+ \\| `.+ \\|$").FindAllString(string(text), -1) {
+		for _, m := range regexp.MustCompile("`([a-z+]+)(://[^`]+)`").FindAllStringSubmatch(row, -1) {
+			switch scheme := m[1]; scheme {
+			case "https", "http": // what a service calls it
+			case "matrix": // looks for the server at once
+			default:
+				tried[scheme] = true
+				if _, err := Open(given.Replace(scheme + m[2])); err != nil {
+					t.Errorf("%s%s: %v", scheme, m[2], err)
+				}
+			}
+		}
+	}
+	for _, scheme := range []string{"slack", "teams", "discord", "telegram", "ntfy", "pagerduty", "smtp", "generic+https"} {
+		if !tried[scheme] {
+			t.Errorf("docs/notify.md has no %s://", scheme)
 		}
 	}
 }
