@@ -63,6 +63,7 @@ func New(version string) *Metrics {
 	}
 	m.traffic = newTraffic(set)
 	m.rollouts()
+	m.revisions()
 	m.raft()
 	m.leads()
 	set.Bus(func() *bus.Conn { return m.from().Bus })

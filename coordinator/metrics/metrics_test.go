@@ -25,7 +25,7 @@ func state() *rollout.State {
 		{Hosts: rollout.HostCount{Count: 1}, Weight: 500}, {Hosts: rollout.HostCount{Share: rollout.Full / 2}, Weight: 2500},
 	}}
 	return &rollout.State{EventSeq: 12, Outbox: make([]rollout.Event, 2), Services: map[string]*rollout.Service{
-		"shop": {Name: "shop", Number: 3, Stable: &rollout.Revision{ID: "r1"}, Active: &rollout.Rollout{
+		"shop": {Name: "shop", Number: 3, Stable: &rollout.Revision{ID: "r1", Name: "shop:1.4.0"}, Active: &rollout.Rollout{
 			ID: "shop-3", Service: "shop", Spec: spec, From: &rollout.Revision{ID: "r1"}, To: rollout.Revision{ID: "r2"},
 			Hosts: hosts, Lost: []string{"web-9"}, Phase: rollout.Progressing, Step: 1, Started: 1_700_000_000_500,
 		}},
@@ -110,6 +110,8 @@ func TestPage(t *testing.T) {
 		`serin_rollout_weight_ratio{service="shop"} 0.25`, `serin_rollout_weight_ratio{service="cart"} 0`,
 		`serin_rollout_hosts{service="shop",state="all"} 4`, `serin_rollout_hosts{service="shop",state="wave"} 2`,
 		`serin_rollout_hosts{service="shop",state="lost"} 1`, `serin_rollout_start_timestamp_seconds{service="shop"} 1.7000000005e+09`,
+		`serin_rollout_revision_info{revision="r1",service="shop",track="stable",version="1.4.0"} 1`,
+		`serin_rollout_revision_info{revision="r2",service="shop",track="canary",version="r2"} 1`,
 		`serin_coordinator_events_total 12`, `serin_coordinator_outbox_events 2`,
 		`serin_fleet_hosts{state="live"} 2`, `serin_fleet_hosts{state="silent"} 1`, `serin_coordinator_dropped_reports_total 4`,
 		`serin_rollout_evidence_requests{service="shop",track="canary"} 700`,

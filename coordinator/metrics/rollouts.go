@@ -65,6 +65,29 @@ func (m *Metrics) rollouts() {
 	}, phase, number, step, steps, weight, hosts, started, events, outbox)
 }
 
+// revisions adds which revision each track of a service is: what is counted by
+// track is of these.
+func (m *Metrics) revisions() {
+	info := m.set.Reading(metrics.Gauge, "serin_rollout_revision_info",
+		"1, with the revision that a track of the service is, and its version, in the labels; the canary's while a rollout runs. Every replica tells it.",
+		"service", "track", "revision", "version")
+	m.set.OnScrape(func(_ context.Context, page metrics.Page) {
+		ask := m.from().State
+		if ask == nil {
+			return
+		}
+		for name, svc := range ask().Services {
+			if r := svc.Stable; r != nil {
+				page.Put(info, 1, name, metrics.Stable, r.ID, r.Version())
+			}
+			if svc.Active != nil {
+				r := svc.Active.To
+				page.Put(info, 1, name, metrics.Canary, r.ID, r.Version())
+			}
+		}
+	}, info)
+}
+
 // share is what the hosts of the wave give the canary, from 0 to 1.
 func share(r *rollout.Rollout) float64 {
 	switch r.Phase {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -65,6 +66,24 @@ func TestDashboards(t *testing.T) {
 			plain := strings.NewReplacer("$__rate_interval", "5m", "$service", "shop").Replace(q)
 			parsed = append(parsed, rule{Record: fmt.Sprintf("q%d", len(parsed)), Expr: plain})
 		}
+	}
+	parse(t, parsed)
+}
+
+// TestReferencedQueries: what docs/metrics.md gives to copy is a query that
+// Prometheus takes, of metrics that there are.
+func TestReferencedQueries(t *testing.T) {
+	text, err := os.ReadFile("../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var parsed []rule
+	for _, m := range regexp.MustCompile("(?s)```promql\n(.*?)```").FindAllSubmatch(text, -1) {
+		checkQuery(t, "docs/metrics.md", string(m[1]))
+		parsed = append(parsed, rule{Record: fmt.Sprintf("q%d", len(parsed)), Expr: string(m[1])})
+	}
+	if len(parsed) == 0 {
+		t.Fatal("docs/metrics.md has no queries")
 	}
 	parse(t, parsed)
 }

@@ -33,6 +33,14 @@ Every replica tells where rollouts stand, so a query takes the greatest of them:
 What only the leader knows is told by the leader alone. ` + "`track`" + ` is ` + "`stable`" + `, ` + "`canary`" + `, or ` + "`other`" + ` for a version that is
 neither any more. Times are in seconds, shares from 0 to 1. Beside these there are the usual ` + "`go_*`" + ` and ` + "`process_*`" + ` of
 both processes.
+
+Which revision a track is, and its version, stands in ` + "`serin_rollout_revision_info`" + `. Requests by version, for example, while
+replicas may not have heard of the last decision yet:
+
+` + "```promql" + `
+sum by (service, track) (rate(serin_agent_requests_total[5m]))
+  * on (service, track) group_left (version) topk by (service, track) (1, max by (service, track, version) (serin_rollout_revision_info))
+` + "```" + `
 `
 
 // Private
