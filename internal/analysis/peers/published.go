@@ -50,7 +50,24 @@ func boundValues() []Value {
 		add(fmt.Sprintf("interval for %g of %g, lower end", c.x, c.n), c.low, low, 1e-5)
 		add(fmt.Sprintf("interval for %g of %g, upper end", c.x, c.n), c.high, high, 1e-5)
 	}
+	for _, c := range []struct {
+		quantile  float64
+		offset    int
+		published float64
+	}{{.5, 70, .814704}, {.5, 85, .0838055}, {.5, 100, .0054947}, {.9, 55, .0340463}} {
+		add(fmt.Sprintf("p of equal quantiles %g, 1..1,000 and the same plus %d", c.quantile, c.offset), c.published,
+			EqualQuantiles(upwards(1, 1000), upwards(1+c.offset, 1000), c.quantile, 100), 1e-5)
+	}
 	return vs
+}
+
+// upwards returns n whole numbers.
+func upwards(from, n int) []float64 {
+	var xs []float64
+	for i := range n {
+		xs = append(xs, float64(from+i))
+	}
+	return xs
 }
 
 func multinomialValues() []Value {
@@ -88,6 +105,8 @@ func kayentaValues() []Value {
 	interval("Mann-Whitney, 10..40 and 1..4", []float64{10, 20, 30, 40}, []float64{1, 2, 3, 4}, .98, 6, 39, 22.5)
 	interval("Mann-Whitney, 90 and 90 values with ties", numbers(tieExperiment), numbers(tieControl), .95,
 		-.500002521696696, -3.486287505871302e-5, -.4999393907180323)
+	interval("Mann-Whitney, 180 and 180 values with ties", numbers(largeExperiment), numbers(largeControl), .98,
+		-.4999173250549087, -6.912685789769486e-6, -3.45044082729315e-5)
 	return vs
 }
 
@@ -110,6 +129,22 @@ const (
 	tieExperiment = `2.5 2.5 2 2.5 3.5 2 3.5 1.5 3 3 2.5 3.5 2 2.5 2 2 5 3 2 1.5 2 4 3 2.5 3 2 2 2 2.5 3.5
 1.5 1.5 3.5 2 2.5 2.5 3 3.5 2.5 6.5 2.5 4 2.5 3 2.5 6.5 2.5 3 1.5 2 2.5 3 7.5 1.5 2 4 2.5 2 2.5 3.5
 4 2.5 3 2.5 2 3.5 3 16.5 3 3 7 4.5 5 2 3.5 6 1.5 3 2.5 4 3 1.5 5 3 2.5 5.5 3 1.5 2.5 6`
+)
+
+// The samples of its larger test of the same name.
+const (
+	largeControl = `1.5 1.5 1 2 1.5 1.5 1.5 2 1 1 2 1.5 1.5 1 1.5 1.5 1.5 1.5 1.5 2 1 1.5 3 2 1 1.5 1.5 1.5 2 1.5
+1 1 1.5 2.5 2 0 1 2 2 1.5 3 2 1 2.5 0.5 1.5 0.5 2.5 2 1.5 1.5 2 1 4.5 2.5 0.5 2.5 1.5 1.5 1
+2 1 2.5 1.5 2 1.5 3 1.5 1.5 1.5 1.5 2 1 2.5 1 1.5 2.5 1.5 2.5 2 1.5 1.5 1.5 2.5 1 7.5 1.5 3 5.5 1
+1.5 2 1 1.5 2.5 2.5 1 1 2.5 1.5 1.5 3 4 1 1.5 2 1.5 1.5 1.5 2.5 1.5 3.5 2.5 1.5 2 1 4 1.5 1 1.5
+2.5 2.5 2 2.5 1.5 1.5 2 1 1.5 2 1.5 1 2.5 1.5 1.5 2 2 1 1.5 2.5 0.5 2 2.5 2 1 2 0.5 1.5 1 2.5
+1 1.5 1 7 1 3.5 1.5 2 1.5 1.5 2 3 1.5 1.5 2 1.5 2 1.5 4 2 1.5 1.5 1.5 1.5 1.5 0.5 2 1 1.5 0.5`
+	largeExperiment = `1.5 2 5 1.5 1.5 8.5 1 1 2 1 1.5 0.5 2 1.5 2 1.5 1 2.5 1.5 1.5 2 1.5 1.5 1.5 2 2 1 5.5 1.5 2
+1.5 1.5 1 2.5 1 2 1.5 1.5 2 2 1.5 1.5 1 1 2 0.5 1.5 0.5 3.5 1.5 3 19 0.5 1.5 0.5 1.5 2 1.5 1.5 1.5
+1.5 2 1.5 2 2 1.5 1 1.5 1 2 1 2 1.5 1.5 3 2 1.5 1.5 0.5 2 1.5 1 2 1 1 2 1 2 1.5 1
+1 2 1.5 1.5 1.5 0.5 1.5 1.5 0.5 1 1.5 1.5 1.5 1 2 2 2 1.5 1 1.5 1 1 1.5 3.5 2 1.5 1 2 1.5 5.5
+0.5 2 3.5 1.5 1 2 0.5 2.5 1 1.5 0.5 2 2 1 0.5 1.5 1 1.5 0.5 0.5 1 1.5 1 1.5 0.5 1.5 1 1 0.5 1
+0.5 4 1 1.5 2 5.5 1.5 0.5 2 1 1.5 1 1.5 1.5 1 1.5 1.5 1.5 1.5 1.5 1.5 2 0.5 1.5 1 2 1 1 0.5 1`
 )
 
 func numbers(text string) []float64 {

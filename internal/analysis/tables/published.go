@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/serin-rollouts/serin/internal/analysis"
@@ -38,12 +39,19 @@ func goldens() []golden {
 	}
 }
 
+const prototype = "a prototype of the judge"
+
 // values are what the peers' authors have published, and the golden ones.
 func values() []peers.Value {
-	all := peers.Published()
+	return slices.Concat(peers.Published(), tableValues(), streamValues(), withinValues())
+}
+
+// tableValues are those of single tables.
+func tableValues() []peers.Value {
+	var all []peers.Value
 	add := func(quantity string, g golden, published, ours, tolerance float64) {
 		all = append(all, peers.Value{
-			Source:   "a prototype of the judge",
+			Source:   prototype,
 			Quantity: fmt.Sprintf("%s, %d of %d and %d of %d", quantity, g.table.CanaryX, g.table.CanaryN, g.table.StableX, g.table.StableN),
 
 			Published: published, Ours: ours, Tolerance: tolerance * max(1, math.Abs(published)),
@@ -56,6 +64,65 @@ func values() []peers.Value {
 		worse, safer := mixtures(g.table)
 		add("mixture against odds no worse", g, g.worse, worse, 1e-4)
 		add("mixture against odds 1.5 times as high", g, g.safer, safer, 1e-4)
+	}
+	return all
+}
+
+// streamValues are those of six windows on three hosts, one after another. In each, canary has 20
+// requests and two stable containers 190 each.
+func streamValues() []peers.Value {
+	steps := []struct {
+		host          string
+		canary, s0    int64 // errors
+		s1            int64
+		phi           float64 // 0: not given
+		logE, score   float64 // 0: not given
+		clustersAfter float64
+	}{
+		{"1", 2, 1, 0, 1.566667, 1.290134, 0, .015209},
+		{"2", 0, 0, 0, 0, 1.290134, 0, .015209},
+		{"3", 1, 0, 0, 0, 2.596964, 2.263881, .015209},
+		{"1", 1, 2, 0, 0, 2.693482, 2.263881, .012011},
+		{"2", 2, 0, 0, 0, 4.247869, 0, .012011},
+		{"3", 1, 0, 1, 0, 5.145072, 5.145072, .010336},
+	}
+	var all []peers.Value
+	p := analysis.NewPlain()
+	for i, s := range steps {
+		add := func(quantity string, published, ours, tolerance float64) {
+			if published != 0 {
+				all = append(all, peers.Value{
+					Source: prototype, Quantity: fmt.Sprintf("%s after window %d of six on three hosts", quantity, i+1),
+					Published: published, Ours: ours, Tolerance: tolerance * max(1, published),
+				})
+			}
+		}
+		got := p.Observe(analysis.PlainWindow{
+			Host: s.host, Canary: analysis.Counts{Requests: 20, Errors: s.canary},
+			Stable: map[string]analysis.Counts{"a": {Requests: 190, Errors: s.s0}, "b": {Requests: 190, Errors: s.s1}},
+		})
+		add("phi", s.phi, got.Phi, 1e-6)
+		add("ln E", s.logE, got.LogE, 1e-5)
+		add("ln E by the rule on hosts,", s.score, got.Score, 1e-5)
+		add("correlation of errors", s.clustersAfter, got.ICC, 1e-4)
+	}
+	return all
+}
+
+// withinValues are those of canary alone: ten windows of 50 requests, one error in the fifth.
+func withinValues() []peers.Value {
+	windows := slices.Repeat([]analysis.Counts{{Requests: 50}}, 10)
+	windows[4].Errors = 1
+	ours := analysis.PlainWithin(.01, windows)
+	var all []peers.Value
+	for _, w := range []struct {
+		after     int
+		published float64
+	}{{1, .350062}, {5, .086968}, {10, 1.686442}} {
+		all = append(all, peers.Value{
+			Source: prototype, Quantity: fmt.Sprintf("ln E of less than 1 %%, after %d windows of 50", w.after),
+			Published: w.published, Ours: ours[w.after-1], Tolerance: 1e-5,
+		})
 	}
 	return all
 }
