@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"runtime"
+	"strings"
 
 	"github.com/hashicorp/raft"
 )
@@ -35,7 +36,7 @@ func (c checkedLogs) StoreLogs(logs []*raft.Log) error {
 		copied.Extensions = sumLog(l)
 		sealed[i] = &copied
 	}
-	if err := c.LogStore.StoreLogs(sealed); err != nil {
+	if err := guarded(func() error { return c.LogStore.StoreLogs(sealed) }); err != nil {
 		err = fmt.Errorf("%w: entries from %d: %w", ErrDisk, logs[0].Index, err)
 		c.found(err)
 		return err
@@ -43,18 +44,23 @@ func (c checkedLogs) StoreLogs(logs []*raft.Log) error {
 	return nil
 }
 
-// GetLog reads an entry and verifies its checksum.
+// GetLog reads an entry and verifies its checksum. The error is raft.ErrLogNotFound
+// or an ErrDamaged.
 func (c checkedLogs) GetLog(index uint64, l *raft.Log) error {
-	if err := c.LogStore.GetLog(index, l); err != nil {
+	err := guarded(func() error { return c.LogStore.GetLog(index, l) })
+	switch {
+	case errors.Is(err, raft.ErrLogNotFound):
 		return err
+	case err != nil:
+		err = fmt.Errorf("%w: entry %d cannot be read: %w", ErrDamaged, index, err)
+	case l.Index != index || string(l.Extensions) != string(sumLog(l)):
+		err = fmt.Errorf("%w: entry %d does not fit its checksum", ErrDamaged, index)
+	default:
+		l.Extensions = nil
+		return nil
 	}
-	if l.Index != index || string(l.Extensions) != string(sumLog(l)) {
-		err := fmt.Errorf("%w: entry %d does not fit its checksum", ErrDamaged, index)
-		c.found(err)
-		return err
-	}
-	l.Extensions = nil
-	return nil
+	c.found(err)
+	return err
 }
 
 // verify reads the whole log: nothing may be damaged or missing.
@@ -72,6 +78,37 @@ func (c checkedLogs) verify() (first, last uint64, err error) {
 		}
 	}
 	return first, last, nil
+}
+
+// raftLogs is the LogStore as Raft's goroutines see it.
+type raftLogs struct{ checkedLogs }
+
+// GetLog does not return an entry's damage or absence to a caller of Raft's that would
+// panic then. As in raftStable it ends that goroutine instead. To others, which
+// replicate, it returns the error: these have more to close than what they have deferred.
+func (r raftLogs) GetLog(index uint64, l *raft.Log) error {
+	err := r.checkedLogs.GetLog(index, l)
+	if err != nil && needsEntry() {
+		r.found(fmt.Errorf("%w: entry %d is missing: %w", ErrDamaged, index, err)) // unless the damage was told before
+		runtime.Goexit()
+	}
+	return err
+}
+
+// needsEntry reports whether it was called, however deep, for a function of Raft that
+// panics without the entry it reads. Only Raft's stack tells.
+func needsEntry() bool {
+	var callers [16]uintptr
+	frames := runtime.CallersFrames(callers[:runtime.Callers(2, callers[:])])
+	for {
+		frame, more := frames.Next()
+		if strings.HasSuffix(frame.Function, "raft.(*Raft).processLogs") || strings.HasSuffix(frame.Function, "raft.NewRaft") {
+			return true
+		}
+		if !more {
+			return false
+		}
+	}
 }
 
 func sumLog(l *raft.Log) []byte {
@@ -99,7 +136,7 @@ type checkedStable struct {
 // Set stores a value with the checksum of key and value.
 func (c checkedStable) Set(key, value []byte) error {
 	sealed := append(append([]byte(nil), value...), sum(key, value)...)
-	if err := c.StableStore.Set(key, sealed); err != nil {
+	if err := guarded(func() error { return c.StableStore.Set(key, sealed) }); err != nil {
 		err = fmt.Errorf("%w: %s: %w", ErrDisk, key, err)
 		c.found(err)
 		return err
@@ -109,7 +146,11 @@ func (c checkedStable) Set(key, value []byte) error {
 
 // Get reads a value and verifies its checksum.
 func (c checkedStable) Get(key []byte) ([]byte, error) {
-	sealed, err := c.StableStore.Get(key)
+	var sealed []byte
+	err := guarded(func() (err error) {
+		sealed, err = c.StableStore.Get(key)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}

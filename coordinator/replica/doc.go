@@ -35,6 +35,9 @@
 // be started again with the old list of peers: it would vote again in terms in
 // which it has voted already.
 //
+// An entry that cannot be read as it was written later, while the replica runs, ends
+// it with ErrDamaged, and without a panic of Raft's; the others go on.
+//
 // # What the disk does not take ends the replica
 //
 // If a term, a vote or an entry cannot be stored, nobody knows what the disk holds of

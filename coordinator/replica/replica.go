@@ -119,7 +119,7 @@ func (r *Replica) start(ctx context.Context) (err error) {
 	if err = r.found(); err != nil {
 		return err
 	}
-	cache, err := raft.NewLogCache(logCache, r.stores.logs)
+	cache, err := raft.NewLogCache(logCache, raftLogs{r.stores.logs})
 	if err != nil {
 		return fmt.Errorf("cache the log: %w", err)
 	}

@@ -42,7 +42,13 @@ func openStores(cfg Config, found func(error)) (*stores, error) {
 		snapshots: snapshots, fresh: !used,
 		ready: func() error { return writeFormat(cfg.Dir, format{Format: dirFormat, ID: cfg.ID, Ready: true}) },
 	}
-	err = guarded(func() error { return s.openDisk(filepath.Join(cfg.Dir, storeFile), found) })
+	told := func(err error) {
+		if errors.Is(err, ErrDamaged) {
+			err = damaged(cfg.Dir, err)
+		}
+		found(err)
+	}
+	err = guarded(func() error { return s.openDisk(filepath.Join(cfg.Dir, storeFile), told) })
 	if errors.Is(err, ErrDamaged) {
 		return nil, damaged(cfg.Dir, err)
 	}
