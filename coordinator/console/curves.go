@@ -17,6 +17,7 @@ const (
 	sampling    = time.Second
 	mostPoints  = 600
 	mostCurves  = 24
+	sparkPoints = 40   // that the overview shows of each running rollout
 	bandAlpha   = 0.05 // how often a band may ever miss what it is about
 	p99         = 9900
 	unitShare   = "share"
@@ -59,8 +60,8 @@ type curves struct {
 
 	mu    sync.Mutex
 	all   map[string]*series
-	order []string // the oldest first
-	wakes map[chan struct{}]string
+	order []string                 // the oldest first
+	wakes map[chan struct{}]string // who looks at which rollout; empty: at all of them in little
 }
 
 // series is one rollout. When it is full every other point goes, and from then
@@ -114,6 +115,29 @@ func (c *curves) join(id string, wake chan struct{}) {
 	ring(wake)
 }
 
+// sparks returns the last error rates of all running rollouts, canary's and stable's
+// in pairs, by rollout; nil where one is not known.
+func (c *curves) sparks() map[string][][2]*float64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := map[string][][2]*float64{}
+	for _, svc := range c.live.ledger.State().Services {
+		if svc.Active == nil || c.all[svc.Active.ID] == nil {
+			continue
+		}
+		points := c.all[svc.Active.ID].points
+		pairs := [][2]*float64{}
+		for _, p := range points[max(0, len(points)-sparkPoints):] {
+			k := slices.IndexFunc(p.Lines, func(l Line) bool { return l.Name == api.KindErrors })
+			if k >= 0 {
+				pairs = append(pairs, [2]*float64{p.Lines[k].Canary.Value, p.Lines[k].Stable.Value})
+			}
+		}
+		all[svc.Active.ID] = pairs
+	}
+	return all
+}
+
 func (c *curves) leave(wake chan struct{}) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -147,6 +171,9 @@ func (c *curves) sample(ctx context.Context) {
 			c.add(s.Rollout.ID, pointOf(*s.Rollout, now))
 		}
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ring("")
 }
 
 func (c *curves) add(id string, p Point) {
@@ -162,6 +189,11 @@ func (c *curves) add(id string, p Point) {
 		}
 	}
 	s.add(p)
+	c.ring(id)
+}
+
+// ring wakes who looks at a rollout; c.mu is held.
+func (c *curves) ring(id string) {
 	for wake, wanted := range c.wakes {
 		if wanted == id {
 			ring(wake)

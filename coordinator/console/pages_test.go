@@ -11,7 +11,10 @@ import (
 const (
 	troubledServices = `{"ok":true,"data":[{"service":"shop","stable":{"id":"r1","version":"1","name":"shop:1","image":"shop@sha256:1"},"running":true,"hosts":3,"epoch":9,
 		"held":[{"host":"web-03","revision":"r0","version":"0","rollout":"shop-1","why":"its canary alone was bad"}],
-		"rollout":{"id":"shop-2","service":"shop","phase":"Paused","from":"1","to":"2","image":"shop@sha256:2","step":1,"steps":2,"weight":1000,"reached":2,"fleet":3,"needs_approval":true,"waiting":"waits for approval","started":1}},
+		"rollout":{"id":"shop-2","service":"shop","phase":"Paused","from":"1","to":"2","image":"shop@sha256:2","step":1,"steps":2,"weight":1000,"reached":2,"fleet":3,"needs_approval":true,"cause":"approval","waiting":"waits for approval","started":1}},
+		{"service":"auth","running":true,"hosts":1,"epoch":2,"rollout":{"id":"auth-4","service":"auth","phase":"Progressing","from":"3","to":"4","image":"auth@sha256:4","step":1,"steps":2,"weight":1000,"reached":1,"fleet":1,"started":1,
+			"verdict":{"outcome":"wait","canary":{"requests":200,"errors":5},"stable":{"requests":1800,"errors":2}}}},
+		{"service":"bill","running":true,"hosts":1,"epoch":2,"rollout":{"id":"bill-4","service":"bill","phase":"Paused","from":"3","to":"4","image":"bill@sha256:4","step":1,"steps":2,"weight":1000,"reached":1,"fleet":1,"needs_approval":true,"cause":"operator","waiting":"paused: by ann: lunch","started":1}},
 		{"service":"cart","running":false,"hosts":0,"epoch":0}]}`
 	troubledService = `{"ok":true,"data":{"service":"shop","stable":{"id":"r1","version":"1","name":"shop:1","image":"shop@sha256:1"},"running":false,"hosts":3,"epoch":9,
 		"held":[{"host":"web-03","revision":"r0","version":"0","rollout":"shop-1","why":"its canary alone was bad"}]}}`
@@ -23,7 +26,7 @@ const (
 		{"host":"web-02","version":"1.2.3","seen_ms":93000,"live":false,"skew_ms":0,"services":[{"service":"shop","epoch":8,"stable":"r1","stable_ready":0,"problem":"no space left on device"}]},
 		{"host":"web-03","version":"1.2.3","seen_ms":100,"live":true,"skew_ms":0,"services":[{"service":"shop","epoch":9,"settled":true,"held":true,"stable":"r0","stable_version":"0","stable_ready":1}]}]}`
 	troubledRollout = `{"ok":true,"data":{"id":"shop-2","service":"shop","phase":"Paused","from":"1","to":"2","image":"shop@sha256:2","step":1,"steps":2,"weight":1000,"reached":2,"fleet":3,
-		"needs_approval":true,"waiting":"waits for approval","started":1,"hold_left":42000,"deadline_left":7260000,"lost":["web-09"],"excluded":[{"host":"web-08","why":"its canary alone is bad"}],
+		"needs_approval":true,"cause":"approval","waiting":"waits for approval","started":1,"hold_left":42000,"deadline_left":7260000,"lost":["web-09"],"excluded":[{"host":"web-08","why":"its canary alone is bad"}],
 		"path":[{"hosts":2,"weight":1000,"share":666,"hold":60000,"approve":true,"state":"now"},{"hosts":3,"weight":10000,"share":10000,"hold":0,"state":"ahead"}],
 		"hosts":[{"host":"web-01","reached":true,"heard":true,"settled":true,"weight":1000},{"host":"web-02","reached":true,"heard":true,"settled":false,"weight":0,"problem":"no space left on device"},{"host":"web-03","heard":false,"settled":false,"weight":0}],
 		"verdict":{"outcome":"wait","gate":"errors","reason":"too few","canary":{"requests":200,"errors":4},"stable":{"requests":1800,"errors":2},"gates":[
@@ -38,11 +41,12 @@ func troubled(t *testing.T, cfg Config) *site {
 	t.Helper()
 	cfg.Replica = "c1"
 	s := serve(t, cfg)
+	s.bus.run("auth-4")
 	for subject, answer := range map[string]string{
 		"get.services": troubledServices, "get.service.shop": troubledService, "get.history.shop": troubledHistory, "get.hosts": troubledHosts,
 		"get.rollout.shop-2": troubledRollout, "get.cluster": troubledCluster,
 		"get.explain.shop-2":  `{"ok":true,"data":{"id":"shop-2","explanation":"shop-2 (2 over 1) is Paused."}}`,
-		"get.diff.shop-0":     `{"ok":true,"data":{"service":"shop","rollout":"shop-0","from":{"version":"1"},"to":{"version":"0"},"changes":["image: shop@sha256:1 -> shop@sha256:0","container.env.MODE changes"]}}`,
+		"get.diff.shop-0":     `{"ok":true,"data":{"service":"shop","rollout":"shop-0","from":{"version":"1"},"to":{"version":"0"},"changes":["image: shop@sha256:1 -> shop@sha256:0","container.env.MODE changes"],"path":[{"hosts":3,"weight":2500,"share":2500,"hold":2000},{"hosts":3,"weight":10000,"share":10000,"hold":0}]}}`,
 		"cmd.release.shop":    `{"ok":true}`,
 		"cmd.abort.shop":      `{"ok":true,"rollout":"shop-2"}`,
 		"cmd.rollback.shop":   `{"ok":true,"rollout":"shop-3"}`,
@@ -69,8 +73,12 @@ func (f *fake) heard(part string) bool {
 func TestPagesOfATroubledFleet(t *testing.T) {
 	b, s := browsertest.Open(t), troubled(t, Config{Operate: true})
 	b.Go(s.URL + "/")
-	b.UntilText("tbody tr:first-child .pill", "Waits for you")
-	b.UntilText("tbody tr:first-child", "1 held back")
+	// What waits for an approval is on top; what somebody has paused does not.
+	b.Until(`[...document.querySelectorAll("tbody th")].map((x) => x.innerText.split(" ")[0]).join() === "shop,bill,auth,cart"`)
+	b.UntilText("[data-key=service-bill] .pill", "Paused")
+	b.UntilText("[data-key=service-shop] .pill", "Waits for you")
+	b.UntilText("[data-key=service-shop]", "1 held back")
+	b.UntilText("[data-key=service-auth]", "canary 2.50%, stable 0.11%")
 	b.Key("/")
 	b.Until(`document.activeElement.id === "filter"`)
 	b.Fill("#filter", "") // a driven browser types the key all the same
@@ -78,6 +86,15 @@ func TestPagesOfATroubledFleet(t *testing.T) {
 	b.Until(`document.querySelectorAll("tbody tr").length === 1 && document.querySelector("tbody th").innerText === "cart"`)
 	b.Fill("#filter", "")
 	b.Shoot("troubled-overview")
+	b.Until(`document.querySelector(".spark .line.canary").getTotalLength() > 1`)
+	b.Width(390) // every cell can be read without scrolling sideways, beside its heading
+	b.Until(`document.documentElement.scrollWidth <= 390 && [...document.querySelectorAll("td")].every((cell) => {
+		const text = document.createRange(), box = cell.getBoundingClientRect();
+		text.selectNodeContents(cell);
+		return box.right <= 390 && (cell.innerText === "" || text.getBoundingClientRect().left - box.left > 90);
+	})`)
+	b.Shoot("narrow-overview")
+	b.Width(1280)
 
 	b.Go(s.URL + "/r/shop-2")
 	b.UntilText("#explanation", "is Paused")
@@ -126,6 +143,7 @@ func TestPagesOfATroubledFleet(t *testing.T) {
 	b.UntilText("#said", "1 is stable")
 	b.Click(`[data-to="shop-0"]`)
 	b.UntilText("#diff", "container.env.MODE changes")
+	b.UntilText("dialog[open]", "in steps: 25% on 3 hosts for 2s, 100% on 3 hosts. Each waits until all hosts have taken it; no gate holds it up")
 	b.Shoot("diff")
 	b.Click("dialog button[type=submit]") // without a reason nothing goes
 	if s.bus.heard("cmd.rollback") {

@@ -33,6 +33,7 @@ type wanted struct {
 	recent uint64            // begin so many events before the last; 0: at filter.FromSeq
 	topics map[string]string // subjects by key
 	curve  string            // rollout
+	sparks bool              // of all that run
 }
 
 // stream is one page's server-sent events:
@@ -40,6 +41,7 @@ type wanted struct {
 //	event: event   with id, the event's sequence: a CloudEvent
 //	event: view    {"key":"rollout/checkout-7","answer":{...},"trouble":"..."}
 //	event: curve   {"rollout":"checkout-7","reset":true,"points":[...]}
+//	event: sparks  {"rollouts":{"checkout-7":[[0.01,0.002],...]}}, the last error rates
 //	event: hello   which replica serves
 //
 // It goes on behind the event that Last-Event-ID, or the parameter after, names.
@@ -100,7 +102,7 @@ func (l *live) end() {
 
 func parseWanted(r *http.Request) (wanted, error) {
 	q := r.URL.Query()
-	w := wanted{filter: bus.Filter{Service: q.Get("service"), Rollout: q.Get("rollout"), Follow: true}, topics: map[string]string{}, curve: q.Get("curve")}
+	w := wanted{filter: bus.Filter{Service: q.Get("service"), Rollout: q.Get("rollout"), Follow: true}, topics: map[string]string{}, curve: q.Get("curve"), sparks: q.Get("sparks") != ""}
 	if err := w.filter.Validate(); err != nil {
 		return w, fmt.Errorf("%w: %w", errStream, err)
 	}
@@ -147,7 +149,8 @@ type feed struct {
 	seen    map[*topic]int
 	at      int64 // of the last point
 	thinned int
-	begun   bool // points have been sent
+	begun   bool   // points have been sent
+	sparked []byte // sparks as they were sent last
 }
 
 // open sends the head. The server's own limits are for requests that end.
@@ -172,7 +175,7 @@ func (f *feed) run(ctx context.Context, want wanted, hello Session, known func()
 		f.seen[t] = 0
 		defer f.live.hub.leave(t, wake)
 	}
-	if want.curve != "" {
+	if want.curve != "" || want.sparks {
 		f.live.curves.join(want.curve, wake)
 		defer f.live.curves.leave(wake)
 	}
@@ -192,7 +195,7 @@ func (f *feed) run(ctx context.Context, want wanted, hello Session, known func()
 		case m := <-events:
 			err = f.event(m)
 		case <-wake:
-			err = errors.Join(f.views(), f.curve(want.curve))
+			err = errors.Join(f.views(), f.curve(want.curve), f.sparks(want.sparks))
 		case <-ping.C:
 			if !known() {
 				return errToken
@@ -286,6 +289,19 @@ func (f *feed) curve(id string) error {
 		f.at = points[n-1].At
 	}
 	return f.frame("curve", id, map[string]any{"rollout": id, "reset": reset, "points": points})
+}
+
+// sparks sends them if a page wants them, and they are not those of before.
+func (f *feed) sparks(wanted bool) error {
+	if !wanted {
+		return nil
+	}
+	now, err := json.Marshal(f.live.curves.sparks())
+	if err != nil || bytes.Equal(now, f.sparked) {
+		return err
+	}
+	f.sparked = now
+	return f.frame("sparks", "", map[string]any{"rollouts": json.RawMessage(now)})
 }
 
 func (f *feed) frame(kind, what string, body any) error {

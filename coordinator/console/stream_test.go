@@ -157,6 +157,31 @@ func TestCurve(t *testing.T) {
 	}
 }
 
+// The overview gets the error rates of all rollouts that run, as they grow.
+func TestSparks(t *testing.T) {
+	s := serve(t, Config{})
+	s.bus.answer("serin.v1.get.services", `{"ok":true,"data":[{"service":"shop","running":true,"rollout":{"id":"shop-2","service":"shop","phase":"Progressing",`+
+		`"step":1,"steps":2,"weight":1000,"reached":1,"verdict":{"outcome":"wait","canary":{"requests":50,"errors":2},"stable":{"requests":0,"errors":0}}}}]}`)
+	s.bus.run("shop-2")
+	l := s.listen("sparks=1", nil)
+	for {
+		f, ok := l.next("sparks")
+		if !ok {
+			t.Fatal("the stream has ended")
+		}
+		got := decode[struct {
+			Rollouts map[string][][2]*float64 `json:"rollouts"`
+		}](t, f.data).Rollouts["shop-2"]
+		if len(got) < 2 {
+			continue
+		}
+		if last := got[len(got)-1]; last[0] == nil || *last[0] != .04 || last[1] != nil {
+			t.Errorf("canary has 4 %% errors, stable no requests: %s", f.data)
+		}
+		return
+	}
+}
+
 func TestSeriesStaysSmall(t *testing.T) {
 	s := &series{every: 1}
 	for at := range int64(10 * mostPoints) {

@@ -101,7 +101,7 @@ func noWayTo(svc *rollout.Service, r rollout.Rollout) string {
 }
 
 // readDiff answers get.diff.<rollout>.
-func readDiff(state *rollout.State, id string) ([]byte, error) {
+func readDiff(state *rollout.State, id string, v View) ([]byte, error) {
 	r, ok := state.Find(id)
 	if !ok {
 		return encode(refusef(rollout.CodeUnknown, "no rollout %q", id))
@@ -111,6 +111,10 @@ func readDiff(state *rollout.State, id string) ([]byte, error) {
 	if svc.Stable != nil {
 		from := revision(*svc.Stable)
 		d.From, d.Changes = &from, changes(*svc.Stable, r.To)
+	}
+	if d.Why == "" {
+		spec := wayBack(r, state.AtLevel())
+		d.Path = path(spec.Back(), len(v.live(spec.Hosts)), -1)
 	}
 	return answer(d)
 }

@@ -1,13 +1,16 @@
 package control
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/serin-rollouts/serin/internal/api"
 	"github.com/serin-rollouts/serin/internal/rollout"
+	"github.com/serin-rollouts/serin/internal/wire"
 )
 
 // What is said to be possible is what a rollout takes in each of its phases, and
@@ -47,6 +50,35 @@ func TestVerbsByPhase(t *testing.T) {
 		}
 		if diff := cmp.Diff(before, state, cmp.AllowUnexported(rollout.Rollout{})); diff != "" {
 			t.Errorf("%s: the state has changed (-before +after):\n%s", phase, diff)
+		}
+	}
+}
+
+// What is said of a way back is the path that a rollback would take.
+func TestDiffHasThePath(t *testing.T) {
+	svc := past("1", "2")
+	for k := range svc.History {
+		svc.History[k].Service = "checkout"
+		svc.History[k].Spec = rollout.Spec{Deadline: time.Hour, Steps: []rollout.Step{{Hosts: rollout.HostCount{Count: 1}, Weight: 500, Hold: time.Hour}}}
+	}
+	state := rollout.NewState()
+	state.Services["checkout"] = svc
+	view := View{Hosts: []Host{{Health: wire.Health{Host: "a"}, Live: true}, {Health: wire.Health{Host: "b"}, Live: true}, {Health: wire.Health{Host: "c"}}}}
+	for id, want := range map[string]string{"checkout-1": "2500 on 2 for 2000, 5000 on 2 for 2000, 7500 on 2 for 2000, 10000 on 2 for 0", "checkout-2": ""} {
+		data, err := readDiff(state, id, view)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := api.DecodeAnswer[api.Diff](data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var steps []string
+		for _, s := range d.Path {
+			steps = append(steps, fmt.Sprintf("%d on %d for %d", s.Weight, s.Hosts, s.Hold))
+		}
+		if got := strings.Join(steps, ", "); got != want {
+			t.Errorf("%s: %q, want %q", id, got, want)
 		}
 	}
 }

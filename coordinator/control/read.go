@@ -47,7 +47,7 @@ func (s *server) read(ctx context.Context, what, id string, v View) ([]byte, err
 	case api.GetRollout, api.GetExplain:
 		return s.readRollout(ctx, state, what, id, v)
 	case api.GetDiff:
-		return readDiff(state, id)
+		return readDiff(state, id, v)
 	}
 	return encode(refusef(rollout.CodeInvalid, "nothing to get called %q; known are services, service, rollout, explain, history, diff, hosts, host, cluster, snapshot", what))
 }

@@ -104,7 +104,7 @@ func (s *server) promote(svc *rollout.Service, view View, c api.Command) (rollou
 	e := view.Evidence[r.Service]
 	for _, name := range r.Hosts[:r.Wave()] {
 		if h := e.Hosts[name]; h.Epoch != svc.Epoch || !h.Settled {
-			return nil, refusal(rollout.CodePhase, r.ID, "%s has not taken step %d yet; promote again when it has, or use --full", name, r.Step+1)
+			return nil, refusal(rollout.CodePhase, r.ID, "%s has not taken step %d yet; promote again when it has, or promote fully, which waits for no host", name, r.Step+1)
 		}
 	}
 	return rollout.Advance{Target: target, Why: why, Baseline: e.Baseline, Next: r.Ahead(e.Verdict, view.Now)}, nil
@@ -142,11 +142,8 @@ func (s *server) rollback(ctx context.Context, service string, c api.Command) (r
 	if err != nil {
 		return rollout.Result{}, err
 	}
-	spec, level := good.Spec, state.AtLevel()
-	if good.Kept != nil {
-		spec = *good.Kept
-	}
-	spec = spec.At(level)
+	level := state.AtLevel()
+	spec := wayBack(good, level)
 	if level < rollout.LevelLost {
 		spec = spec.Back() // an earlier release does not know how to keep the other one
 	}
@@ -158,6 +155,15 @@ func (s *server) rollback(ctx context.Context, service string, c api.Command) (r
 		Key: key, Spec: spec, Back: level >= rollout.LevelLost, To: good.To, Hosts: hosts, By: c.By,
 		Reason: strings.TrimSuffix("rollback to "+good.ID+": "+c.Reason, ": "),
 	})
+}
+
+// wayBack is what is submitted for a return to a rollout's revision, without the
+// path that it takes: Spec.Back.
+func wayBack(good rollout.Rollout, level int) rollout.Spec {
+	if good.Kept != nil {
+		return good.Kept.At(level)
+	}
+	return good.Spec.At(level)
 }
 
 // release lets a host that was excluded follow again. One that the running

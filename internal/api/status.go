@@ -200,6 +200,9 @@ type Diff struct {
 	From    *Revision `json:"from,omitempty"` // stable now; nil: nothing
 	To      Revision  `json:"to"`
 	Changes []string  `json:"changes,omitempty"` // in words; empty: nothing
+	// Path is the steps in which a rollback to it takes the traffic, on the hosts
+	// that there are now: its containers are started first.
+	Path []StepStatus `json:"path,omitempty"`
 	// Why says why a rollback to it would be refused now; empty if it would not.
 	Why string `json:"why,omitempty"`
 }

@@ -72,7 +72,7 @@ func (l *live) steps(id string) {
 	l.Shoot("rollout")
 	l.narrow("rollout")
 	l.command("pause", "lunch")
-	l.UntilText("h1 .pill", "Waits for you")
+	l.UntilText("h1 .pill", "Paused")
 	l.UntilText(".feed", "lunch")
 	l.command("resume", "")
 	l.UntilText("h1 .pill", "Progressing")

@@ -30,6 +30,7 @@ let live = { state: "", why: "" };
 const page = {
   events: /** @type {any[]} */ ([]),
   curve: /** @type {any[]} */ ([]),
+  sparks: /** @type {Record<string, number[][]>} */ ({}),
   explanation: /** @type {string | undefined} */ (undefined),
   replica: "",
   views: new Map(),
@@ -75,7 +76,7 @@ function open() {
   now = session.role ? route() : { page: login, id: "" };
   stream?.close();
   stream = null;
-  Object.assign(page, { events: [], curve: [], explanation: undefined, views: new Map() });
+  Object.assign(page, { events: [], curve: [], sparks: {}, explanation: undefined, views: new Map() });
   document.title = `${now.page.title(now.id)} · serin`;
   connect();
   draw();
@@ -140,6 +141,9 @@ function hear(kind, id, data) {
       break;
     case "curve":
       page.curve = data.reset ? data.points : [...page.curve, ...data.points];
+      break;
+    case "sparks":
+      page.sparks = data.rollouts;
       break;
     case "event":
       page.events.push(data);

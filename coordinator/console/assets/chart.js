@@ -20,6 +20,22 @@ export function chart(name, points) {
     h("p", { class: "legend" }, words));
 }
 
+/** Draws the last error rates of both tracks in little: pairs of canary's and stable's. */
+export function spark(points) {
+  const all = points.flat().filter((v) => v !== null);
+  const top = Math.max(0.01, ...all) * 1.1;
+  const line = (track, k) => {
+    let path = "", pen = false;
+    points.forEach((pair, at) => {
+      if (pair[k] === null) { pen = false; return; }
+      path += `${pen ? "L" : "M"}${(at * 100 / Math.max(1, points.length - 1)).toFixed(1)},${(19 - pair[k] / top * 18).toFixed(1)}`;
+      pen = true;
+    });
+    return s("path", { class: `line ${track}`, "vector-effect": "non-scaling-stroke", d: path || "M0,0" });
+  };
+  return s("svg", { class: "spark", viewBox: "0 0 100 20", preserveAspectRatio: "none", "aria-hidden": "true" }, line("stable", 1), line("canary", 0));
+}
+
 /** The names of all lines, in the order of their first point. */
 export function names(points) {
   const all = new Set();

@@ -1,7 +1,7 @@
 // @ts-check
 // The coordinator's replicas.
 
-import { h } from "./dom.js";
+import { h, table } from "./dom.js";
 
 export const title = () => "Cluster";
 export const wanted = () => ({ watch: ["cluster"], recent: 1 });
@@ -17,12 +17,10 @@ export function render(page) {
   return [
     h("h1", null, "Cluster"),
     h("dl", { class: "pairs card" }, pairs.map(([k, v]) => [h("dt", null, k), h("dd", null, String(v))])),
-    h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Replicas" }, h("table", null,
-      h("thead", null, h("tr", null, ["Replica", "Address", "Role", "This page"].map((x) => h("th", { scope: "col" }, x)))),
-      h("tbody", null, c.members.map((m) => h("tr", { key: `member-${m.id}` },
-        h("th", { scope: "row" }, m.id), h("td", { class: "code" }, m.addr),
-        h("td", null, m.leader ? "★ leader" : m.voter ? "follower" : "learner, without a vote"),
-        h("td", null, m.id === page.replica ? "is served by it" : "")))))),
+    table("Replicas", ["Replica", "Address", "Role", "This page"], c.members.map((m) => h("tr", { key: `member-${m.id}` },
+      h("th", { scope: "row" }, m.id), h("td", { class: "code" }, m.addr),
+      h("td", null, m.leader ? "★ leader" : m.voter ? "follower" : "learner, without a vote"),
+      h("td", null, m.id === page.replica ? "is served by it" : "")))),
     h("p", { class: "quiet" }, "Replicas are added and removed on the command line: serin cluster."),
   ];
 }

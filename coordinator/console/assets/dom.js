@@ -130,11 +130,38 @@ const MARKS = {
   Succeeded: "✓", RolledBack: "↩", Aborted: "✕",
 };
 
-/** A phase as a word with a mark: the colour only repeats it. */
-export function pill(phase, waits) {
+/** A rollout's phase as a word with a mark: the colour only repeats it. */
+export function pill(r) {
+  const phase = r?.phase, waits = waitsForYou(r);
   const text = waits ? "Waits for you" : phase || "Idle";
   return h("span", { class: `pill ${waits ? "waits" : (phase || "idle").toLowerCase()}` },
     h("span", { "aria-hidden": "true" }, waits ? "⚑" : MARKS[phase] ?? "○"), ` ${text}`);
+}
+
+/**
+ * Whether nothing but a person's approval is missing: what a person has paused
+ * wants to be resumed first.
+ */
+export function waitsForYou(r) {
+  return r?.phase === "Paused" && r.cause === "approval";
+}
+
+/**
+ * A table of rows, whose cells are in the order of the headings. On a narrow screen
+ * each row is a card and each cell says its heading, so that nothing is out of sight.
+ */
+export function table(label, headings, rows) {
+  for (const row of rows) {
+    row.setAttribute("role", "row");
+    [...row.children].forEach((cell, k) => {
+      cell.setAttribute("role", cell.tagName === "TH" ? "rowheader" : "cell");
+      cell.dataset.label = headings[k];
+    });
+  }
+  return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": label },
+    h("table", { role: "table" },
+      h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, headings.map((x) => h("th", { scope: "col", role: "columnheader" }, x)))),
+      h("tbody", { role: "rowgroup" }, rows)));
 }
 
 /** A bar of shares that add up to one, with words beside it. */

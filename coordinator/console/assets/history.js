@@ -2,7 +2,7 @@
 // One service: what has been rolled out, and the way back.
 
 import { confirm } from "./dialog.js";
-import { clock, h, pill, span } from "./dom.js";
+import { clock, h, percent, pill, span, table } from "./dom.js";
 import { feed } from "./feed.js";
 
 export const title = (service) => service;
@@ -16,9 +16,8 @@ export function render(page, service) {
     h("p", null, all.stable ? `${all.stable.version} is stable on ${now.hosts} hosts.` : "Nothing is stable yet."),
     held(page, service, now.held ?? []),
     h("h2", null, "History"),
-    h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "History" }, h("table", null,
-      h("thead", null, h("tr", null, ["Rollout", "Outcome", "From → to", "Started", "Took", "By", "Cause", "Way back"].map((x) => h("th", { scope: "col" }, x)))),
-      h("tbody", null, all.rollouts.map((r) => row(page, r, all.no_return?.[r.id]))))),
+    table("History", ["Rollout", "Outcome", "From → to", "Started", "Took", "By", "Cause", "Way back"],
+      all.rollouts.map((r) => row(page, r, all.no_return?.[r.id]))),
     feed(page.events, page.draw, true),
   ];
 }
@@ -26,7 +25,7 @@ export function render(page, service) {
 function row(page, r, impossible) {
   const why = page.barred || impossible;
   return h("tr", { key: `rollout-${r.id}` },
-    h("th", { scope: "row" }, h("a", { href: `/r/${r.id}` }, r.id)), h("td", null, pill(r.phase, false)),
+    h("th", { scope: "row" }, h("a", { href: `/r/${r.id}` }, r.id)), h("td", null, pill(r)),
     h("td", null, `${r.from || "nothing"} → ${r.to}`), h("td", null, clock(r.started)),
     h("td", null, r.ended ? span(r.ended - r.started) : "runs"), h("td", null, r.by || "-"),
     h("td", { class: "text" }, r.text || r.reason || ""),
@@ -48,11 +47,17 @@ async function goBack(page, r) {
   confirm({
     title: `Roll ${d.service} back to ${d.to.version}`,
     body: h("div", null,
-      h("p", null, `${d.from?.version ?? "nothing"} is replaced by ${d.to.version} (${r.id}) on all hosts, as fast as it can be. No gate holds it up.`),
+      h("p", null, `${d.from?.version ?? "nothing"} is replaced by ${d.to.version} (${r.id}). ${how(d.path)}`),
       d.changes?.length ? h("ul", { class: "diff", id: "diff" }, d.changes.map((x) => h("li", null, x))) : h("p", { id: "diff" }, "Nothing differs.")),
     label: "Roll back", danger: true, needsReason: true,
     act: (reason) => page.command(d.service, "rollback", { id: random(), to: r.id, reason }),
   });
+}
+
+/** What a return does, whose containers have to be started first: it goes in steps. */
+function how(path) {
+  const steps = (path ?? []).map((x) => `${percent(x.weight)} on ${x.hosts === 1 ? "1 host" : `${x.hosts} hosts`}${x.hold ? ` for ${span(x.hold)}` : ""}`);
+  return `Its containers are started first, and then it gets the traffic in steps: ${steps.join(", ")}. Each waits until all hosts have taken it; no gate holds it up.`;
 }
 
 /** An id of its own for each click, so that a request that is sent twice counts once. */

@@ -1,7 +1,7 @@
 // @ts-check
 // All hosts as the leader sees them.
 
-import { h, percent, span } from "./dom.js";
+import { h, percent, span, table } from "./dom.js";
 
 export const title = () => "Hosts";
 export const wanted = () => ({ watch: ["hosts"], recent: 1 });
@@ -12,9 +12,7 @@ export function render(page) {
   return [
     h("h1", null, "Hosts"),
     hosts.length === 0 && h("p", { class: "quiet" }, "No agent has reported yet."),
-    hosts.length > 0 && h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Hosts" }, h("table", null,
-      h("thead", null, h("tr", null, ["Host", "State", "Seen", "Services", "Agent", "Docker", "HAProxy", "Clock", "Labels"].map((x) => h("th", { scope: "col" }, x)))),
-      h("tbody", null, hosts.map(row)))),
+    hosts.length > 0 && table("Hosts", ["Host", "State", "Seen", "Services", "Agent", "Docker", "HAProxy", "Clock", "Labels"], hosts.map(row)),
   ];
 }
 

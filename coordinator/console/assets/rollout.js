@@ -3,7 +3,7 @@
 
 import { chart, names } from "./chart.js";
 import { confirm } from "./dialog.js";
-import { bar, clock, h, micros, percent, pill, plural, share, span } from "./dom.js";
+import { bar, clock, h, micros, percent, pill, plural, share, span, table } from "./dom.js";
 import { feed } from "./feed.js";
 
 export const title = (id) => id;
@@ -30,7 +30,7 @@ export function render(page, id) {
 function head(d) {
   const age = (d.ended || Date.now()) - d.started;
   return h("section", { class: "head", key: "head" },
-    h("h1", null, d.id, " ", pill(d.phase, d.needs_approval && d.phase === "Paused")),
+    h("h1", null, d.id, " ", pill(d)),
     h("p", null, h("a", { href: `/s/${d.service}` }, d.service), `: ${d.from || "nothing"} → ${d.to}, by ${d.by || "somebody"}${d.reason ? ` (${d.reason})` : ""}, `,
       h("time", null, clock(d.started)), `, ${d.ended ? "took" : "for"} ${span(age)}`),
     h("p", { class: "quiet code" }, d.image),
@@ -107,9 +107,7 @@ function gates(v) {
   if (!v?.gates?.length) return v ? h("p", { key: "gates" }, v.reason) : null;
   return h("section", { key: "gates", "aria-labelledby": "gates-title" },
     h("h2", { id: "gates-title" }, "Gates"),
-    h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Gates" }, h("table", null,
-      h("thead", null, h("tr", null, ["Gate", "State", "Canary", "Stable", "Allowed", "Evidence", "Says"].map((x) => h("th", { scope: "col" }, x)))),
-      h("tbody", null, v.gates.map(gate)))));
+    table("Gates", ["Gate", "State", "Canary", "Stable", "Allowed", "Evidence", "Says"], v.gates.map(gate)));
 }
 
 const OUTCOMES = { pass: "✓ passes", wait: "… waits", fail: "✕ fails", skip: "– no data" };
