@@ -68,7 +68,7 @@ bench: ## all benchmarks (PKGS=./internal/analysis)
 	go test -run '^$$' -bench . -benchmem $(TESTFLAGS) $(PKGS)
 
 .PHONY: statistics
-statistics: ## the numbers of docs/statistics.md, anew: an hour or so (ARGS='-only cost', '-cores 2')
+statistics: ## the numbers of docs/statistics.md, anew: about two hours of one core (ARGS='-only cost', '-cores 2')
 	go run ./internal/analysis/tables -write docs/statistics.md $(ARGS)
 
 .PHONY: sim

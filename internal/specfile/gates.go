@@ -12,14 +12,14 @@ import (
 type gates struct {
 	Alpha      *percent               `yaml:"alpha" doc:"bound on the chance that a version as good as the old one is ever taken back; 1% if left out"`
 	OneHost    string                 `yaml:"one_host" doc:"a host whose canary alone is bad: exclude goes on without it (the default), pause waits for a person, fail takes everything back" enum:"exclude,pause,fail"`
-	Routes     []string               `yaml:"routes" doc:"routes that latencies are told apart by"`
-	Errors     *errorsGate            `yaml:"errors" doc:"5xx and failed connections, as HAProxy counts them; or off"`
-	Latency    oneOrMore[latencyGate] `yaml:"latency" doc:"times in HAProxy's log; one or more"`
-	Saturation *saturationGate        `yaml:"saturation" doc:"Docker's statistics; a mapping, on, or off"`
-	Metrics    oneOrMore[metricsGate] `yaml:"metrics" doc:"what containers say on a page of metrics; one or more"`
-	Prometheus oneOrMore[promGate]    `yaml:"prometheus" doc:"queries to a Prometheus server, once for each version; one or more"`
-	Checks     oneOrMore[checkGate]   `yaml:"checks" doc:"a page that is asked of every container, or a url; one or more"`
-	Feedback   oneOrMore[feedback]    `yaml:"feedback" doc:"what users say, told on NATS; one or more"`
+	Routes     []string               `yaml:"routes" doc:"routes that latencies are told apart by; those of the gates if left out"`
+	Errors     *errorsGate            `yaml:"errors" doc:"5xx and failed connections, as HAProxy counts them; on if left out; or off"`
+	Latency    oneOrMore[latencyGate] `yaml:"latency" doc:"times in HAProxy's log; one or more, none if left out"`
+	Saturation *saturationGate        `yaml:"saturation" doc:"Docker's statistics; a mapping, on, or off, which it is if left out"`
+	Metrics    oneOrMore[metricsGate] `yaml:"metrics" doc:"what containers say on a page of metrics; one or more, none if left out"`
+	Prometheus oneOrMore[promGate]    `yaml:"prometheus" doc:"queries to a Prometheus server, once for each version; one or more, none if left out"`
+	Checks     oneOrMore[checkGate]   `yaml:"checks" doc:"a page that is asked of every container, or a url; one or more, none if left out"`
+	Feedback   oneOrMore[feedback]    `yaml:"feedback" doc:"what users say, told on NATS; one or more, none if left out"`
 }
 
 // oneOrMore is a list; one element may stand without it, and off is none.
@@ -42,14 +42,14 @@ func (l *oneOrMore[T]) UnmarshalYAML(node ast.Node) error {
 
 // conduct is what all gates have in common; name only those that the user may call something.
 type conduct struct {
-	Observe   bool   `yaml:"observe" doc:"show it, and never act on it"`
+	Observe   bool   `yaml:"observe" doc:"show it, and never act on it; false if left out"`
 	Required  *bool  `yaml:"required" doc:"true if left out; else it is passed over while it has no data"`
 	OnSilence string `yaml:"on_silence" doc:"when its source says nothing for a minute: wait (the default) or fail" enum:"wait,fail"`
 }
 
 // neverSilent is what gates have in common whose source is never silent so that it could fail them.
 type neverSilent struct {
-	Observe   bool   `yaml:"observe" doc:"show it, and never act on it"`
+	Observe   bool   `yaml:"observe" doc:"show it, and never act on it; false if left out"`
 	Required  *bool  `yaml:"required" doc:"true if left out; else it is passed over while it has no data"`
 	OnSilence string `yaml:"on_silence" doc:"wait, which is the default: no requests, or no messages, are no silence" enum:"wait"`
 }
@@ -76,12 +76,12 @@ func (g *errorsGate) UnmarshalYAML(node ast.Node) error {
 
 type latencyGate struct {
 	Conduct      conduct   `yaml:",inline"`
-	Name         string    `yaml:"name" doc:"what to call the gate"`
+	Name         string    `yaml:"name" doc:"what to call the gate; latency-p99 or the like if left out"`
 	Quantile     *quantile `yaml:"quantile" doc:"as p50 or p99.9; p99 if left out"`
-	Distribution bool      `yaml:"distribution" doc:"the whole distribution, in place of a quantile"`
+	Distribution bool      `yaml:"distribution" doc:"the whole distribution, in place of a quantile; false if left out"`
 	MaxIncrease  *percent  `yaml:"max_increase" doc:"how much longer it may take; 20% if left out"`
 	MinRequests  int64     `yaml:"min_requests" doc:"requests of the canary below which nothing is passed; 100 if left out"`
-	Route        string    `yaml:"route" doc:"of this route alone"`
+	Route        string    `yaml:"route" doc:"of this route alone; of all requests if left out"`
 }
 
 // UnmarshalYAML reads the mapping: a quantile, or the whole distribution.
@@ -119,7 +119,7 @@ func (g *saturationGate) UnmarshalYAML(node ast.Node) error {
 
 // increase is a mapping, or the share alone.
 type increase struct {
-	MaxIncrease *percent `yaml:"max_increase" doc:"how much more it may be"`
+	MaxIncrease *percent `yaml:"max_increase" doc:"how much more it may be: 50% of memory, 10% of throttling, if left out"`
 }
 
 // UnmarshalYAML reads {max_increase: 50%} or 50%.
@@ -142,7 +142,7 @@ type when struct {
 type metricsGate struct {
 	Conduct     conduct           `yaml:",inline"`
 	Condition   when              `yaml:",inline"`
-	Name        string            `yaml:"name" doc:"what to call the gate"`
+	Name        string            `yaml:"name" doc:"what to call the gate; needed"`
 	Path        string            `yaml:"path" doc:"/metrics if left out"`
 	Port        int               `yaml:"port" doc:"the container's port if left out"`
 	Bad         string            `yaml:"bad" doc:"a counter of what is bad"`
@@ -155,7 +155,7 @@ type metricsGate struct {
 type promGate struct {
 	Conduct   conduct           `yaml:",inline"`
 	Condition when              `yaml:",inline"`
-	Name      string            `yaml:"name" doc:"what to call the gate"`
+	Name      string            `yaml:"name" doc:"what to call the gate; needed"`
 	Address   string            `yaml:"address" doc:"the server's URL"`
 	Queries   map[string]string `yaml:"queries" doc:"by the names that a condition calls them by; $revision, $service and $track stand for what they name"`
 }
@@ -163,7 +163,7 @@ type promGate struct {
 type checkGate struct {
 	Conduct     conduct  `yaml:",inline"`
 	Condition   when     `yaml:",inline"`
-	Name        string   `yaml:"name" doc:"what to call the gate"`
+	Name        string   `yaml:"name" doc:"what to call the gate; needed"`
 	Path        string   `yaml:"path" doc:"asked of every container"`
 	URL         string   `yaml:"url" doc:"asked once, in place of a path"`
 	Timeout     duration `yaml:"timeout" doc:"for an answer; 2s if left out, or every if that is less"`
@@ -173,8 +173,8 @@ type checkGate struct {
 
 type feedback struct {
 	Conduct     neverSilent `yaml:",inline"`
-	Name        string      `yaml:"name" doc:"what to call the gate"`
-	Kinds       []string    `yaml:"kinds" doc:"kinds of feedback that are bad"`
+	Name        string      `yaml:"name" doc:"what to call the gate; feedback if left out"`
+	Kinds       []string    `yaml:"kinds" doc:"kinds of feedback that are bad; all if left out"`
 	MaxIncrease *percent    `yaml:"max_increase" doc:"points of requests that it may be more frequent; 0.5% if left out"`
 	MinRequests int64       `yaml:"min_requests" doc:"requests of the canary below which nothing is passed; 100 if left out"`
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -119,6 +120,23 @@ func TestKeysAreExplained(t *testing.T) {
 	for _, k := range keys {
 		if k.Doc == "" || k.Type == "" {
 			t.Errorf("%+v", k)
+		}
+	}
+}
+
+// TestKeysTellWhatStandsForThem: each key says what holds where it is left out, but for those that are
+// needed, or are how a gate says what it looks at.
+func TestKeysTellWhatStandsForThem(t *testing.T) {
+	without := map[string]bool{"service": true, "image": true, "container": true, "container.port": true}
+	for gate, keys := range map[string]string{"metrics": "when bad total read", "prometheus": "when address queries", "checks": "when path url"} {
+		for key := range strings.FieldsSeq(keys) {
+			without["gates."+gate+"[]."+key] = true
+		}
+	}
+	tells := regexp.MustCompile(`left out|default|else tcp|if neither is given|needed`)
+	for _, k := range Keys() {
+		if tells.MatchString(k.Doc) == without[k.Name] {
+			t.Errorf("%s: %q, and the key is one of those that need not tell: %t", k.Name, k.Doc, without[k.Name])
 		}
 	}
 }

@@ -167,17 +167,26 @@ func spent() time.Duration {
 	return time.Duration(used.Utime.Nano() + used.Stime.Nano())
 }
 
+// bill is what reports and looks cost, and how many bytes are held for each host.
+type bill struct {
+	look, report price
+	held         int64
+}
+
+func (b burden) bill(hosts int) bill {
+	c := newCrowd(hosts, b)
+	c.warm()
+	return bill{priceOf(c.look), priceOf(c.report), held(hosts, b)}
+}
+
 func costTable(s *studio) string {
 	var b strings.Builder
 	b.WriteString("| gates | hosts | a report | allocations | one look at all, of a step that passes | allocations | memory for each host |\n|---|---|---|---|---|---|---|\n")
 	for _, gates := range burdens() {
 		for _, hosts := range []int{10, 1000, 10_000} {
-			c := newCrowd(hosts, gates)
-			c.warm()
-			look, report := priceOf(c.look), priceOf(c.report)
+			m := each(s, 1, func(uint64) bill { return gates.bill(hosts) })[0]
 			fmt.Fprintf(&b, "| %s | %d | %.1f µs | %d | %.3g ms | %d | %.1f kB |\n", gates.name, hosts,
-				float64(report.took)/1e3, report.allocations, float64(look.took)/1e6, look.allocations,
-				float64(held(hosts, gates))/1000)
+				float64(m.report.took)/1e3, m.report.allocations, float64(m.look.took)/1e6, m.look.allocations, float64(m.held)/1000)
 			s.progress.Printf("%s on %d hosts", gates.name, hosts)
 		}
 	}

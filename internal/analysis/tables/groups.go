@@ -16,8 +16,8 @@ import (
 // groupRuns is how often hosts are compared with hosts where canary is as good
 // as stable, groupFinds where it is not.
 const (
-	groupRuns  = 400
-	groupFinds = 40
+	groupRuns  = 1600
+	groupFinds = 160
 )
 
 // groups is a fleet some of whose hosts run canary alone, beside hosts that run

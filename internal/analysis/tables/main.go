@@ -15,7 +15,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log"
 	"os"
 	"runtime/debug"
 	"strings"
@@ -77,10 +76,7 @@ func run(args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	debug.SetGCPercent(2000) // the runs leave much garbage, and little that lives
-	s := &studio{
-		cores: max(1, *cores), scale: *scale, progress: log.New(stderr, "", log.Ltime),
-		counts: make(map[string]counted), detected: make(map[string][][]result),
-	}
+	s := newStudio(*cores, *scale, stderr)
 	if *quick {
 		return check(s, chosen, stdout)
 	}

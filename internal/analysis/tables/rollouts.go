@@ -17,9 +17,9 @@ import (
 // with another allowance, and timedRuns those with a gate on latency, which take
 // a hundred times as long.
 const (
-	gradualRuns = 450
+	gradualRuns = 900
 	allowedRuns = 100
-	timedRuns   = 15
+	timedRuns   = 30
 )
 
 // gradual is a kind of whole rollout of a version that is as good as stable.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -9,9 +8,6 @@ import (
 	"testing"
 	"time"
 )
-
-// page is where the tables go.
-const page = "../../../docs/statistics.md"
 
 // TestQuick holds a few runs of every table against limits. With the race
 // detector, which takes ten times as long, it makes fewer.
@@ -22,55 +18,6 @@ func TestQuick(t *testing.T) {
 	}
 	if err := run([]string{"-quick", "-scale", scale}, io.Discard, io.Discard); err != nil {
 		t.Error(err)
-	}
-}
-
-// TestPage holds the page against the program: it has a place for every table,
-// filled, and no other.
-func TestPage(t *testing.T) {
-	text, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	places := make(map[string]string)
-	for _, part := range strings.Split(string(text), "<!-- table ")[1:] {
-		name, rest, _ := strings.Cut(part, " -->")
-		places[name], _, _ = strings.Cut(rest, "<!-- end -->")
-	}
-	for _, s := range sections() {
-		if !strings.Contains(places[s.name], "|---|") {
-			t.Errorf("the page has no table %s", s.name)
-		}
-		delete(places, s.name)
-	}
-	for name := range places {
-		t.Errorf("the page has a place for %s, which is no table", name)
-	}
-}
-
-// TestDetectionOfThePage: no regression takes more canary requests in the
-// median, by the table itself, than its limit.
-func TestDetectionOfThePage(t *testing.T) {
-	text, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, table, _ := strings.Cut(string(text), "<!-- table detection -->")
-	table, _, _ = strings.Cut(table, "<!-- end -->")
-	for _, r := range regressions() {
-		_, row, found := strings.Cut(table, "| "+r.name()+" |")
-		row, _, _ = strings.Cut(row, "\n")
-		cells := strings.Split(row, "|")
-		if !found || len(cells) < 2 {
-			t.Errorf("the page does not tell of %s", r.name())
-			continue
-		}
-		for which, cell := range map[string]string{"all": cells[0], "half": cells[1]} {
-			var median, most int64
-			if _, err := fmt.Sscanf(cell, "%d / %d", &median, &most); err != nil || median > r.limit {
-				t.Errorf("%s, with %s of alpha: %s canary requests; the limit of the median is %d", r.name(), which, strings.TrimSpace(cell), r.limit)
-			}
-		}
 	}
 }
 
@@ -131,33 +78,5 @@ func TestQuantile(t *testing.T) {
 	some[0].at[onePercent] = 90 * time.Second
 	if got := since(some[:1], time.Minute, 5)[0].requests[onePercent]; got != 150 {
 		t.Errorf("%d canary requests in half a minute", got)
-	}
-}
-
-// TestPlanOfThePage: by the table itself, no plan is off by more than it may be, in any median.
-func TestPlanOfThePage(t *testing.T) {
-	text, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, table, _ := strings.Cut(string(text), "<!-- table plan -->")
-	table, _, _ = strings.Cut(table, "<!-- end -->")
-	const firstRegression = 5 // of the cells; before it stands when a good version passes
-	held := 0
-	for row := range strings.Lines(table) {
-		for k, cell := range strings.Split(row, "|") {
-			var factor float64
-			_, after, found := strings.Cut(strings.Trim(cell, "* "), " = ")
-			if _, err := fmt.Sscan(after, &factor); !found || err != nil {
-				continue
-			}
-			held++
-			if k >= firstRegression && off(factor) {
-				t.Errorf("%s", strings.TrimSpace(row))
-			}
-		}
-	}
-	if held < 40 {
-		t.Errorf("the page holds %d plans against what was measured", held)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"log"
 	"math"
 	"slices"
@@ -40,6 +41,16 @@ type studio struct {
 	progress *log.Logger
 	counts   map[string]counted    // of healthy scenes that were played before
 	detected map[string][][]result // of regressions that were
+	// blank makes runs of which nothing is played: tables have all but their numbers then.
+	blank bool
+	made  map[int]bool // numbers of runs that were made at once
+}
+
+func newStudio(cores int, scale float64, progress io.Writer) *studio {
+	return &studio{
+		cores: max(1, cores), scale: scale, progress: log.New(progress, "", log.Ltime),
+		counts: make(map[string]counted), detected: make(map[string][][]result), made: make(map[int]bool),
+	}
 }
 
 // watcher is a judge that looks at a fleet after every round of reports.
@@ -126,8 +137,11 @@ func (s *studio) runs(name string, n int, p play) [][]result { return s.runsAfte
 // runsAfter plays it n times, with the seeds that follow on one.
 func (s *studio) runsAfter(name string, last uint64, n int, p play) [][]result {
 	byRun := each(s, n, func(seed uint64) []result { return p.run(last + seed) })
-	byWatcher := make([][]result, len(byRun[0]))
+	byWatcher := make([][]result, len(p.watchers()))
 	for _, rs := range byRun {
+		if s.blank {
+			rs = make([]result, len(byWatcher))
+		}
 		for w, r := range rs {
 			byWatcher[w] = append(byWatcher[w], r)
 		}
@@ -139,7 +153,11 @@ func (s *studio) runsAfter(name string, last uint64, n int, p play) [][]result {
 // each makes n runs, with the seeds from 1 on, and returns what came of them in
 // that order.
 func each[R any](s *studio, n int, run func(seed uint64) R) []R {
+	s.made[n] = true
 	all := make([]R, n)
+	if s.blank {
+		return all
+	}
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range s.cores {
