@@ -51,6 +51,8 @@ type fakeAgent struct {
 	// logs has it report latencies, every other time: the canary's 182 ms,
 	// stable's 180 ms.
 	logs bool
+	// queue is what the canary reads of a gate of that name; 0: it says nothing.
+	queue float64
 }
 
 type fakeService struct {
@@ -153,6 +155,9 @@ func (a *fakeAgent) health() wire.Health {
 			canary, stable := latencyOf(s.canaryCounts.Requests, 182_000), latencyOf(s.stableCounts.Requests, 180_000)
 			canary.Canary, stable.Instance = true, "a1"
 			x.Latencies = []analysis.Latency{canary, stable}[a.sequence/2%2:] // not always both
+		}
+		if a.queue > 0 && s.canary != "" {
+			x.Readings = []wire.Reading{{Gate: "queue", Variable: "queue", Canary: wire.Spread{Containers: 1, Sum: a.queue, Min: a.queue, Max: a.queue}}}
 		}
 		h.Services = append(h.Services, x)
 	}

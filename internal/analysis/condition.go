@@ -35,12 +35,15 @@ func (p *Panel) Tell(gate string, told Told) {
 	}
 }
 
-// Unasked takes in that no condition has been asked in the step until now: their silence, if they are
-// silent, begins here.
+// Unasked takes in that whoever tells this panel has asked no condition until now: the canary did not
+// serve, or somebody else has asked. Their silence, if they are silent, begins here; what they came to
+// before is not of now, and failures running are counted from none. What has failed has failed.
 func (p *Panel) Unasked(now time.Duration) {
 	for _, s := range p.seats {
-		if _, ok := s.judge.(*conditionJudge); ok {
+		if j, ok := s.judge.(*conditionJudge); ok {
 			s.began = max(s.began, now)
+			j.forget()
+			j.failed = 0
 		}
 	}
 }
@@ -62,6 +65,7 @@ type conditionJudge struct {
 	failed  int    // in a row, over steps too
 	held    bool
 	heard   bool // in this step
+	asked   bool // in this step, perhaps in vain
 	last    Told
 	latched bool          // failed for good
 	missing string        // why it had no answer when it was last asked; "" if it had one
@@ -80,7 +84,7 @@ func (j *conditionJudge) tell(t Told) {
 	if t.At < j.last.At {
 		return
 	}
-	j.last, j.heard, j.held, j.missing = t, true, t.Held, ""
+	j.last, j.heard, j.asked, j.held, j.missing = t, true, true, t.Held, ""
 	if t.Held {
 		j.failed = 0
 		return
@@ -93,13 +97,16 @@ func (j *conditionJudge) miss(why string, now time.Duration) {
 	if j.missing == "" {
 		j.since = now
 	}
-	j.missing = why
+	j.missing, j.asked = why, true
 }
 
 // observe takes nothing from reports: what they hold reaches the condition through its readings.
 func (*conditionJudge) observe(Report) bool { return false }
 
-func (j *conditionJudge) restart(time.Duration, Step) { j.heard = false }
+func (j *conditionJudge) restart(time.Duration, Step) { j.forget() }
+
+// forget makes it wait until it is asked again.
+func (j *conditionJudge) forget() { j.heard, j.asked, j.missing = false, false, "" }
 
 func (j *conditionJudge) finding(now time.Duration) Finding {
 	f := Finding{At: now, Reason: j.name + " has not been evaluated in this step yet"}

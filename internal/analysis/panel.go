@@ -207,13 +207,22 @@ func (s *seat) silent(now time.Duration) bool { return s.silence(now) >= Silence
 
 func (s *seat) silence(now time.Duration) time.Duration { return now - max(s.began, s.heard) }
 
+// mute tells whether its source has had nothing to say in the step. One that is asked has to have been
+// asked for that, unless nobody does.
+func (s *seat) mute(now time.Duration) bool {
+	if j, ok := s.judge.(*conditionJudge); ok {
+		return !j.heard && (j.asked || s.silent(now))
+	}
+	return s.heard <= s.began
+}
+
 // outcome is what the finding comes to for the rollout: silence may replace it. A gate without which
 // the rollout goes on is passed over until its source speaks in the step, and again when it falls silent.
 func (s *seat) outcome(f Finding, now time.Duration) Outcome {
 	switch {
 	case s.Observe:
 		return Pass
-	case f.Outcome == Wait && s.Optional && s.heard <= s.began:
+	case f.Outcome == Wait && s.Optional && s.mute(now):
 		return Pass
 	case f.Outcome != Fail && s.OnSilence == FailOnSilence && s.silent(now):
 		return Fail
