@@ -25,7 +25,7 @@ type Entry struct {
 	Report  *analysis.Report
 	Told    *Told
 	Missing *Missing
-	Unasked bool // no condition has been asked in the step until now
+	Unasked bool // whoever judged asked no condition until now
 	Exclude string
 	Anew    bool
 	Full    bool
