@@ -106,12 +106,14 @@ func (m *Metrics) Counted(service, track string, requests, errors int64) {
 	m.failures.WithLabelValues(service, track).Add(float64(max(0, errors)))
 }
 
-// Did tells of an operation.
+// Did tells of an operation. Errors are told from none on: a rate begins with the
+// second value of a counter.
 func (m *Metrics) Did(operation string, took time.Duration, err error) {
 	m.operations.WithLabelValues(operation).Inc()
 	m.took.WithLabelValues(operation).Observe(took.Seconds())
+	failed := m.failed.WithLabelValues(operation)
 	if err != nil {
-		m.failed.WithLabelValues(operation).Inc()
+		failed.Inc()
 	}
 }
 
@@ -128,8 +130,9 @@ func (m *Metrics) Lowered(service string, took time.Duration) {
 // Commanded tells of an exchange with HAProxy.
 func (m *Metrics) Commanded(command string, took time.Duration, err error) {
 	m.commands.WithLabelValues(command).Observe(took.Seconds())
+	refused := m.refused.WithLabelValues(command)
 	if err != nil {
-		m.refused.WithLabelValues(command).Inc()
+		refused.Inc()
 	}
 }
 

@@ -60,6 +60,7 @@ func TestPage(t *testing.T) {
 		`serin_agent_reconcile_duration_seconds_count{service="shop"} 1`,
 		`serin_agent_reflex_duration_seconds_bucket{service="shop",le="0.005"} 1`,
 		`serin_agent_haproxy_command_errors_total{command="set map"} 1`,
+		`serin_agent_haproxy_command_errors_total{command="show stat"} 0`,
 		`serin_agent_haproxy_command_duration_seconds_count{command="show stat"} 1`,
 		`serin_agent_lease_seconds 29`, `serin_agent_epoch{service="shop"} 7`,
 		`serin_agent_weight_ratio{service="shop"} 0.05`,

@@ -95,12 +95,14 @@ func (m *Metrics) Lead(view func(context.Context) (control.View, error)) (done f
 	return func() { m.see(nil) }
 }
 
-// Proposed tells what became of a command, and of the rollouts by it.
+// Proposed tells what became of a command, and of the rollouts by it. Errors are
+// told from none on: a rate begins with the second value of a counter.
 func (m *Metrics) Proposed(c rollout.Command, took time.Duration, result rollout.Result, err error) {
 	name := strings.ToLower(reflect.TypeOf(c).Name())
 	m.proposed.WithLabelValues(name).Observe(took.Seconds())
+	refused := m.refused.WithLabelValues(name)
 	if err != nil {
-		m.refused.WithLabelValues(name).Inc()
+		refused.Inc()
 		return
 	}
 	for _, e := range result.Events {
@@ -114,8 +116,9 @@ func (m *Metrics) Proposed(c rollout.Command, took time.Duration, result rollout
 // Verified tells how long a leader took to make sure that it leads.
 func (m *Metrics) Verified(took time.Duration, err error) {
 	m.verified.WithLabelValues().Observe(took.Seconds())
+	unverified := m.unverified.WithLabelValues()
 	if err != nil {
-		m.unverified.WithLabelValues().Inc()
+		unverified.Inc()
 	}
 }
 

@@ -124,7 +124,7 @@ func TestPage(t *testing.T) {
 		`serin_coordinator_transitions_total{kind="rollingback",service="shop"} 1`,
 		`serin_coordinator_verdicts_total{gate="errors",outcome="fail",service="shop"} 1`,
 		`serin_raft_propose_duration_seconds_bucket{command="rollback",le="0.05"} 1`,
-		`serin_raft_propose_errors_total{command="advance"} 1`, `serin_raft_verify_errors_total 1`,
+		`serin_raft_propose_errors_total{command="rollback"} 0`, `serin_raft_propose_errors_total{command="advance"} 1`, `serin_raft_verify_errors_total 1`,
 		`serin_raft_verify_duration_seconds_count 2`, `serin_raft_leader 1`, `serin_raft_leader_known 1`, `serin_raft_term 5`,
 		`serin_raft_last_index 90`, `serin_raft_commit_index 89`, `serin_raft_applied_index 88`,
 		`serin_raft_leader_contact_seconds 0`, `serin_raft_members{vote="yes"} 2`, `serin_raft_members{vote="no"} 1`,
