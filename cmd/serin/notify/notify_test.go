@@ -225,8 +225,26 @@ func TestTargetsKeepSecrets(t *testing.T) {
 			t.Errorf("%s: %v", target, err)
 		}
 	}
-	for _, url := range []string{"", "no url", "pigeon://verysecret@roof", "slack://verysecret", "http://%zz/verysecret"} {
+	for _, url := range []string{
+		"", "no url", "pigeon://verysecret@roof", "slack://verysecret", "http://%zz/verysecret", "slack://hook:verysecret@webhook",
+		"slack://hook:verysecret-verysecret-verysecret@webhook", "teams://verysecret@verysecret/verysecret/verysecret?host=x.webhook.office.com",
+		"discord://verysecret", "telegram://verysecret@telegram?chats=@x", "pagerduty://events.pagerduty.com/verysecret", "generic+https://%zz/verysecret",
+		"smtp://someone:verysecret@127.0.0.1:1/", "pushover://shoutrrr:verysecret@",
+	} {
 		if _, err := Open(url); err == nil || strings.Contains(err.Error(), "verysecret") {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+}
+
+// TestBadTargetsSayWhy: whoever mistypes a URL learns more than that it is wrong.
+func TestBadTargetsSayWhy(t *testing.T) {
+	for url, want := range map[string]string{
+		"slack://hook:T000-B000-XXXX@webhook":                      "token",
+		"teams://group@tenant/alt/owner?host=x.webhook.office.com": "URL",
+		"pagerduty://events.pagerduty.com/short":                   "integration key",
+	} {
+		if _, err := Open(url); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", url, err)
 		}
 	}

@@ -41,6 +41,9 @@ func Open(rawURL string) (*Target, error) {
 	t.name = parsed.Scheme + " " + t.key[:4]
 	t.secrets = append(secretsOf(parsed), rawURL)
 	service, err := new(router.ServiceRouter).Locate(rawURL)
+	if errors.Is(err, router.ErrInitializeFailed) {
+		err = cause(parsed, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s://...: %w", parsed.Scheme, t.clean(err))
 	}
@@ -71,6 +74,19 @@ func (t *Target) Send(ctx context.Context, m Message) error {
 }
 
 // Private
+
+// cause finds out what is wrong with a URL that a service does not take, since
+// the library only tells that it does not.
+func cause(u *url.URL, err error) error {
+	service, unknown := new(router.ServiceRouter).NewService(u.Scheme)
+	if unknown != nil {
+		return err // generic+https and its like
+	}
+	if why := service.Initialize(u, nil); why != nil {
+		return why
+	}
+	return err
+}
 
 // clean takes the secrets out of an error.
 func (t *Target) clean(err error) error {
