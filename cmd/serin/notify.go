@@ -55,7 +55,7 @@ func newNotify(a *app) *cobra.Command {
 		Example: "  serin notify test --to 'slack://hook:T000-B000-XXX@webhook'\n" +
 			"  serin notify --to-file /etc/serin/notify.urls --state /var/lib/serin-notify/positions\n" +
 			"  serin notify --to ntfy://ntfy.sh/our-rollouts --kind rolledback,paused --service checkout\n" +
-			"  serin notify --dry-run --once --since 24h --template '{{.Service}} {{.What}}: {{.Text}}'",
+			"  serin notify --dry-run --once --since 24h --template '{{.Service}}: {{.Text}}'",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return n.run(cmd.Context()) },
 	}
