@@ -70,6 +70,17 @@ func wantOps(t *testing.T, c *tracetest.Collector, parent tracetest.Span, host s
 	}
 }
 
+// wave returns the hosts of one of the service's rollouts, in their order: more
+// than one.
+func wave(t *testing.T, f *Fleet, n int) []string {
+	t.Helper()
+	hosts := f.State().Services[Service].History[n].Hosts
+	if len(hosts) < 2 {
+		t.Fatalf("a rollout on %v shows little", hosts)
+	}
+	return hosts
+}
+
 // The trace of a rollout has a span for each step and for what each host did in it,
 // over the death of the leader, below the trigger's own span.
 func TestTraceOfARollout(t *testing.T) {
@@ -99,8 +110,9 @@ func TestTraceOfARollout(t *testing.T) {
 		if first.Attributes["serin.weight"] != "0.1" || first.Attributes["serin.wave"] != "1" || second.Attributes["serin.step"] != "2" {
 			t.Errorf("attributes: %v, %v", first.Attributes, second.Attributes)
 		}
-		order := f.State().Services[Service].History[1].Hosts
+		order := wave(t, f, 1)
 		wantOps(t, &c, first, order[0], "create", "start", "prove", "attach", "share")
+		wantOps(t, &c, second, order[0], "share")
 		for _, host := range order[1:] {
 			wantOps(t, &c, second, host, "create", "start", "prove", "attach", "share")
 			if did := below(&c, first)[host]; slices.Contains(did, "create") {
@@ -134,7 +146,7 @@ func TestTraceOfARollback(t *testing.T) {
 		if step.Attributes["serin.gate"] != "errors" || step.Attributes["serin.verdict"] != "fail" || step.Text == "" {
 			t.Errorf("why: %v: %s", step.Attributes, step.Text)
 		}
-		for _, h := range f.State().Services[Service].History[1].Hosts {
+		for _, h := range wave(t, f, 1) {
 			if did := below(&c, back)[h]; !slices.Contains(did, "lower") && !slices.Contains(did, "share") { // whoever came first
 				t.Errorf("%s has not lowered its canary: %v", h, did)
 			}
