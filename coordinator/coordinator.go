@@ -110,7 +110,7 @@ func (p parts) run(ctx context.Context, open *teardown) error {
 	if server != nil && server.Alone() && len(p.cfg.NATS.Routes) > 0 {
 		p.copies = 1 // what is left of a cluster
 	}
-	if err := p.answerLevel(open); err != nil {
+	if err := errors.Join(p.answerLevel(open), p.answerStanding(r, server, open)); err != nil {
 		return err
 	}
 	p.cluster = members{Replica: r, server: server, bus: conn, copies: p.copies, log: p.log}

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -73,6 +74,7 @@ func handOver(t *testing.T, dir string, nats func(int) NATS, urls ...string) {
 	ended(t, conn, "checkout-1")
 	triggerUntil(t, conn, api.Trigger{ID: "2", Image: "shop/checkout:2"})
 	leader := clusterOf(t, conn).Leader
+	standUntil(t, conn, nats(0).Embed, "")
 	replicas[leader].stop()
 	if err := <-replicas[leader].ended; err != nil {
 		t.Fatalf("%s ended with %v", leader, err)
@@ -83,6 +85,7 @@ func handOver(t *testing.T, dir string, nats func(int) NATS, urls ...string) {
 	if next := clusterOf(t, conn).Leader; next == leader {
 		t.Errorf("%s still leads", leader)
 	}
+	standUntil(t, conn, nats(0).Embed, leader)
 	stop()
 	for id, r := range replicas {
 		r.stop()
@@ -187,6 +190,24 @@ func ended(t *testing.T, conn *bus.Conn, id string) api.RolloutDetail {
 		return err == nil && d.Phase.Final()
 	})
 	return d
+}
+
+// standUntil asks for the replicas until each but the one that is gone has said how
+// it stands.
+func standUntil(t *testing.T, conn *bus.Conn, embedded bool, gone string) {
+	t.Helper()
+	well := func(m api.ClusterMember) bool {
+		s := m.Standing
+		if m.ID == gone || s == nil {
+			return m.ID == gone && s == nil
+		}
+		return s.Applied > 0 && s.Applied <= s.Last && (s.Role == "leader") == m.Leader && (s.Contact == 0 || !m.Leader) &&
+			s.NATS != "" && s.Embedded == embedded && s.Streams == embedded && (s.Peers == 3) == embedded
+	}
+	keepAsking(t, conn, bus.GetSubject(api.GetCluster, ""), nil, func(data []byte) bool {
+		status, err := api.DecodeAnswer[api.ClusterStatus](data)
+		return err == nil && len(status.Members) == 3 && !slices.ContainsFunc(status.Members, func(m api.ClusterMember) bool { return !well(m) })
+	})
 }
 
 func clusterOf(t *testing.T, conn *bus.Conn) api.ClusterStatus {

@@ -33,7 +33,7 @@ const (
 			{"name":"errors","kind":"errors","outcome":"wait","reason":"too few requests","canary":{"requests":200,"errors":4},"stable":{"requests":1800,"errors":2},"allowed_bp":100,"evidence":{"fail":2000,"fail_limit":5300,"safe":100,"safe_limit":5300},"needed":340},
 			{"name":"saturation","kind":"saturation","outcome":"pass","reason":"memory is alike","canary_memory":104857600,"stable_memory":104857600}]},
 		"verbs":[{"name":"promote","does":"gives the approval that step 1 of 2 waits for"},{"name":"promote_full","does":"makes 2 stable"},{"name":"pause","does":"holds it","why":"cannot pause shop-2: it is Paused"},{"name":"resume","does":"lets it go on"},{"name":"abort","does":"takes it back"}]}}`
-	troubledCluster = `{"ok":true,"data":{"leader":"c2","term":4,"applied":90,"commit":91,"members":[{"id":"c1","addr":"10.0.0.1:7311","voter":true},{"id":"c2","addr":"10.0.0.2:7311","voter":true,"leader":true},{"id":"c3","addr":"10.0.0.3:7311","voter":false}],"hosts":2,"events":12,"outbox":1,"dropped_reports":7}}`
+	troubledCluster = `{"ok":true,"data":{"leader":"c2","term":4,"applied":90,"commit":91,"members":[{"id":"c1","addr":"10.0.0.1:7311","voter":true,"standing":{"version":"1.2.3","role":"follower","term":4,"last":90,"applied":88,"contact_ms":2300,"nats":"nats://10.0.0.1:4222","embedded":true,"reconnects":1}},{"id":"c2","addr":"10.0.0.2:7311","voter":true,"leader":true,"standing":{"version":"1.2.3","role":"leader","term":4,"last":90,"applied":90,"contact_ms":0,"nats":"nats://10.0.0.2:4222","embedded":true,"streams":true,"peers":3}},{"id":"c3","addr":"10.0.0.3:7311","voter":false}],"hosts":2,"events":12,"outbox":1,"dropped_reports":7}}`
 )
 
 // troubled serves a fleet in which much is wrong.
@@ -130,6 +130,12 @@ func TestPagesOfATroubledFleet(t *testing.T) {
 	b.Go(s.URL + "/cluster")
 	b.UntilText("tbody", "★ leader")
 	b.UntilText("tbody tr:first-child", "is served by it")
+	b.UntilText("tbody tr:first-child", "entry 88, 2 behind; heard of the leader 2s ago")
+	b.UntilText("tbody tr:first-child", "✕ embedded, JetStream has no leader; reconnected 1 time")
+	b.UntilText("[data-key=member-c2]", "entry 90; leads")
+	b.UntilText("[data-key=member-c2]", "✓ embedded, JetStream of 3 servers")
+	b.UntilText("[data-key=member-c3]", "✕ does not answer")
+	b.Shoot("troubled-cluster")
 	b.Go(s.URL + "/r/nothing")
 	b.UntilText("main", `no rollout or service "nothing"`)
 

@@ -91,7 +91,9 @@ type Config struct {
 	Leader  Leader
 	Cluster Cluster
 	Bus     *bus.Conn
-	Log     zerolog.Logger
+	// Standings fills in what the members say of themselves; nil: nobody is asked.
+	Standings func(ctx context.Context, all []api.ClusterMember)
+	Log       zerolog.Logger
 }
 
 // Run serves until ctx ends.

@@ -263,7 +263,7 @@ func TestUnpublishedEventsAreThoseTheStreamLacks(t *testing.T) {
 	s := &server{Config: Config{ID: "c1", Cluster: alone{}}}
 	state := &rollout.State{EventSeq: 7, Outbox: []rollout.Event{{Seq: 6}, {Seq: 7}}}
 	for published, want := range map[uint64]int{0: 2, 6: 1, 7: 0} {
-		data, err := s.readCluster(state, View{Published: published})
+		data, err := s.readCluster(t.Context(), state, View{Published: published})
 		if err != nil {
 			t.Fatal(err)
 		}

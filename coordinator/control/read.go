@@ -32,7 +32,7 @@ func (s *server) read(ctx context.Context, what, id string, v View) ([]byte, err
 	case api.GetHost:
 		return s.readHost(state, id, v)
 	case api.GetCluster:
-		return s.readCluster(state, v)
+		return s.readCluster(ctx, state, v)
 	case api.GetSnapshot:
 		return s.readSnapshot(state, id)
 	case api.GetService, api.GetHistory:
@@ -63,7 +63,7 @@ func (s *server) readHost(state *rollout.State, id string, v View) ([]byte, erro
 	return encode(refusef(rollout.CodeUnknown, "no host %q has reported", id))
 }
 
-func (s *server) readCluster(state *rollout.State, v View) ([]byte, error) {
+func (s *server) readCluster(ctx context.Context, state *rollout.State, v View) ([]byte, error) {
 	status, err := s.Cluster.Status()
 	if err != nil {
 		return encode(refusef(rollout.CodeBusy, "%v", err))
@@ -77,6 +77,9 @@ func (s *server) readCluster(state *rollout.State, v View) ([]byte, error) {
 	}
 	for i := range status.Members {
 		status.Members[i].Leader = status.Members[i].ID == s.ID
+	}
+	if s.Standings != nil {
+		s.Standings(ctx, status.Members)
 	}
 	for _, h := range v.Hosts {
 		if h.Live {

@@ -267,6 +267,28 @@ type ClusterMember struct {
 	Addr   string `json:"addr"`
 	Voter  bool   `json:"voter"`
 	Leader bool   `json:"leader,omitempty"`
+	// Standing is its own account; nil if it has not answered at once: it is
+	// away, cut off, or of a release that tells nothing.
+	Standing *Standing `json:"standing,omitempty"`
+}
+
+// Standing is how one replica stands, by its own account.
+type Standing struct {
+	Version string `json:"version,omitempty"`
+	Role    string `json:"role"` // leader, follower, candidate or shutdown
+	Term    uint64 `json:"term"`
+	Last    uint64 `json:"last"`       // entry in its log
+	Applied uint64 `json:"applied"`    // entry that its state holds
+	Contact int64  `json:"contact_ms"` // since it heard of its leader; 0 if it leads, -1 if it never has
+	// NATS is the URL of the server that it is connected to, which is a part of
+	// it if Embedded.
+	NATS       string `json:"nats"`
+	Embedded   bool   `json:"embedded,omitempty"`
+	Reconnects uint64 `json:"reconnects,omitempty"`
+	// Streams tells whether the JetStream of its embedded server works, and Peers
+	// on how many servers that counts, running or not.
+	Streams bool `json:"streams,omitempty"`
+	Peers   int  `json:"peers,omitempty"`
 }
 
 // Plan says beforehand what a trigger would do.

@@ -108,6 +108,9 @@ func HealthSubject(host string) string { return Prefix + "health." + host }
 // understands.
 func LevelSubject(replica string) string { return Prefix + "replica." + replica + ".level" }
 
+// StandingSubject asks a replica of the coordinator how it stands.
+func StandingSubject(replica string) string { return Prefix + "replica." + replica + ".standing" }
+
 // FeedbackSubject carries the users' own signals on a service.
 func FeedbackSubject(service string) string { return Prefix + "feedback." + service }
 

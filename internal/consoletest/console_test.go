@@ -174,6 +174,8 @@ func (l *live) others() {
 	if n := browsertest.Eval[int](l.Browser, `document.querySelectorAll("tbody tr").length`); n != 3 {
 		l.t.Errorf("%d replicas of 3", n)
 	}
+	l.Until(`[...document.querySelectorAll("tbody tr")].filter((x) => x.innerText.includes("heard of the leader") || x.innerText.includes("leads")).length === 2`)
+	l.UntilText("tbody", "does not answer") // the one that was killed
 	l.Shoot("cluster")
 	l.narrow("cluster")
 	l.Click("nav a[href='/']")

@@ -95,7 +95,7 @@ func (o Options) Host(out io.Writer, h api.HostStatus) error {
 
 // Cluster writes the coordinator's replicas.
 func (o Options) Cluster(out io.Writer, c api.ClusterStatus) error {
-	t := newTable(out, "REPLICA", "ADDRESS", o.Palette.paint(plain, "ROLE"))
+	t := newTable(out, "REPLICA", "ADDRESS", o.Palette.paint(plain, "ROLE"), "VERSION", "LOG", "LEADER", "NATS")
 	for _, m := range c.Members {
 		role := o.Palette.paint(plain, "joining")
 		switch {
@@ -104,7 +104,7 @@ func (o Options) Cluster(out io.Writer, c api.ClusterStatus) error {
 		case m.Voter:
 			role = o.Palette.paint(plain, "voter")
 		}
-		t.row(m.ID, m.Addr, role)
+		t.row(append([]string{m.ID, m.Addr, role}, standing(m.Standing, c)...)...)
 	}
 	if err := t.end(); err != nil {
 		return err
@@ -124,6 +124,38 @@ func WaitsForYou(r api.RolloutStatus) bool {
 }
 
 // Private
+
+// standing is what a replica says of itself: its version, how far its log is, when
+// it heard of its leader, and its server of NATS.
+func standing(s *api.Standing, c api.ClusterStatus) []string {
+	if s == nil {
+		return []string{"", "", "", "does not answer"}
+	}
+	log := fmt.Sprintf("entry %d", s.Applied)
+	if s.Applied < c.Applied {
+		log += fmt.Sprintf(", %d behind", c.Applied-s.Applied)
+	}
+	heard := "is it"
+	switch {
+	case s.Contact < 0:
+		heard = "not heard"
+	case s.Contact > 0:
+		heard = Span(Milli(s.Contact)) + " ago"
+	case s.Role != "leader":
+		heard = "0s ago"
+	}
+	nats := s.NATS
+	switch {
+	case s.Embedded && s.Streams:
+		nats = fmt.Sprintf("embedded, JetStream of %d", s.Peers)
+	case s.Embedded:
+		nats = "embedded, JetStream has no leader"
+	}
+	if s.Reconnects > 0 {
+		nats += ", reconnected " + count(s.Reconnects, "time")
+	}
+	return []string{s.Version, log, heard, nats}
+}
 
 func (o Options) rows(out io.Writer, services []api.ServiceStatus) error {
 	header := []string{"SERVICE", "STABLE", "ROLLOUT", o.Palette.paint(plain, "STATE"), "TO", "STEP", "TRAFFIC", "WAITING"}

@@ -63,10 +63,22 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 // in a cluster once a majority has elected its JetStream leader. It returns
 // ErrNotReady, with ctx's error, if ctx ends before.
 func (s *Server) Ready(ctx context.Context) error {
-	if err := s.poll(ctx, s.streaming); err != nil {
+	if err := s.poll(ctx, s.Streaming); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotReady, err)
 	}
 	return nil
+}
+
+// Streaming reports whether JetStream runs and, in a cluster, has a leader.
+func (s *Server) Streaming() bool {
+	if !s.nats.JetStreamEnabled() {
+		return false
+	}
+	if len(s.cfg.Routes) == 0 {
+		return true
+	}
+	info, err := s.nats.Jsz(&server.JSzOptions{})
+	return err == nil && info.Meta != nil && info.Meta.Leader != ""
 }
 
 // Failed tells once that the server could not write to its streams. It does not
@@ -178,16 +190,4 @@ func (s *Server) accepting() bool {
 	default:
 		return s.nats.Addr() != nil
 	}
-}
-
-// streaming reports whether JetStream runs and, in a cluster, has a leader.
-func (s *Server) streaming() bool {
-	if !s.nats.JetStreamEnabled() {
-		return false
-	}
-	if len(s.cfg.Routes) == 0 {
-		return true
-	}
-	info, err := s.nats.Jsz(&server.JSzOptions{})
-	return err == nil && info.Meta != nil && info.Meta.Leader != ""
 }

@@ -70,6 +70,7 @@ func internalSubjects() []subject {
 		{bus.BeatSubject, "leader", "every agent, every replica", "publish", "`Beat`: a leader that a majority has just confirmed is there"},
 		{bus.ResolveSubject("<host>"), "leader", "agent", "request", "`Resolve`, answered by `Resolved`: what an image stands for"},
 		{bus.LevelSubject("<replica>"), "leader", "replica", "request", "nothing, answered by a number: what of the log it understands"},
+		{bus.StandingSubject("<replica>"), "leader", "replica", "request", "nothing, answered by its [Standing](#standing)"},
 	}
 }
 
