@@ -49,9 +49,13 @@ func (p parts) pushed(ctx context.Context, service string, t api.Trigger) (api.R
 	if err != nil {
 		return api.Reply{}, fmt.Errorf("encode trigger: %w", err)
 	}
+	header := bus.Header{msgID: {t.ID}}
+	if t.Trace != "" {
+		header[bus.TraceHeader] = []string{t.Trace}
+	}
 	ctx, stop := context.WithTimeout(ctx, hookAttempt)
 	defer stop()
-	answer, err := conn.RequestHeader(ctx, bus.TriggerSubject(service), bus.Header{msgID: {t.ID}}, data)
+	answer, err := conn.RequestHeader(ctx, bus.TriggerSubject(service), header, data)
 	if err != nil {
 		return api.Reply{}, err
 	}

@@ -13,7 +13,7 @@ import (
 func (l *leader) serve(ctx context.Context) error {
 	return control.Run(ctx, control.Config{
 		ID: l.id, Term: l.term, Version: l.version,
-		Leader: desk{l}, Cluster: l.cluster, Bus: l.bus, Standings: l.standings, Log: l.log,
+		Leader: desk{l}, Cluster: l.cluster, Bus: l.bus, Standings: l.standings, Tracing: l.tracing, Log: l.log,
 	})
 }
 

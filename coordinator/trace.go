@@ -33,14 +33,21 @@ func (t *tracing) of(svc *rollout.Service) string {
 	return trace.Of(t.source, *r).At(r.Phase, r.Step+1).String()
 }
 
-// ofTrigger returns what the state is to hold of the place where a trigger was
-// sent: nothing, if no traces are made, or an earlier release has to read it.
-func (t *tracing) ofTrigger(sent string, level int) string {
+// Sent returns what the state is to hold of the place where a rollout was asked
+// for: nothing, if no traces are made, or an earlier release has to read it.
+func (t *tracing) Sent(sent string, level int) string {
 	if t == nil || !t.exporter.On() || level < rollout.LevelTrace {
 		return ""
 	}
 	c, _ := trace.Parse(sent)
 	return c.String()
+}
+
+// Commanded tells of a command, in the trace that it was sent in.
+func (t *tracing) Commanded(c trace.Command) {
+	if t != nil && c.Parent.Valid() {
+		t.exporter.Export(c.Span())
+	}
 }
 
 // header carries places: of a broadcast the one, of assignments one for each that

@@ -39,7 +39,7 @@ func TestTracesOfTriggers(t *testing.T) {
 		"off":                 {&tracing{}, sent, rollout.LevelTrace, ""},
 		"nobody":              {nil, sent, rollout.LevelTrace, ""},
 	} {
-		if got := c.tracing.ofTrigger(c.sent, c.level); got != c.want {
+		if got := c.tracing.Sent(c.sent, c.level); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 		off := c.tracing == nil || !c.tracing.exporter.On()

@@ -281,7 +281,7 @@ func (in *intake) command(ctx context.Context, key, service string, t api.Trigge
 	}
 	return rollout.Submit{
 		Key: key, Spec: p.spec, To: p.to, Hosts: p.hosts, By: t.By, Reason: t.Reason, Replace: t.Replace,
-		Trace: in.leader.tracing.ofTrigger(t.Trace, p.level),
+		Trace: in.leader.tracing.Sent(t.Trace, p.level),
 	}, nil
 }
 

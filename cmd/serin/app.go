@@ -58,7 +58,7 @@ func (a *app) dial(ctx context.Context) (*client.Client, error) {
 		return nil, err
 	}
 	cfg := a.settings.client()
-	cfg.Wait, cfg.Verbose = cmp.Or(a.timeout, defaultWait), verbose
+	cfg.Wait, cfg.Trace, cfg.Verbose = cmp.Or(a.timeout, defaultWait), a.env("TRACEPARENT"), verbose
 	c, err := client.Dial(ctx, cfg)
 	if err != nil {
 		return nil, usagef("%v", err)

@@ -4,6 +4,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"github.com/serin-rollouts/serin/internal/api"
 	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/rollout"
+	"github.com/serin-rollouts/serin/internal/trace"
 	"github.com/serin-rollouts/serin/internal/wire"
 )
 
@@ -51,6 +53,15 @@ type Cluster interface {
 	Remove(ctx context.Context, id string) error
 	// Transfer hands the leadership to a replica; an empty id: to any.
 	Transfer(ctx context.Context, id string) error
+}
+
+// Tracing makes traces, or none.
+type Tracing interface {
+	// Sent returns what the state is to hold of the place where a rollout was asked
+	// for, if it may hold what that level brought.
+	Sent(place string, level int) string
+	// Commanded tells of a command, in the trace that it was sent in.
+	Commanded(c trace.Command)
 }
 
 // View is what the leader sees at one moment.
@@ -93,6 +104,7 @@ type Config struct {
 	Bus     *bus.Conn
 	// Standings fills in what the members say of themselves; nil: nobody is asked.
 	Standings func(ctx context.Context, all []api.ClusterMember)
+	Tracing   Tracing
 	Log       zerolog.Logger
 }
 
@@ -144,7 +156,12 @@ func (s *server) command(ctx context.Context, m bus.Msg) ([]byte, error) {
 	if refusal := decode(m.Data, &c); refusal != nil {
 		return encode(api.Refused(refusal))
 	}
+	c.Trace = bus.TraceOf(m.Header)
+	began := time.Now()
 	result, err := s.verb(ctx, verb, object, c)
+	if err == nil {
+		s.commanded(verb, object, c, began, result)
+	}
 	switch {
 	case err != nil:
 		return s.silent(ctx, m, err)
@@ -153,6 +170,16 @@ func (s *server) command(ctx context.Context, m bus.Msg) ([]byte, error) {
 	default:
 		return encode(api.Reply{OK: true, Rollout: result.Rollout, Unchanged: result.Repeat})
 	}
+}
+
+// commanded tells of a command in the trace that it was sent in, if it was.
+func (s *server) commanded(verb, service string, c api.Command, began time.Time, r rollout.Result) {
+	told := trace.Command{Verb: verb, Service: service, Rollout: cmp.Or(r.Rollout, c.Rollout), By: cmp.Or(c.By, somebody), Start: began, End: time.Now()}
+	told.Parent, _ = trace.Parse(c.Trace)
+	if r.Refused != nil {
+		told.Refused = r.Refused.Message
+	}
+	s.Tracing.Commanded(told)
 }
 
 // get answers get.<what>[.<id>].

@@ -154,6 +154,7 @@ func (s *server) rollback(ctx context.Context, service string, c api.Command) (r
 	return s.Leader.Propose(ctx, c.By, rollout.Submit{
 		Key: key, Spec: spec, Back: level >= rollout.LevelLost, To: good.To, Hosts: hosts, By: c.By,
 		Reason: strings.TrimSuffix("rollback to "+good.ID+": "+c.Reason, ": "),
+		Trace:  s.Tracing.Sent(c.Trace, level),
 	})
 }
 

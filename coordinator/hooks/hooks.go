@@ -91,6 +91,9 @@ func (h *Handler) take(form string, knows func(*http.Request, []byte) bool, read
 			refuse(w, http.StatusBadRequest, "not what "+form+" sends")
 			return
 		}
+		for k := range pushes {
+			pushes[k].trace = r.Header.Get("traceparent")
+		}
 		h.answer(w, r, form, pushes)
 	})
 }
@@ -158,6 +161,7 @@ func (h *Handler) start(form string, r rule, p push) (<-chan api.Reply, bool) {
 	t := api.Trigger{
 		ID: "push/" + form + "/" + p.id, Image: r.image(p), Replace: r.Replace,
 		By: "registry", Reason: "pushed to " + p.registry + "/" + p.repository + ":" + p.tag,
+		Trace: p.trace,
 	}
 	decided := make(chan api.Reply, 1)
 	h.work.Go(func() {

@@ -116,7 +116,9 @@ func serve(h *Handler, r *http.Request) *httptest.ResponseRecorder {
 	return w
 }
 
+// Each form becomes a trigger, which was sent where in a trace the request was.
 func TestForms(t *testing.T) {
+	const sent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 	for form, want := range map[string]struct {
 		of       []string
 		triggers []api.Trigger
@@ -140,10 +142,15 @@ func TestForms(t *testing.T) {
 		h := New(t.Context(), rules(t, some), l.trigger, zerolog.Nop())
 		// Told twice, it is the same trigger.
 		for range 2 {
-			w := serve(h, request(t, form, body(t, form)))
+			r := request(t, form, body(t, form))
+			r.Header.Set("Traceparent", sent)
+			w := serve(h, r)
 			if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `"rollout":"`+want.of[0]+`-1"`) {
 				t.Errorf("%s: %d %s", form, w.Code, w.Body)
 			}
+		}
+		for k := range want.triggers {
+			want.triggers[k].Trace = sent
 		}
 		if diff := cmp.Diff(append(want.triggers, want.triggers...), l.asked); diff != "" {
 			t.Errorf("%s: triggers (-want +got):\n%s", form, diff)

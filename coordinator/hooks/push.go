@@ -23,6 +23,7 @@ type push struct {
 	tag        string
 	digest     string // sha256:..., empty if it was not told
 	id         string // the same each time that the registry tells of it
+	trace      string // where in a trace it was told (W3C's traceparent); may be wrong
 }
 
 // Private

@@ -46,6 +46,9 @@ type Command struct {
 	// Host is the one that is released: it was excluded from a rollout, and
 	// follows the service's stable revision again.
 	Host string `json:"host,omitempty"`
+	// Trace is where in a trace (W3C's traceparent) the command was sent: its
+	// header. It may be wrong.
+	Trace string `json:"-"`
 }
 
 // Member names a replica of the coordinator.

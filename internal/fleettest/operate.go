@@ -74,7 +74,7 @@ func (f *Fleet) Command(verb string, c api.Command) api.Reply {
 		f.t.Fatal(err)
 	}
 	var reply api.Reply
-	f.ask(bus.CommandSubject(verb, Service), data, true, func(answer []byte) error {
+	f.askWith(traced(c.Trace), bus.CommandSubject(verb, Service), data, true, func(answer []byte) error {
 		reply, err = api.DecodeReply(answer)
 		return err
 	})
@@ -289,4 +289,12 @@ func (o *observer) all() []rollout.Event {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return slices.Clone(o.events)
+}
+
+// traced is the header of what is sent within a trace.
+func traced(place string) bus.Header {
+	if place == "" {
+		return nil
+	}
+	return bus.Header{bus.TraceHeader: {place}}
 }

@@ -2,6 +2,7 @@ package fleettest
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -153,6 +154,50 @@ func TestTraceOfARollback(t *testing.T) {
 		}
 		if other := one(t, &c, first, "rollout"); other.Trace == root.Trace {
 			t.Errorf("%s and %s share the trace %s", first, id, root.Trace)
+		}
+	})
+}
+
+// What operators ask for within a trace of their own is a span there, and a rollout
+// that comes of it is below that span.
+func TestTraceOfCommands(t *testing.T) {
+	var c tracetest.Collector
+	Run(t, Options{Collector: &c}, func(f *Fleet) {
+		f.Install("1", `,"steps":[{"hosts":1,"weight":"10%","hold":"30m"},{"hosts":"100%","weight":"100%"}]`)
+		f.Push("2", App{})
+		id := f.Start(api.Trigger{ID: "go", Image: Image("2")})
+		f.UntilStep(id, 1)
+		for _, verb := range []string{api.Pause, api.Resume} {
+			if r := f.Command(verb, api.Command{Rollout: id, By: "ann", Trace: sent}); !r.OK {
+				t.Fatalf("%s: %+v", verb, r)
+			}
+		}
+		if r := f.Command(api.Resume, api.Command{Rollout: id, By: "ann", Trace: sent}); r.OK {
+			t.Fatalf("resumed twice: %+v", r)
+		}
+		if r := f.Command(api.Promote, api.Command{Rollout: id, Full: true}); !r.OK { // nobody's trace
+			t.Fatalf("promote: %+v", r)
+		}
+		f.Until(id, rollout.Succeeded)
+		back := f.Command(api.Rollback, api.Command{ID: "back", By: "ann", Trace: sent})
+		f.Until(back.Rollout, rollout.Succeeded)
+		f.untilTraced(&c, back.Rollout)
+
+		if root := one(t, &c, back.Rollout, "rollout"); root.Trace != pipeline || root.Parent != job {
+			t.Errorf("the way back: %+v", root)
+		}
+		for name, want := range map[string]string{"command pause": "", "command resume": "cannot resume", "command rollback": "", "command promote": "none"} {
+			all := c.Find(name)
+			for _, s := range all {
+				if s.Trace != pipeline || s.Parent != job || s.Attributes["serin.by"] != "ann" || s.Attributes["serin.service"] != Service || s.Attributes["serin.rollout"] == "" || s.End < s.Start {
+					t.Errorf("%+v", s)
+				}
+			}
+			refused := slices.ContainsFunc(all, func(s tracetest.Span) bool { return s.Failed && strings.HasPrefix(s.Text, want) })
+			done := slices.ContainsFunc(all, func(s tracetest.Span) bool { return !s.Failed })
+			if done != (want != "none") || refused != (want == "cannot resume") {
+				t.Errorf("%s: %+v", name, all)
+			}
 		}
 	})
 }

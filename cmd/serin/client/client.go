@@ -42,6 +42,8 @@ type Config struct {
 	Bus bus.Config
 	// Wait bounds the search for a coordinator that answers.
 	Wait time.Duration
+	// Trace is where in a trace (W3C's traceparent) commands are sent; may be empty.
+	Trace string
 	// Verbose receives the connection's story; nil for none.
 	Verbose io.Writer
 }
@@ -50,6 +52,7 @@ type Config struct {
 type Client struct {
 	conn    *bus.Conn
 	wait    time.Duration
+	trace   string
 	trouble *trouble
 	servers []string
 }
@@ -57,7 +60,7 @@ type Client struct {
 // Dial connects. Where no server is reachable that shows at the first
 // question; an error here is a wrong Config.
 func Dial(ctx context.Context, cfg Config) (*Client, error) {
-	c := &Client{wait: cfg.Wait, trouble: &trouble{next: cfg.Verbose}, servers: cfg.Bus.URLs}
+	c := &Client{wait: cfg.Wait, trace: cfg.Trace, trouble: &trouble{next: cfg.Verbose}, servers: cfg.Bus.URLs}
 	cfg.Bus.Log = zerolog.New(c.trouble)
 	cfg.Bus.ReconnectJitter = jitter
 	conn, err := bus.Connect(ctx, cfg.Bus)
@@ -292,6 +295,9 @@ func (c *Client) command(ctx context.Context, verb, service string, body any, q 
 		return api.Reply{}, fmt.Errorf("encode %s: %w", verb, err)
 	}
 	q.subject, q.data, q.wait = bus.CommandSubject(verb, service), data, c.wait
+	if c.trace != "" {
+		q.header = bus.Header{bus.TraceHeader: {c.trace}}
+	}
 	return c.reply(c.ask(ctx, q))
 }
 
