@@ -113,16 +113,23 @@ func (w *watch) hear(name string, h wire.ServiceHealth, now time.Duration) {
 }
 
 // hearMarked takes in one host's account; it is judged when its turn has come.
+// That of a host that the rollout goes on without is not: nobody waits for it, and
+// nothing is lost if it comes late.
 func (w *watch) hearMarked(a arrival, now time.Duration) {
 	w.look(a.host, a.health, now)
+	_, ours := w.index[a.host]
+	if _, judged := w.places[a.host]; !ours && !judged {
+		return
+	}
 	if !w.merge.put(a) {
 		w.own = true
 	}
 }
 
-// fold judges what has come into order.
+// fold judges what has come into order. A host that the next step goes on without
+// is waited for until that has begun.
 func (w *watch) fold() {
-	w.merge.release(w.index, w.epoch, func(a arrival) { w.judge(a.host, a.health, a.mark) })
+	w.merge.release(w.places, w.epoch, func(a arrival) { w.judge(a.host, a.health, a.mark) })
 }
 
 // look notes what a host is.
@@ -139,7 +146,7 @@ func (w *watch) look(name string, h wire.ServiceHealth, now time.Duration) {
 
 // judge takes in what a host shows, at a time on the fleet's clock.
 func (w *watch) judge(name string, h wire.ServiceHealth, at time.Duration) {
-	if w.turnAt > 0 && h.Epoch >= w.turnAt {
+	if _, stays := w.index[name]; stays && w.turnAt > 0 && h.Epoch >= w.turnAt {
 		w.turn(at)
 	}
 	if k, ours := w.places[name]; ours {

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/serin-rollouts/serin/internal/analysis"
+	"github.com/serin-rollouts/serin/internal/latency"
 	"github.com/serin-rollouts/serin/internal/rollout"
 	"github.com/serin-rollouts/serin/internal/wire"
 )
@@ -24,51 +25,73 @@ type said struct {
 
 // TestReplicasJudgeTheSame: replicas that hear the same reports of each host, in
 // whatever order between hosts and whenever they learn of what was decided, have
-// the same verdict, to the last bit and with all that it follows from.
+// the same verdict of all gates, to the last bit and with all that it follows
+// from; but for what users say, which each hears for itself.
 func TestReplicasJudgeTheSame(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		course, reports := drawRollout(t)
 		first, second := course[0], course[0]
 		a, b := newWatch(first, 0, 0), newWatch(second, 0, 0)
+		for k, w := range []*watch{a, b} {
+			w.feedback = newFeedback()
+			w.feedback.add(opinion{checkout, "new", "complaint"}, int64(5*k))
+		}
 		play(a, drawArrivals(t, "leader", course, reports, 0))
 		play(b, drawArrivals(t, "follower", course, reports, 2*time.Second))
 		at := reports[len(reports)-1].mark
 		x, y := a.panel.Verdict(at), b.panel.Verdict(at)
+		for _, v := range []*analysis.Verdict{&x, &y} {
+			v.Findings = slices.DeleteFunc(v.Findings, func(f analysis.Finding) bool { return f.Gate == opinionsGate })
+		}
 		if diff := cmp.Diff(x, y); diff != "" {
 			t.Fatalf("-first +second:\n%s", diff)
 		}
-		if x.Canary.Requests == 0 || !a.shared() || !b.shared() {
-			t.Fatalf("%d requests, shared: %t, %t", x.Canary.Requests, a.shared(), b.shared())
+		if x.Canary.Requests == 0 || !a.shared() || !b.shared() || len(x.Findings) != 7 {
+			t.Fatalf("%d requests, shared: %t, %t, %d findings", x.Canary.Requests, a.shared(), b.shared(), len(x.Findings))
 		}
 	})
 }
 
-// drawRollout draws what the log says of a rollout, and what its hosts report in
-// the order of their marks.
+const opinionsGate = "complaints"
+
+// drawRollout draws what the log says of a rollout with every kind of gate that
+// reports speak to, and what its hosts report in the order of their marks.
 func drawRollout(t *rapid.T) ([]*rollout.Service, []arrival) {
 	all := rollout.HostCount{Share: rollout.Full}
 	svc := atFirstStep(rollout.Step{Hosts: all, Weight: 1000}, rollout.Step{Hosts: all, Weight: 3000}, rollout.Step{Hosts: rollout.HostCount{Count: 2}, Weight: rollout.Full})
-	svc.Active.Spec.Gates.Latency = []rollout.LatencyGate{{Conduct: conduct("latency"), Quantile: 5000, MaxIncrease: 1000}}
+	svc.Active.Hosts = []string{"a", "b", "c", "d"}
+	g := &svc.Active.Spec.Gates
+	g.Routes = []string{"/pay"}
+	for _, l := range []rollout.LatencyGate{{Quantile: 5000}, {Quantile: 9900}, {Quantile: rollout.WholeDistribution}, {Quantile: 9000, Route: "/pay"}} {
+		l.Conduct, l.MaxIncrease = conduct(fmt.Sprintf("p%d%s", l.Quantile, l.Route)), 1000
+		g.Latency = append(g.Latency, l)
+	}
+	g.Saturation = &rollout.SaturationGate{Conduct: conduct("saturation"), MaxMemory: 2000, MaxThrottled: 500, MaxRestarts: 2}
+	g.Metrics = []rollout.MetricsGate{{Conduct: conduct("pay"), Bad: "failed", Total: "payments", MaxIncrease: 100}}
+	g.Feedback = []rollout.FeedbackGate{{Conduct: rollout.Conduct{Name: opinionsGate, Observe: true}, MaxIncrease: 100}}
 	svc.Active.Phase = rollout.Preparing
 	course := []*rollout.Service{svc}
 	begins := []time.Duration{0, 3 * time.Second}
 	course = append(course, then(svc, 6, func(r *rollout.Rollout) { r.Phase, r.StepEpoch = rollout.Progressing, 6 }))
-	for _, what := range []string{"a step", "evidence anew", "a step"} {
+	for _, what := range rapid.Permutation([]string{"a step", "evidence anew", "a step", "a host leaves"}).Draw(t, "course") {
 		last := course[len(course)-1]
 		course = append(course, then(last, last.Epoch+3, func(r *rollout.Rollout) {
 			r.StepEpoch = last.Epoch + 3
 			switch what {
 			case "a step":
 				r.Step++
+			case "a host leaves":
+				k := rapid.IntRange(0, len(r.Hosts)-1).Draw(t, "who")
+				r.Hosts = slices.Delete(slices.Clone(r.Hosts), k, k+1)
 			default:
 				r.Anew++
 			}
 		}))
-		begins = append(begins, begins[len(begins)-1]+time.Duration(rapid.Int64Range(10, 25).Draw(t, what))*time.Second)
+		begins = append(begins, begins[len(begins)-1]+time.Duration(rapid.Int64Range(10, 22).Draw(t, what))*time.Second)
 	}
 	var reports []arrival
 	for k, host := range svc.Active.Hosts {
-		bad := rapid.Int64Range(0, 30).Draw(t, "errors of "+host)
+		speaks := drawSpeaker(t, host)
 		mark := 400 * time.Millisecond
 		for n := int64(0); mark < 100*time.Second; n++ {
 			epoch := course[0].Epoch
@@ -77,23 +100,78 @@ func drawRollout(t *rapid.T) ([]*rollout.Service, []arrival) {
 					epoch = course[i].Epoch
 				}
 			}
-			canary := 6 * max(0, n-8)
-			h := wire.ServiceHealth{
-				Service: checkout, Epoch: epoch, Incarnation: "1", CanaryInstances: 1,
-				CanaryCounts: analysis.Counts{Requests: canary, Errors: canary * bad / 100},
-				StableCounts: map[string]analysis.Counts{"s1": {Requests: 30 * n, Errors: n / 3}, "s2": {Requests: 20 * n, Errors: n / 4}},
-			}
-			if n%4 == 0 {
-				slow, fast := latencyOf(canary, 190_000+bad*1000), latencyOf(50*n, 180_000)
-				slow.Canary, fast.Instance = true, "s1"
-				h.Latencies = []analysis.Latency{slow, fast}
-			}
+			h := speaks.next(n)
+			h.Epoch = epoch
 			reports = append(reports, arrival{mark: mark, host: host, sequence: uint64(n + 1), health: h})
 			mark += time.Duration(rapid.Int64Range(450, 1200).Draw(t, "interval")) * time.Millisecond
 		}
 	}
 	slices.SortFunc(reports, arrival.compare)
 	return course, reports
+}
+
+// speaker is what a host comes to say of itself.
+type speaker struct {
+	bad, memory    int64              // in percent more than stable
+	restarts, ooms int                // from report 40 on
+	times          [4]*latency.Sketch // of canary and of stable, of all requests and of the route
+	counted        [4]int64           // requests in them
+}
+
+func drawSpeaker(t *rapid.T, host string) *speaker {
+	s := &speaker{
+		bad: rapid.Int64Range(0, 30).Draw(t, "errors of "+host), memory: rapid.Int64Range(0, 40).Draw(t, "memory of "+host),
+		restarts: rapid.IntRange(0, 2).Draw(t, "restarts of "+host), ooms: rapid.IntRange(0, 1).Draw(t, "kills of "+host),
+	}
+	for k := range s.times {
+		s.times[k] = latency.New()
+	}
+	return s
+}
+
+// next is its n-th report, from 0. How long requests took is not in all.
+func (s *speaker) next(n int64) wire.ServiceHealth {
+	canary, restarts, ooms := 6*max(0, n-8), 0, 0
+	if n >= 40 {
+		restarts, ooms = s.restarts, s.ooms
+	}
+	h := wire.ServiceHealth{
+		Service: checkout, Incarnation: "1", CanaryInstances: 1,
+		CanaryCounts: analysis.Counts{Requests: canary, Errors: canary * s.bad / 100},
+		StableCounts: map[string]analysis.Counts{"s1": {Requests: 30 * n, Errors: n / 3}, "s2": {Requests: 20 * n, Errors: n / 4}},
+		Signals: map[string]analysis.Signal{"pay": {
+			Canary: analysis.Counts{Requests: canary / 2, Errors: canary * s.bad / 300},
+			Stable: map[string]analysis.Counts{"s1": {Requests: 15 * n, Errors: n / 5}},
+		}},
+		Usage: []analysis.Usage{
+			{Canary: true, Instance: "c1", Memory: (100 + s.memory + n%7) << 20, Periods: 10 * n, Throttled: n * s.bad / 20, Restarts: restarts, OOMs: ooms},
+			{Instance: "s1", Memory: (100 + n%5) << 20, Limit: 1 << 30, Periods: 10 * n, Throttled: n / 5},
+		},
+	}
+	if n%4 != 0 {
+		return h
+	}
+	for k, requests := range [...]int64{canary, 50 * n, canary / 3, 20 * n} {
+		l := analysis.Latency{Canary: k%2 == 0, Lines: requests}
+		if k%2 == 1 {
+			l.Instance = "s1"
+		}
+		if k < 2 {
+			l.Requests = requests
+		} else {
+			l.Route = "/pay"
+		}
+		for ; s.counted[k] < requests; s.counted[k]++ {
+			slower := int64(0)
+			if l.Canary {
+				slower = 3 * s.bad
+			}
+			s.times[k].Add((100 + slower + s.counted[k]*37%101) * 1000)
+		}
+		l.Sketch = s.times[k].Encode()
+		h.Latencies = append(h.Latencies, l)
+	}
+	return h
 }
 
 // drawArrivals draws when a replica hears what; each host's reports stay in
