@@ -5,6 +5,7 @@ package packagetest
 
 import (
 	"bytes"
+	"debug/elf"
 	"fmt"
 	"os"
 	"os/exec"
@@ -33,9 +34,10 @@ func TestPackages(t *testing.T) {
 		needtest.Need(t, program, err)
 	}
 	dir := t.TempDir()
-	build(t, tree, before, filepath.Join(dir, before))
-	build(t, tree, after, filepath.Join(dir, after))
+	build(t, tree, before, runtime.GOARCH, filepath.Join(dir, before))
+	build(t, tree, after, runtime.GOARCH, filepath.Join(dir, after))
 	t.Run("same", func(t *testing.T) { wantSame(t, filepath.Join(dir, before)) })
+	t.Run("other architecture", func(t *testing.T) { wantOther(t, filepath.Join(dir, before)) })
 	for _, f := range formats() {
 		t.Run(f.name, func(t *testing.T) {
 			t.Run("content", func(t *testing.T) { f.wantContent(t, filepath.Join(dir, before)) })
@@ -44,8 +46,8 @@ func TestPackages(t *testing.T) {
 	}
 }
 
-// build makes the packages of a version from a tree.
-func build(t *testing.T, tree, version, out string, env ...string) {
+// build makes the packages of a version from a tree, for one architecture.
+func build(t *testing.T, tree, version, arch, out string, env ...string) {
 	t.Helper()
 	script, err := filepath.Abs(filepath.Join(tree, "deploy/packages/build.sh"))
 	if err != nil {
@@ -53,7 +55,7 @@ func build(t *testing.T, tree, version, out string, env ...string) {
 	}
 	// As a login of somebody else's, with other habits.
 	cmd := exec.CommandContext(t.Context(), "bash", "-c", `umask "${MASK:-022}"; exec "$@"`, "bash",
-		script, "--out", out, "--arch", runtime.GOARCH)
+		script, "--out", out, "--arch", arch)
 	cmd.Env = append(append(os.Environ(), "VERSION=v"+version, "SOURCE_DATE_EPOCH=1700000000"), env...)
 	if said, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", script, err, said)
@@ -71,7 +73,7 @@ func wantSame(t *testing.T, first string) {
 	if said, err := exec.CommandContext(t.Context(), "bash", "-c", link, "bash", tree, elsewhere).CombinedOutput(); err != nil {
 		t.Fatalf("copy the tree: %v\n%s", err, said)
 	}
-	build(t, elsewhere, before, second, "MASK=077", "TZ=Asia/Tokyo", "SERIN_DATA=/elsewhere", "SERIN_HOST=another", "GOMAXPROCS=1")
+	build(t, elsewhere, before, runtime.GOARCH, second, "MASK=077", "TZ=Asia/Tokyo", "SERIN_DATA=/elsewhere", "SERIN_HOST=another", "GOMAXPROCS=1")
 	sums, err := os.ReadFile(filepath.Join(first, "SHA256SUMS"))
 	if err != nil {
 		t.Fatal(err)
@@ -87,13 +89,59 @@ func wantSame(t *testing.T, first string) {
 	}
 }
 
+// wantOther: the packages for machines that this one is not have the same files as
+// those in native, with programs for there.
+func wantOther(t *testing.T, native string) {
+	t.Helper()
+	arch, machine := "arm64", elf.EM_AARCH64
+	if runtime.GOARCH == arch {
+		arch, machine = "amd64", elf.EM_X86_64
+	}
+	dir := t.TempDir()
+	build(t, tree, before, arch, dir)
+	for _, f := range formats() {
+		for _, program := range programs() {
+			file := f.file(t, dir, program)
+			if got := strings.TrimSpace(shell(t, fmt.Sprintf(f.arch, file))); got != f.archNames[arch] {
+				t.Errorf("%s is for %s, not %s", file, got, f.archNames[arch])
+			}
+			if got, want := shell(t, fmt.Sprintf(f.list, file)), shell(t, fmt.Sprintf(f.list, f.file(t, native, program))); got != want {
+				t.Errorf("%s has\n%s\nand not\n%s", file, got, want)
+			}
+		}
+	}
+	wantPrograms(t, dir, arch, machine)
+}
+
+// wantPrograms: what is in the deb packages and in the archive runs on that machine.
+func wantPrograms(t *testing.T, dir, arch string, machine elf.Machine) {
+	t.Helper()
+	shell(t, fmt.Sprintf("tar -xzf %s/serin_*_linux_%s.tar.gz --strip-components=1 -C %[1]s", dir, arch))
+	for _, program := range programs() {
+		packed := filepath.Join(dir, program)
+		shell(t, fmt.Sprintf("dpkg-deb --fsys-tarfile %s | tar -xO ./usr/bin/%s > %s", formats()[0].file(t, dir, program), program, packed))
+		for _, name := range []string{packed, filepath.Join(dir, "bin", program)} {
+			file, err := elf.Open(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if file.Machine != machine {
+				t.Errorf("%s is for %s, not %s", name, file.Machine, machine)
+			}
+			_ = file.Close()
+		}
+	}
+}
+
 // format is a kind of packages, and the commands that a machine has for them.
 type format struct {
 	name string
 	// list prints mode, owner, group and path of each file; config the paths of
 	// configuration files. %s is the package's file.
 	list, config string
-	install      string // also upgrades; %s is a directory
+	arch         string            // prints the architecture, in archNames' words
+	archNames    map[string]string // by Go's
+	install      string            // also upgrades; %s is a directory
 	remove       string
 	purge        string // empty: there is no such thing
 	zsh          string
@@ -109,6 +157,7 @@ func formats() []format {
 		{
 			name: "deb",
 			list: `dpkg-deb --fsys-tarfile %s | tar -tvf - | awk '{ print $1, $2, substr($6, 2) }'`, config: `dpkg-deb --info %s conffiles`,
+			arch: `dpkg-deb --field %s Architecture`, archNames: map[string]string{"amd64": "amd64", "arm64": "arm64"},
 			install: `dpkg --no-triggers --install %s/*.deb`,
 			remove:  `dpkg --no-triggers --remove serin serin-agent serin-coordinator`,
 			purge:   `dpkg --no-triggers --purge serin serin-agent serin-coordinator`,
@@ -118,6 +167,7 @@ func formats() []format {
 		{
 			name: "rpm",
 			list: `rpm --query --package --list --verbose %s | awk '{ print $1, $3 "/" $4, $9 }'`, config: `rpm --query --package --configfiles %s`,
+			arch: `rpm --query --package --queryformat '%%{ARCH}' %s`, archNames: map[string]string{"amd64": "x86_64", "arm64": "aarch64"},
 			install: `rpm --upgrade --nodeps %s/*.rpm`,
 			remove:  `rpm --erase --nodeps serin serin-agent serin-coordinator`,
 			zsh:     "/usr/share/zsh/site-functions/_serin",
