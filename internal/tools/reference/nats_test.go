@@ -46,3 +46,21 @@ func TestEverySubjectIsTold(t *testing.T) {
 		t.Errorf("only %d subjects and %d requests were found", subjects, requests)
 	}
 }
+
+// TestTypesAreWords: what a key holds is told in words, not in those of Go.
+func TestTypesAreWords(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/nats.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := regexp.MustCompile(`^(list of |object of )*(text|number|true or false|base64|object|object or text|\[[A-Z][A-Za-z]*\]\(#[a-z-]+\))$`)
+	rows := regexp.MustCompile("(?m)^\\| `[a-z_0-9]+` \\| ([^|]+) \\| [^|]*\\|$").FindAllStringSubmatch(string(page), -1)
+	for _, row := range rows {
+		if !words.MatchString(row[1]) {
+			t.Errorf("docs/nats.md says %q of a type: %s", row[1], row[0])
+		}
+	}
+	if len(rows) < 100 {
+		t.Errorf("only %d keys were found", len(rows))
+	}
+}

@@ -224,7 +224,7 @@ func identType(name string) string {
 		return "text"
 	case "bool":
 		return "true or false"
-	case "int", "int64", "uint64", "Micros", "Duration":
+	case "int", "int64", "uint64", "float64", "Micros", "Duration":
 		return "number"
 	case "RawMessage":
 		return "object or text"
