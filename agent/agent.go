@@ -62,7 +62,7 @@ func serve(ctx context.Context, cfg Config) (err error) {
 	if err != nil {
 		return err
 	}
-	balancer, err := openProxy(ctx, cfg)
+	balancer, err := openProxy(ctx, cfg, engine)
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func serve(ctx context.Context, cfg Config) (err error) {
 	}
 	defer func() { err = errors.Join(err, hangUp(conn)) }() //nolint:contextcheck // it says goodbye after ctx has ended
 	a := newAgent(cfg, book, outside{
-		engine: engine, library: engine, scales: engine, proxy: balancer, splitter: balancer, bus: conn, lines: linesOf(balancer, cfg),
+		engine: engine, library: engine, scales: engine, proxy: balancer, splitter: balancer, landlord: balancer, bus: conn, lines: linesOf(balancer, cfg),
 		observer: shown.metrics, traces: shown.traces, dockerVersion: info.EngineVersion,
 	})
 	a.number = numberOf(cfg)
@@ -94,10 +94,12 @@ func hangUp(conn *bus.Conn) error {
 type balancer interface {
 	proxy
 	splitter
+	landlord
 	Close() error
 }
 
-func openProxy(ctx context.Context, cfg Config) (balancer, error) {
+func openProxy(ctx context.Context, cfg Config, docker engine) (balancer, error) {
+	cfg.HAProxy.Residents = residents(docker, cfg.Host)
 	if cfg.Mode == Existing {
 		return haproxy.OpenExisting(ctx, cfg.HAProxy)
 	}
@@ -153,7 +155,7 @@ func newAgent(cfg Config, book *ledger, out outside) *agent {
 		log: cfg.Log.With().Str("component", "agent").Str("host", cfg.Host).Logger(),
 		out: out, ledger: book,
 		leash:     newLeash(startOfTime, cfg.Lease),
-		frontends: &frontends{proxy: out.proxy, bind: cfg.Bind, wanted: map[string]haproxy.Service{}, done: map[string]haproxy.Service{}},
+		frontends: newFrontends(out.proxy, cfg.Bind),
 		kicked:    make(chan struct{}, 1), noted: make(chan struct{}, 1), accepting: make(chan struct{}, 1), rejoined: make(chan struct{}, 1), resolving: make(chan struct{}, resolveAtOnce),
 		services: map[string]*service{},
 	}

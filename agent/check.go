@@ -29,7 +29,7 @@ func Check(ctx context.Context, cfg Config) (found string, err error) {
 	if err != nil {
 		return "", err
 	}
-	balancer, err := openProxy(ctx, cfg)
+	balancer, err := openProxy(ctx, cfg, engine)
 	if err != nil {
 		return "", err
 	}

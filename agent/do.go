@@ -143,7 +143,13 @@ func (s *service) create(ctx context.Context, op plan.Create) error {
 	return err
 }
 
+// start first closes slots whose containers are gone, of all services: Docker gives
+// their addresses to who starts next, and whose loops have not looked since still
+// have them open.
 func (s *service) start(ctx context.Context, id string) error {
+	if err := s.agent.evict(ctx); err != nil {
+		return err
+	}
 	s.memory.started(id, s.agent.now())
 	return s.agent.out.engine.Start(ctx, id)
 }

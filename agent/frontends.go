@@ -18,9 +18,18 @@ type frontends struct {
 	proxy proxy
 	bind  string // address for services that name only a port; empty: all
 
+	turn chan struct{} // holds one: who tells HAProxy
+
 	mu     sync.Mutex
 	wanted map[string]haproxy.Service
 	done   map[string]haproxy.Service // as HAProxy has it
+}
+
+func newFrontends(p proxy, bind string) *frontends {
+	return &frontends{
+		proxy: p, bind: bind, turn: make(chan struct{}, 1),
+		wanted: map[string]haproxy.Service{}, done: map[string]haproxy.Service{},
+	}
 }
 
 // want adds a service to the set without telling HAProxy yet: so that the
@@ -46,24 +55,20 @@ func (f *frontends) present(name string, s haproxy.Service, snap haproxy.Snapsho
 // ensure has HAProxy take the service's traffic. Another service that cannot
 // be set up does not stand in its way.
 func (f *frontends) ensure(ctx context.Context, s haproxy.Service) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.wanted[s.Name] = f.bound(s)
+	f.want(s)
 	return f.apply(ctx, s.Name)
 }
 
 // remove has HAProxy forget the service.
 func (f *frontends) remove(ctx context.Context, name string) error {
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	delete(f.wanted, name)
+	f.mu.Unlock()
 	return f.apply(ctx, name)
 }
 
 // revive starts HAProxy, if it is gone, with what it shall have.
 func (f *frontends) revive(ctx context.Context) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	return f.apply(ctx, "")
 }
 
@@ -77,8 +82,18 @@ func (f *frontends) bound(s haproxy.Service) haproxy.Service {
 	return s
 }
 
+// apply gives HAProxy what is wanted. Another call may be starting it, which takes
+// its time.
 func (f *frontends) apply(ctx context.Context, concerned string) error {
-	try := maps.Clone(f.wanted)
+	select {
+	case f.turn <- struct{}{}:
+	case <-ctx.Done():
+		return fmt.Errorf("wait for another service's frontend: %w", ctx.Err())
+	}
+	defer func() { <-f.turn }()
+	f.mu.Lock()
+	try, done := maps.Clone(f.wanted), f.done
+	f.mu.Unlock()
 	for {
 		set := make([]haproxy.Service, 0, len(try))
 		for _, name := range slices.Sorted(maps.Keys(try)) {
@@ -86,14 +101,16 @@ func (f *frontends) apply(ctx context.Context, concerned string) error {
 		}
 		err := f.proxy.Ensure(ctx, set)
 		if err == nil {
+			f.mu.Lock()
+			defer f.mu.Unlock()
 			f.done = try
 			return nil
 		}
 		culprit := blame(err)
-		if _, in := try[culprit]; culprit == concerned || !in || f.done[culprit] == try[culprit] {
+		if _, in := try[culprit]; culprit == concerned || !in || done[culprit] == try[culprit] {
 			return fmt.Errorf("set up %d frontends: %w", len(set), err)
 		}
-		if old, had := f.done[culprit]; had {
+		if old, had := done[culprit]; had {
 			try[culprit] = old
 		} else {
 			delete(try, culprit)

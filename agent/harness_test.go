@@ -44,6 +44,9 @@ type bench struct {
 	http string // where it serves, "" for nowhere
 	web  *web
 
+	born     func(dockertest.Container) // hears of each container that starts; guarded by leader.mu
+	launched func()                     // hears of each launch of HAProxy; guarded by leader.mu
+
 	write    func(path string, data []byte) error // the disk; nil: the real one
 	existing bool                                 // the HAProxy is the user's own
 	sick     map[string]bool                      // revisions that never get ready; guarded by leader.mu
@@ -81,6 +84,12 @@ func newBenchWith(t *testing.T, dir string, proxy *haproxytest.HAProxy) *bench {
 	}
 	b.docker = dockertest.New(dockertest.Config{OnStop: func(c dockertest.Container) { b.haproxy.Refuse(b.at(c.IP), true) }, OnStart: func(c dockertest.Container) error {
 		b.haproxy.Refuse(b.at(c.IP), false)
+		b.mu.Lock()
+		born := b.born
+		b.mu.Unlock()
+		if born != nil {
+			born(c)
+		}
 		return nil
 	}})
 	t.Cleanup(func() {
@@ -110,12 +119,24 @@ func (b *bench) config() Config {
 		Bus:    b.bus,
 		Docker: docker.Config{Host: "unix:///docker.sock", Dial: dial, Log: zerolog.Nop()},
 		HAProxy: haproxy.Config{
-			Dir: b.dir + "/h", Socket: "/admin.sock", Dial: b.haproxy.Dial, Listen: b.haproxy.Listen, Launch: b.haproxy.Launch,
+			Dir: b.dir + "/h", Socket: "/admin.sock", Dial: b.haproxy.Dial, Listen: b.haproxy.Listen, Launch: b.launch,
 			Exec: b.haproxy.Exec, Signal: b.haproxy.Signal, LogAddr: "127.0.0.1:0", Log: zerolog.Nop(),
 		},
 		HTTP: b.http, Listen: b.web.open,
 		Write: b.write, Dial: b.dialContainer, Log: zerolog.New(zerolog.NewTestWriter(b.t)).Level(zerolog.WarnLevel),
 	}
+}
+
+// launch starts HAProxy, and says so.
+func (b *bench) launch(ctx context.Context, bin string, args []string) (int, error) {
+	pid, err := b.haproxy.Launch(ctx, bin, args)
+	b.mu.Lock()
+	launched := b.launched
+	b.mu.Unlock()
+	if launched != nil {
+		launched()
+	}
+	return pid, err
 }
 
 // dialContainer reaches the program in a container: it answers every request.

@@ -100,15 +100,23 @@ func (s *service) container(c docker.Container, a rollout.Assignment) plan.Conta
 		StopGrace:  durationLabel(c, labelStopGrace, rollout.DefaultStopGrace),
 		DrainLimit: durationLabel(c, labelDrainLimit, rollout.DefaultDrainLimit),
 	}
-	port, err := strconv.ParseUint(c.Labels[labelPort], 10, 16)
-	if out.State == plan.Running && c.IP.IsValid() && err == nil {
-		out.Addr = netip.AddrPortFrom(c.IP.Unmap(), uint16(port)).String()
+	if addr := addressOf(c); addr.IsValid() {
+		out.Addr = addr.String()
 	}
 	out.Ready = out.State == plan.Running && s.memory.isReady(c)
 	if asksDocker(out.Revision, a) {
 		out.Ready = out.State == plan.Running && c.Health == "healthy"
 	}
 	return out
+}
+
+// addressOf is where a container's program answers; not valid unless it runs.
+func addressOf(c docker.Container) netip.AddrPort {
+	port, err := strconv.ParseUint(c.Labels[labelPort], 10, 16)
+	if stateOf(c.State) != plan.Running || !c.IP.IsValid() || err != nil {
+		return netip.AddrPort{}
+	}
+	return netip.AddrPortFrom(c.IP.Unmap(), uint16(port))
 }
 
 // asksDocker tells whether a revision is ready when Docker says so.

@@ -43,6 +43,11 @@ type proxy interface {
 	SetWeights(ctx context.Context, service string, weights map[string]int) error
 }
 
+// landlord closes HAProxy's slots that lead to what is not their container.
+type landlord interface {
+	Evict(ctx context.Context) ([]haproxy.Resident, error)
+}
+
 // splitter is who gets which share.
 type splitter interface {
 	SetSplit(ctx context.Context, service string, split haproxy.Split) error
@@ -76,6 +81,7 @@ type outside struct {
 	scales   scales
 	proxy    proxy
 	splitter splitter
+	landlord landlord
 	bus      publisher
 	observer observer
 	traces   *trace.Exporter // nil: off

@@ -62,11 +62,11 @@ func (r *storm) service(i int, chance *rand.Rand) workload.Service {
 image: %s
 hosts: {labels: {role: web}}
 listen: ":%d"
-container: {port: %d, memory: 64m, stop_grace: 2s, drain_limit: 10s, health: {path: %s}}
+container: {port: %d, env: {%s: %s}, memory: 64m, stop_grace: 2s, drain_limit: 10s, health: {path: %s}}
 steps: [{hosts: %d, weight: 20%%}, {weight: 40%%}, {weight: 100%%, hold: 1s}]
 gates: {errors: {max_increase: 20%%, min_requests: 20}}
 deadline: %s
-`, name, r.fleet.Image(version), firstPort+i, localfleet.AppPort, localfleet.HealthPath, min(2, r.Hosts), deadline)
+`, name, r.fleet.Image(version), firstPort+i, localfleet.AppPort, localfleet.ServiceVariable, name, localfleet.HealthPath, min(2, r.Hosts), deadline)
 		},
 		Next: func() workload.Choice {
 			mu.Lock()

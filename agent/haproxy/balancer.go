@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -25,9 +24,9 @@ type balancer struct {
 	sock    socket
 	mapPath string // of the split map; "" in an existing HAProxy
 
-	mu      sync.Mutex                                   // held over every change and over a reload
-	view    atomic.Pointer[view]                         // written under mu
-	persist func() error                                 // makes the view durable; called under mu
+	turn    chan struct{}                                // holds one: who changes, launches or reloads
+	view    atomic.Pointer[view]                         // written in turn
+	persist func() error                                 // makes the view durable; called in turn
 	tellOld func(ctx context.Context, commands []string) // repeats commands to workers that a reload left behind; nil if they cannot be reached
 }
 
@@ -116,30 +115,7 @@ func (b *balancer) Attach(ctx context.Context, service, slot string, addr netip.
 // Detach takes a slot out of use and empties it. With cutSessions the
 // connections that are still open in it are cut; otherwise they go on.
 func (b *balancer) Detach(ctx context.Context, service, slot string, cutSessions bool) error {
-	err := b.change(ctx, service, func(e *entry) (change, error) {
-		if _, ok := e.slots[slot]; !ok {
-			return change{}, ErrUnknownSlot
-		}
-		target := e.backend + "/" + slot
-		first := []string{"set server " + target + " state maint"}
-		if cutSessions {
-			first = append(first, "shutdown sessions server "+target)
-		}
-		return change{
-			phases: [][]string{first, {
-				setWeight(target, 0),
-				fmt.Sprintf("set server %s addr %s port %d", target, placeholder.Addr(), placeholder.Port()),
-			}},
-			done: func(e *entry) bool {
-				s := e.slots[slot]
-				return s.state == Maint && s.addr == placeholder && s.weight == 0
-			},
-		}, nil
-	})
-	if err != nil {
-		return fmt.Errorf("detach %s/%s: %w", service, slot, err)
-	}
-	return nil
+	return b.empty(ctx, service, slot, func(server) bool { return true }, cutSessions)
 }
 
 // SetWeights sets server weights, 0..256, raising before it lowers.
@@ -189,6 +165,38 @@ func (b *balancer) Promote(ctx context.Context, service, bank string) error {
 }
 
 // Private
+
+// empty is Detach, of a slot that is as it has to be; of another it does nothing.
+func (b *balancer) empty(ctx context.Context, service, slot string, is func(server) bool, cutSessions bool) error {
+	err := b.change(ctx, service, func(e *entry) (change, error) {
+		row, ok := e.slots[slot]
+		if !ok {
+			return change{}, ErrUnknownSlot
+		}
+		if !is(row) {
+			return change{done: func(*entry) bool { return true }}, nil
+		}
+		target := e.backend + "/" + slot
+		first := []string{"set server " + target + " state maint"}
+		if cutSessions {
+			first = append(first, "shutdown sessions server "+target)
+		}
+		return change{
+			phases: [][]string{first, {
+				setWeight(target, 0),
+				fmt.Sprintf("set server %s addr %s port %d", target, placeholder.Addr(), placeholder.Port()),
+			}},
+			done: func(e *entry) bool {
+				s := e.slots[slot]
+				return s.state == Maint && s.addr == placeholder && s.weight == 0
+			},
+		}, nil
+	})
+	if err != nil {
+		return fmt.Errorf("detach %s/%s: %w", service, slot, err)
+	}
+	return nil
+}
 
 // promoted returns the weights that make the bank the stable one, and how many
 // of its servers are up.
@@ -249,8 +257,11 @@ func weighs(weights map[string]int) func(*entry) bool {
 // change reads the service, asks plan what to do, does it, reads back, and makes
 // what it read durable. It is done when HAProxy shows it.
 func (b *balancer) change(ctx context.Context, service string, plan func(*entry) (change, error)) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	free, err := b.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer free()
 	if _, err := b.entry(service); err != nil {
 		return err
 	}
@@ -317,6 +328,16 @@ func (b *balancer) do(ctx context.Context, service string, c change) error {
 		return ErrNotConverged
 	}
 	return refused
+}
+
+// take waits for its turn; a launch may take its time.
+func (b *balancer) take(ctx context.Context) (free func(), err error) {
+	select {
+	case b.turn <- struct{}{}:
+		return func() { <-b.turn }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for what else is done to HAProxy: %w", ctx.Err())
+	}
 }
 
 // pause waits a moment between two looks.

@@ -60,6 +60,11 @@ type Config struct {
 	Exec func(ctx context.Context, bin string, args []string) (output string, err error)
 	// Signal sends a signal to a process that a socket in Dir has named.
 	Signal func(pid int, sig syscall.Signal) error
+	// Residents tells which containers run, in which slots' places. It is asked by
+	// Evict, and before each launch of a managed HAProxy: a slot of the file whose
+	// address is not its own container's starts empty. On its error nothing is
+	// launched. nil: whoever has an address is right.
+	Residents func(ctx context.Context) ([]Resident, error)
 	// Observe is told of each exchange on a runtime socket: its first command,
 	// without arguments, and what it came to. nil: nobody is.
 	Observe func(command string, took time.Duration, err error)

@@ -38,13 +38,19 @@
 // state returns and the caller, who is level-triggered, applies its wish again.
 // HAProxy's own server-state file is not used: it loses the IP over a reload.
 //
+// What the files cannot know is whose an address is by now: Docker gives that of a
+// container that ended to the next one, of whatever service. So before a launch, and
+// by Evict at any other time, the caller is asked which containers run
+// (Config.Residents), and slots that lead to others are emptied. A HAProxy that runs
+// is not asked about at a reload: its slots are what the caller sees and steers.
+//
 // The process is a daemon in a session of its own, so it outlives the agent; a
 // systemd unit of the agent needs KillMode=process for that.
 //
 // # Concurrency
 //
-// All methods may be called from several goroutines. Changes and reloads share
-// one mutex, since a runtime change that races a reload would be lost. Zero
-// does not wait for it: it sends its command at once and repeats it under the
-// mutex.
+// All methods may be called from several goroutines. Changes, launches and reloads
+// are done one after the other, since a runtime change that races a reload would be
+// lost; who waits for that waits no longer than its context. Zero sends its command
+// at once and repeats it in its turn.
 package haproxy

@@ -42,7 +42,7 @@ func OpenExisting(ctx context.Context, cfg Config) (*Existing, error) {
 		return nil, fmt.Errorf("open existing HAProxy: %w", err)
 	}
 	x := &Existing{}
-	x.cfg = cfg
+	x.cfg, x.turn = cfg, make(chan struct{}, 1)
 	x.sock = socket{dial: cfg.Dial, path: cfg.Socket, timeout: cfg.Timeout, observe: cfg.Observe}
 	x.persist = x.save
 	x.view.Store(&view{services: map[string]entry{}})
@@ -71,8 +71,11 @@ func (x *Existing) Stop(context.Context) error { return nil }
 // Ensure checks that every backend exists, speaks HTTP, takes weights at run
 // time and has its slots. It changes nothing.
 func (x *Existing) Ensure(ctx context.Context, services []Service) error {
-	x.mu.Lock()
-	defer x.mu.Unlock()
+	free, err := x.take(ctx)
+	if err != nil {
+		return fmt.Errorf("ensure: %w", err)
+	}
+	defer free()
 	l, err := x.look(ctx, true)
 	if err != nil {
 		return fmt.Errorf("ensure: %w", err)

@@ -46,7 +46,7 @@ func OpenManaged(ctx context.Context, cfg Config) (*Managed, error) {
 		return nil, fmt.Errorf("open managed HAProxy: %w: update %s, or name another executable (haproxy.binary)", err, cfg.Binary)
 	}
 	m := &Managed{maxConn: maxConnections()}
-	m.cfg = cfg
+	m.cfg, m.turn = cfg, make(chan struct{}, 1)
 	m.sock = socket{dial: cfg.Dial, path: m.path("admin.sock"), timeout: cfg.Timeout, observe: cfg.Observe}
 	m.master = socket{dial: cfg.Dial, path: m.path("master.sock"), timeout: cfg.Timeout, observe: cfg.Observe}
 	m.mapPath = m.path("maps/split.map")
@@ -73,7 +73,8 @@ func (m *Managed) Close() error {
 }
 
 // Ensure makes HAProxy serve exactly these services. It starts HAProxy if none
-// of Dir runs, adopts it if one does, and reloads it (without a lost
+// of Dir runs (without the slots whose addresses are somebody else's by now,
+// see Config.Residents), adopts it if one does, and reloads it (without a lost
 // request) only if the set of services or their options changed. On an error
 // (PortError, ErrInvalidConfig) the services that ran before run on unchanged.
 func (m *Managed) Ensure(ctx context.Context, services []Service) error {
@@ -81,8 +82,11 @@ func (m *Managed) Ensure(ctx context.Context, services []Service) error {
 	if err != nil {
 		return fmt.Errorf("ensure: %w", err)
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	free, err := m.take(ctx)
+	if err != nil {
+		return fmt.Errorf("ensure: %w", err)
+	}
+	defer free()
 	if err := m.ensure(ctx, sorted); err != nil {
 		return fmt.Errorf("ensure: %w", err)
 	}
@@ -244,6 +248,11 @@ func (m *Managed) ensure(ctx context.Context, services []Service) error {
 		}
 		e.Service, e.backend = s, s.Name
 		next.services[s.Name] = e
+	}
+	if !r.up {
+		if err := m.vacate(ctx, next); err != nil {
+			return err
+		}
 	}
 	text, fingerprint, err := m.render(next)
 	if err != nil {

@@ -211,8 +211,11 @@ func (m *Managed) await(ctx context.Context, fingerprint string) error {
 // Stop ends the HAProxy in Dir, with all its connections, and waits until it is
 // gone. It is for an uninstall; an agent that ends leaves HAProxy running.
 func (m *Managed) Stop(ctx context.Context) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+	free, err := m.take(ctx)
+	if err != nil {
+		return fmt.Errorf("stop HAProxy: %w", err)
+	}
+	defer free()
 	var pids []int
 	if p, err := m.proc(ctx); err == nil {
 		pids = append(pids, p.master)

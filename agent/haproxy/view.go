@@ -116,7 +116,7 @@ func (b *balancer) merge(e entry, l live) (entry, error) {
 }
 
 // refresh merges one service, or all if name is empty, into the view. The
-// caller holds b.mu.
+// caller has the turn.
 func (b *balancer) refresh(ctx context.Context, name string) error {
 	l, err := b.look(ctx, false)
 	if err != nil {

@@ -64,6 +64,7 @@ func Amounts(r *history.Record) []Amount {
 		all,
 		cuts(r), raisable(r), lonely(r),
 		Amount{Promise: I15, Of: "triggers, commands, looks and turns of rollouts", Times: calls, Needed: true},
+		Amount{Promise: Own, Of: "answers that say whose container gave them", Times: owned(r), Needed: true},
 		Amount{Promise: Bad, Of: "rollouts of bad versions", Times: bad},
 		Amount{Promise: Whole, Of: "faults", Times: len(r.Faults)},
 	)

@@ -24,6 +24,8 @@ const (
 	I12 = "I12 a leader that is cut off raises nothing"
 	I13 = "I13 without coordinators nothing is raised or ended"
 	I15 = "I15 linearizable triggers and commands"
+	// Own is that no service's users are answered by another's containers.
+	Own = "users are answered by the service that they ask"
 	// Bad is that a version which is bad by design is taken back.
 	Bad = "a bad version is not promoted"
 	// Whole is that programs do not crash, and that the fleet recovers.
@@ -32,7 +34,7 @@ const (
 
 // Promises are all of them, in order.
 func Promises() []string {
-	return []string{I1, I2, I3, I4, I5, I6, I8, I10, I11, I12, I13, I15, Bad, Whole}
+	return []string{I1, I2, I3, I4, I5, I6, I8, I10, I11, I12, I13, I15, Own, Bad, Whole}
 }
 
 // Violation is one broken promise.
@@ -51,7 +53,7 @@ func (v Violation) String() string {
 func Record(r *history.Record) []Violation {
 	all := slices.Concat(
 		Users(r), Traffic(r), Events(r), Triggers(r), Ends(r), Tidy(r), Converged(r), Linear(r), Outcomes(r), Fleet(r),
-		Fence(r), CutOff(r), Alone(r),
+		Fence(r), CutOff(r), Alone(r), Owners(r),
 	)
 	slices.SortStableFunc(all, func(a, b Violation) int { return int(a.At - b.At) })
 	return all

@@ -59,7 +59,7 @@ func quiet() *history.Record {
 	r.Requests = []history.Request{
 		{At: seconds(13), Took: time.Second, Host: "h1", Service: "shop", Version: "v2", Status: 500},
 		{At: seconds(58), Took: time.Second, Host: "h1", Service: "shop", Failure: "connection refused"},
-		{At: seconds(90), Took: time.Second, Host: "h1", Service: "shop", Version: "v1", Status: 200},
+		{At: seconds(90), Took: time.Second, Host: "h1", Service: "shop", Version: "v1", Owner: "shop", Status: 200},
 	}
 	label := map[string]string{serviceLabel: "shop", revisionLabel: "rev1"}
 	r.End.Hosts = []history.Rest{{
@@ -158,9 +158,11 @@ func TestEachCanFail(t *testing.T) {
 		"other answer": {I15, "no order", func(r *history.Record) {
 			r.Ops = append(r.Ops, repeat(r.Ops[3], api.Reply{Code: rollout.CodeConflict, Rollout: "shop-1"}))
 		}},
-		"bad version": {Bad, "has promoted v1, which errs", func(r *history.Record) { r.Plans[0].Ill = "errs" }},
-		"crash":       {Whole, "exit code 2", func(r *history.Record) { crash(r, 56, "h1") }},
-		"no recovery": {Whole, "not whole again", func(r *history.Record) { r.Faults[0].Recovered = 0 }},
+		"another's container": {Own, "by a container of cafe", func(r *history.Record) { r.Requests[2].Owner = "cafe" }},
+		"another's version":   {Own, "answered by v9", func(r *history.Record) { r.Requests[2].Version = "v9" }},
+		"bad version":         {Bad, "has promoted v1, which errs", func(r *history.Record) { r.Plans[0].Ill = "errs" }},
+		"crash":               {Whole, "exit code 2", func(r *history.Record) { crash(r, 56, "h1") }},
+		"no recovery":         {Whole, "not whole again", func(r *history.Record) { r.Faults[0].Recovered = 0 }},
 	} {
 		r := quiet()
 		c.harm(r)

@@ -17,6 +17,7 @@ type Request struct {
 	Host     string
 	Service  string
 	Version  string // that answered; empty if the app did not
+	Owner    string // service whose container answered; empty if it does not say
 	Status   int    // 0: no answer
 	Failure  string // why it counts as failed; empty if it does not
 }

@@ -82,36 +82,37 @@ func (u Users) Run(ctx context.Context) {
 
 func (u Users) ask(ctx context.Context, client *http.Client, t Target, number uint64) {
 	r := history.Request{At: u.Log.Now(), Host: t.Host, Service: t.Service}
-	r.Status, r.Version, r.Failure = get(ctx, client, t.URL, number)
+	get(ctx, client, t.URL, number, &r)
 	r.Took = u.Log.Now() - r.At
 	u.Log.Request(r)
 }
 
-// get sends one request to its end, and says why it failed, if it did.
-func get(ctx context.Context, client *http.Client, url string, number uint64) (status int, version, failure string) {
+// get sends one request to its end, and notes what came of it and, if it failed, why.
+func get(ctx context.Context, client *http.Client, url string, number uint64, r *history.Request) {
 	// Go's client silently asks again when a kept connection ends without an
 	// answer. Another client would not, so that is a failure.
 	var tries atomic.Int32
 	trace := httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { tries.Add(1) }}
 	request, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, &trace), http.MethodGet, url, http.NoBody)
 	if err != nil {
-		return 0, "", err.Error()
+		r.Failure = err.Error()
+		return
 	}
 	request.Header.Set(localfleet.NumberHeader, strconv.FormatUint(number, 10))
 	answer, err := client.Do(request)
 	if err != nil {
-		return 0, "", err.Error()
+		r.Failure = err.Error()
+		return
 	}
 	_, err = io.Copy(io.Discard, answer.Body)
 	_ = answer.Body.Close()
-	version = answer.Header.Get(localfleet.VersionHeader)
+	r.Status, r.Version, r.Owner = answer.StatusCode, answer.Header.Get(localfleet.VersionHeader), answer.Header.Get(localfleet.ServiceHeader)
 	switch {
 	case err != nil:
-		failure = "cut short: " + err.Error()
+		r.Failure = "cut short: " + err.Error()
 	case tries.Load() > 1:
-		failure = fmt.Sprintf("answered at the %d. try only: a connection was closed without an answer", tries.Load())
-	case answer.StatusCode >= http.StatusInternalServerError && version == "":
-		failure = answer.Status + " without the app's header"
+		r.Failure = fmt.Sprintf("answered at the %d. try only: a connection was closed without an answer", tries.Load())
+	case answer.StatusCode >= http.StatusInternalServerError && r.Version == "":
+		r.Failure = answer.Status + " without the app's header"
 	}
-	return answer.StatusCode, version, failure
 }

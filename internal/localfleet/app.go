@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"sync"
 	"time"
@@ -15,6 +16,13 @@ import (
 
 // VersionHeader marks the app's own answers, its own errors included.
 const VersionHeader = "X-Serin-Demo"
+
+// ServiceHeader says for which service a container of the app was started, if
+// ServiceVariable tells it.
+const (
+	ServiceHeader   = "X-Serin-Demo-Service"
+	ServiceVariable = "SERIN_DEMO_SERVICE"
+)
 
 // NumberHeader numbers the load's requests.
 const NumberHeader = "X-Serin-Demo-Request"
@@ -35,7 +43,7 @@ func App(ctx context.Context, v Version) error {
 	defer stop()
 	leaking.Go(func() { leak.run(ctx) })
 	manners := &conduct{Manners: v.Manners}
-	server := &http.Server{Handler: v.handler(leak.begin, manners), ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: signed(os.Getenv(ServiceVariable), v.handler(leak.begin, manners)), ReadHeaderTimeout: 10 * time.Second}
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", fmt.Sprintf(":%d", AppPort))
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
@@ -56,6 +64,17 @@ func App(ctx context.Context, v Version) error {
 }
 
 // Private
+
+// signed has all answers say for which service they are, if that is known.
+func signed(service string, h http.Handler) http.Handler {
+	if service == "" {
+		return h
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(ServiceHeader, service)
+		h.ServeHTTP(w, r)
+	})
+}
 
 // handler answers as the version does; served is called with each request but
 // those for readiness.

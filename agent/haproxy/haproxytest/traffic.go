@@ -70,6 +70,22 @@ func (h *HAProxy) Refuse(addr netip.AddrPort, refuse bool) {
 	}
 }
 
+// Leading returns the open slots that lead to an address, as "service/slot"; none
+// if HAProxy does not run.
+func (h *HAProxy) Leading(to netip.Addr) []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var all []string
+	for _, b := range h.conf.backends {
+		for _, s := range b.servers {
+			if h.running && !s.maint() && s.ip == to.String() {
+				all = append(all, b.name+"/"+s.name)
+			}
+		}
+	}
+	return all
+}
+
 // App is how the container at one address behaves.
 type App struct {
 	Errors int   // basis points of its answers that are 500
