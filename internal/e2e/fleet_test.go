@@ -41,8 +41,9 @@ func TestFleet(t *testing.T) {
 		{"own HAProxy", func(w *world) { w.ownHAProxy("http://" + listen + "/") }},
 		{"stopped", (*world).stopped},
 		{"reboot", (*world).reboot},
-		{"control lost", (*world).controlLost},
+		{"control lost", func(w *world) { w.controlLost(socket) }},
 		{"quorum lost for good", (*world).quorumLost},
+		{"no replica left", (*world).backupRestored},
 	} {
 		ok := t.Run(part.name, func(t *testing.T) { part.run(w.in(t)) })
 		if !ok {
@@ -212,13 +213,14 @@ func (w *world) count(match func(rollout.Event) bool) int {
 	return n
 }
 
-// ownHAProxy: install, canary by weights and promotion on a HAProxy that
-// belongs to somebody else, driven by the command line.
-func (w *world) ownHAProxy(url string) {
-	const shop = "shop"
-	start := func(version, steps string) {
-		file := w.Dir + "/shop.yaml"
-		writeFile(w.t, file, fmt.Sprintf(`service: %s
+// shop is the service behind the HAProxy that belongs to somebody else.
+const shop = "shop"
+
+// startShop starts a rollout of the shop by the command line.
+func (w *world) startShop(wantCode int, version, steps string, flags ...string) {
+	w.t.Helper()
+	file := w.Dir + "/shop.yaml"
+	writeFile(w.t, file, fmt.Sprintf(`service: %s
 image: %s
 hosts: {labels: {fleet: own}}
 backend: the_shop
@@ -227,11 +229,15 @@ steps: %s
 gates: {errors: {max_increase: 20%%, min_requests: 20}}
 deadline: 10m
 `, shop, w.Image(version), localfleet.AppPort, localfleet.HealthPath, steps))
-		w.t.Log(w.serin(0, "start", file, "--timeout", "5m"))
-	}
-	start("v1", "[{weight: 100%}]")
+	w.t.Log(w.serin(wantCode, append([]string{"start", file}, flags...)...))
+}
+
+// ownHAProxy: install, canary by weights and promotion on a HAProxy that
+// belongs to somebody else, driven by the command line.
+func (w *world) ownHAProxy(url string) {
+	w.startShop(0, "v1", "[{weight: 100%}]", "--timeout", "5m")
 	noneFailed := w.load(url)
-	start("v2", twoSteps)
+	w.startShop(0, "v2", twoSteps, "--timeout", "5m")
 	noneFailed()
 	if got := w.version(url); got != "v2" {
 		w.t.Errorf("%s is answered by %s", url, got)

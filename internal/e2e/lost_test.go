@@ -2,8 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"time"
 
@@ -15,26 +13,42 @@ import (
 // lease is how long these fleets' agents keep a canary without a leader.
 const lease = 10 * time.Second
 
+// atLatest is when a canary has lost its share although nobody led any more: the lease,
+// and what a busy machine may add. It is less than the lease that agents have by default.
+const atLatest = lease * 5 / 2
+
 // controlLost: all replicas are away in the middle of a step of 5 %. When the
-// lease ends every host is at stable alone; when a majority is back it goes on
-// where it was. No user sees any of it.
-func (w *world) controlLost() {
+// lease ends every host is at stable alone, by the account of HAProxy itself and of
+// the users; when a majority is back it goes on where it was. No user sees any of it.
+func (w *world) controlLost(own string) {
 	load, stop := w.users(w.serving()...)
 	w.publish("control-lost", w.ungated("v1", "[{weight: 5%, approve: true}, {weight: 100%}]"))
+	w.startShop(0, "v1", "[{weight: 5%, approve: true}, {weight: 100%}]", "--detach")
 	w.until("the canary has its share", w.canaryEverywhere)
-	killed := time.Now()
+	w.until("the canary behind its owner's HAProxy has its share", func() error { return w.shopShare(own, true) })
+	began := time.Now()
 	for _, r := range w.Replicas {
 		if err := w.Kill(bounded(w.t, patience), r.Name); err != nil {
 			w.t.Fatal(err)
 		}
 	}
-	took := w.lastAnswer(load, "v1").Sub(killed)
-	w.t.Logf("the last canary answered %s after the last leader died", took.Round(100*time.Millisecond))
+	killed := time.Now()
+	w.until("no HAProxy sends anybody to the canary", func() error { return w.nothingShared(own) })
+	lowered := time.Since(killed)
+	took := w.lastAnswer(load, "v1").Sub(began)
+	w.t.Logf("after the last leader died every HAProxy was at stable alone within %s; the last canary answered after %s",
+		lowered.Round(100*time.Millisecond), took.Round(100*time.Millisecond))
 	if took < lease/2 {
 		w.t.Errorf("the canary was given up after %s, long before its lease of %s", took, lease)
 	}
+	if lowered > atLatest {
+		w.t.Errorf("I5: HAProxy gave the canary its share for %s, and the lease is %s", lowered, lease)
+	}
 	if err := w.stableAlone(); err != nil {
 		w.t.Errorf("I5: after the lease: %v", err)
+	}
+	if err := w.nothingShared(own); err != nil {
+		w.t.Errorf("I13: without a coordinator: %v", err)
 	}
 	for _, r := range w.Replicas[:2] { // a majority
 		if err := w.Start(r.Name); err != nil {
@@ -42,6 +56,7 @@ func (w *world) controlLost() {
 		}
 	}
 	w.until("the canary has its share again", w.canaryEverywhere)
+	w.until("the one behind its owner's HAProxy, too", func() error { return w.shopShare(own, true) })
 	if s := ask[api.ServiceStatus](w, api.GetService, service); s.Rollout == nil || s.Rollout.Phase != rollout.Paused {
 		w.t.Errorf("the rollout stands at %+v", s.Rollout)
 	}
@@ -49,6 +64,33 @@ func (w *world) controlLost() {
 	stop()
 	w.wantServed(load.Take())
 	w.wantEventsComplete()
+	w.serin(0, "abort", shop, "--yes")
+}
+
+// nothingShared wants every HAProxy to say that nobody is sent to a canary.
+func (w *world) nothingShared(own string) error {
+	for _, h := range w.managed() {
+		share, err := split(w.t.Context(), filepath.Join(w.Dir, h.Name, "haproxy"), service)
+		if err == nil && share > 0 {
+			err = fmt.Errorf("%d basis points", share)
+		}
+		if err != nil {
+			return fmt.Errorf("the HAProxy of %s: %w", h.Name, err)
+		}
+	}
+	return w.shopShare(own, false)
+}
+
+// shopShare wants the HAProxy of its owner to give a canary beside stable a share, or none.
+func (w *world) shopShare(own string, want bool) error {
+	sums, err := weights(w.t.Context(), own, "the_"+shop)
+	if err != nil {
+		return err
+	}
+	if shared := sums['a'] > 0 && sums['b'] > 0; shared != want || sums['a']+sums['b'] == 0 {
+		return fmt.Errorf("the weights of its banks are %v", sums)
+	}
+	return nil
 }
 
 // lastAnswer waits until users have met nothing of a version for long enough,
@@ -80,94 +122,29 @@ func (w *world) wantServed(s localfleet.Stats) {
 	}
 }
 
-// quorumLost: two of three replicas lose their disks in the same step. The
-// third one's becomes the state of a new group, and the rollout goes on.
-func (w *world) quorumLost() {
-	noneFailed := w.load(w.serving()...)
-	w.until("the canary has its share", w.canaryEverywhere)
-	last := w.Replicas[0].Name
-	for _, r := range w.Replicas {
-		if err := w.Kill(bounded(w.t, patience), r.Name); err != nil {
-			w.t.Fatal(err)
-		}
-	}
-	backup := filepath.Join(w.Dir, "backup")
-	w.coordinator(last, "salvage", "", backup)
-	for _, r := range w.Replicas {
-		data := filepath.Join(w.Dir, r.Name)
-		if err := os.Rename(data, data+"-old"); err != nil {
-			w.t.Fatal(err)
-		}
-		w.coordinator(r.Name, "restore", backup, "")
-	}
-	for _, r := range w.Replicas {
-		if err := w.Start(r.Name); err != nil {
-			w.t.Fatal(err)
-		}
-	}
-	eventually(w.t, "the rollout is there again", func() error {
-		s := ask[api.ServiceStatus](w, api.GetService, service)
-		if s.Rollout == nil || s.Rollout.Phase != rollout.Paused || !s.Rollout.NeedsApproval {
-			return fmt.Errorf("it stands at %+v", s.Rollout)
-		}
-		return nil
-	})
-	w.until("the canary has its share again", w.canaryEverywhere)
-	w.serin(0, "cluster", "snapshot", filepath.Join(w.Dir, "again"))
-	w.serin(0, "promote", service)
-	eventually(w.t, "the rollout ends", func() error {
-		s := ask[api.ServiceStatus](w, api.GetService, service)
-		if s.Running || s.Stable == nil || s.Stable.Version != "v1" {
-			return fmt.Errorf("it stands at %+v", s.Rollout)
-		}
-		return nil
-	})
-	w.wantTidy("v1")
-	noneFailed()
-}
-
-// coordinator runs a verb of a replica's program that ends by itself.
-func (w *world) coordinator(name, verb, from, to string) {
-	w.t.Helper()
-	command := exec.CommandContext(w.t.Context(), filepath.Join(bin, "serin-coordinator"), verb, "--config", filepath.Join(w.Dir, name+".yaml"))
-	command.Stderr = w.t.Output()
-	if from != "" {
-		in, err := os.Open(from)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		defer func() { _ = in.Close() }()
-		command.Stdin = in
-	}
-	out, err := command.Output()
-	if err != nil {
-		w.t.Fatalf("serin-coordinator %s of %s: %v", verb, name, err)
-	}
-	if to != "" {
-		writeFile(w.t, to, string(out))
-	}
-}
-
 func (w *world) until(what string, try func() error) {
 	w.t.Helper()
 	eventually(w.t, what, try)
 }
 
 // canaryEverywhere wants v1 to answer now and then on every host, and v2 mostly.
-func (w *world) canaryEverywhere() error {
-	return w.canaryOn(func(n int) bool { return n > 0 && n < asked/2 })
+func (w *world) canaryEverywhere() error { return w.shared("v1") }
+
+// shared wants that version to answer now and then on every host.
+func (w *world) shared(canary string) error {
+	return w.canaryOn(canary, func(n int) bool { return n > 0 && n < asked/2 })
 }
 
-// stableAlone wants v2 to answer always.
-func (w *world) stableAlone() error { return w.canaryOn(func(n int) bool { return n == 0 }) }
+// stableAlone wants v1 to answer never.
+func (w *world) stableAlone() error { return w.canaryOn("v1", func(n int) bool { return n == 0 }) }
 
 const asked = 100 // requests to each host
 
-func (w *world) canaryOn(good func(int) bool) error {
+func (w *world) canaryOn(version string, good func(int) bool) error {
 	for _, h := range w.managed() {
 		canary := 0
 		for range asked {
-			if w.version(h.URL(w.Port)) == "v1" {
+			if w.version(h.URL(w.Port)) == version {
 				canary++
 			}
 		}

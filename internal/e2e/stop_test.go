@@ -147,7 +147,7 @@ func (w *world) picture(h *localfleet.Host) string {
 		"show servers state": {1, 3, 4, 6, 7}, // backend, name, address, administrative state, weight
 		"show map " + filepath.Join(dir, "maps/split.map"): {1, 2},
 	} {
-		said, err := askHAProxy(ctx, dir, command)
+		said, err := askHAProxy(ctx, adminSocket(dir), command)
 		if err != nil {
 			w.t.Fatal(err)
 		}
