@@ -30,6 +30,8 @@ type agent struct {
 	started  string
 	services []*service
 
+	heard map[string]rollout.Wave // the newest broadcast, by service
+
 	leash    fence.Leash
 	sequence uint64
 	interval time.Duration
@@ -40,7 +42,7 @@ type agent struct {
 
 func newAgent(h *host) *agent {
 	started := fmt.Sprintf("%s#%d", h.name, h.runs)
-	a := &agent{w: h.w, h: h, chance: h.w.chance(started), alive: true, born: h.w.now, started: started, interval: idleInterval}
+	a := &agent{w: h.w, h: h, chance: h.w.chance(started), alive: true, born: h.w.now, started: started, interval: idleInterval, heard: map[string]rollout.Wave{}}
 	a.leash = fence.NewLeash(a.now(), lease)
 	return a
 }
@@ -102,7 +104,10 @@ func (a *agent) onWave(w rollout.Wave) {
 	if !slices.ContainsFunc(a.services, func(s *service) bool { return s.name == w.Service }) {
 		return
 	}
-	if s := a.service(w.Service); s.hold(w) && !a.mayDie() {
+	s := a.service(w.Service)
+	newer := s.hold(w)
+	a.w.checkHeard(s, w)
+	if newer && !a.mayDie() {
 		a.after(a.chance.between(0, noteLongest), a.note)
 		a.reportNow()
 	}

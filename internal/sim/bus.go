@@ -60,11 +60,17 @@ type assign struct {
 }
 
 // link is the way between a host and the bus. It loses, delays, reorders (by
-// delaying) and repeats, and at times nothing gets through.
+// delaying) and repeats, and at times nothing gets through. At times it also does
+// what a connection does: what the host is sent is held up, and then comes in order,
+// however old it is.
 type link struct {
 	host   *host
 	chance chance
 	cut    time.Duration // until when the host is cut off
+	stalls time.Duration // until when what the host is sent is held up
+	held   []func(*agent)
+	// stallChance is of its own, as every source.
+	stallChance chance
 	// run and sequence are those of the newest report that was delivered.
 	run      int
 	sequence uint64
@@ -89,14 +95,42 @@ func (l *link) up(r *report) {
 // down carries a leader's message to the agent that runs when it arrives.
 func (l *link) down(deliver func(*agent)) {
 	l.carry(func() {
-		if a := l.host.agent; a != nil {
-			l.host.hears = l.host.w.now
-			deliver(a)
+		if l.host.w.now < l.stalls || len(l.held) > 0 {
+			l.held = append(l.held, deliver)
+			return
 		}
+		l.reach(deliver)
 	})
 }
 
+// stall holds up what the host is sent.
+func (l *link) stall(d time.Duration) {
+	l.stalls = l.host.w.now + d
+	l.host.troubled(d)
+	l.host.w.after(d, nil, l.release)
+}
+
 // Private
+
+func (l *link) reach(deliver func(*agent)) {
+	if a := l.host.agent; a != nil {
+		l.host.hears = l.host.w.now
+		deliver(a)
+	}
+}
+
+// release hands over what was held up, one after the other.
+func (l *link) release() {
+	if len(l.held) == 0 || l.host.w.now < l.stalls {
+		return
+	}
+	next := l.held[0]
+	l.held = l.held[1:]
+	l.reach(next)
+	gap := l.stallChance.between(100*time.Microsecond, pick(&l.stallChance, time.Millisecond, 100*time.Millisecond))
+	l.host.troubled(gap)
+	l.host.w.after(gap, nil, l.release)
+}
 
 func (l *link) open() bool { return l.host.w.now >= l.cut && l.host.w.now >= l.host.w.busAway }
 

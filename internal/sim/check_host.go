@@ -19,6 +19,49 @@ func (w *world) checkBegin(s *service, op plan.Op) {
 		w.violate("I2", "%s does %q of epoch %d, after one of epoch %d", s.h.name, op, epoch, last)
 	}
 	s.h.performed[s.name] = epoch
+	if told := s.agent.heard[s.name]; told.Epoch > epoch && (plan.Raises(op) || startsCanary(s, op)) {
+		w.violate("I2", "%s begins %q of epoch %d, and has heard the broadcast of epoch %d", s.h.name, op, epoch, told.Epoch)
+	}
+}
+
+// checkFence is I2, too: what an agent has heard of it does not forget while it runs.
+func (w *world) checkFence(s *service) {
+	if s.post.Fence < s.fence {
+		w.violate("I2", "%s goes back to epoch %d of %s, and has heard of %d", s.h.name, s.post.Fence, s.name, s.fence)
+	}
+	s.fence = s.post.Fence
+}
+
+// allows returns the most that a broadcast leaves to a revision.
+func allows(w rollout.Wave, revision string) int {
+	if w.Canary != revision {
+		return 0
+	}
+	return w.Weight
+}
+
+// checkHeard notes what an agent was told by a broadcast, and has it looked at soon:
+// whoever has heard it needs no assignment to lower (I5).
+func (w *world) checkHeard(s *service, told rollout.Wave) {
+	if told.Epoch <= s.agent.heard[s.name].Epoch {
+		return
+	}
+	s.agent.heard[s.name] = told
+	a, at, run := s.post.Assigned, w.now, s.agent
+	if a.Canary == nil || told.Epoch <= a.Epoch {
+		return
+	}
+	w.after(lowerWithin, nil, func() {
+		h, back := s.h, s.h.balancer.backends[s.name]
+		overtaken := h.agent != run || s.post.Assigned.Epoch >= told.Epoch || run.heard[s.name].Epoch > told.Epoch
+		if overtaken || back == nil || !h.balancer.up || h.soundFrom > at-time.Second || back.split.Salt != a.Canary.ID {
+			return
+		}
+		if most := allows(told, a.Canary.ID); back.split.Share > most && h.warmth(s.name) >= wanted(a)*plan.FullWeight {
+			w.violate("I5", "%s after %s has heard the broadcast of epoch %d, which allows %s, its canary has %s",
+				lowerWithin, h.name, told.Epoch, rollout.Percent(most), rollout.Percent(back.split.Share))
+		}
+	})
 }
 
 // capacity counts the slots that take what the split does not, and can.
@@ -120,6 +163,12 @@ func (w *world) checkAct(s *service, op plan.Op, b basis, capacity int) {
 		return
 	}
 	w.tally.Raises++
+	if share, ok := op.(plan.Share); ok && s.agent.heard[s.name].Epoch > epoch {
+		if most := allows(s.agent.heard[s.name], share.Split.Salt); share.Split.Share > most {
+			w.violate("I2", "%s raises %s to %s by epoch %d, and has heard that it is to have %s at most",
+				h.name, share.Split.Salt, rollout.Percent(share.Split.Share), epoch, rollout.Percent(most))
+		}
+	}
 	since, superseded := w.record.supersededAt(s.name, epoch)
 	if superseded && w.now-since > staleRaise {
 		w.violate("I12", "%s does %q of epoch %d, which was over %s ago", h.name, op, epoch, (w.now - since).Round(time.Millisecond))

@@ -42,7 +42,7 @@ type sabotage struct {
 }
 
 func sabotages() []sabotage {
-	return append(append(sabotagesOfState(), sabotagesOfDecisions()...), sabotagesOfHosts()...)
+	return append(append(sabotagesOfState(), sabotagesOfDecisions()...), append(sabotagesOfHosts(), sabotagesOfBroadcasts()...)...)
 }
 
 func sabotagesOfState() []sabotage {
@@ -300,5 +300,39 @@ func sabotagesOfHosts() []sabotage {
 			}
 			return false
 		}},
+	}
+}
+
+// sabotagesOfBroadcasts break what an agent owes to a broadcast that it has heard.
+func sabotagesOfBroadcasts() []sabotage {
+	next := func(s *service) rollout.Wave {
+		return rollout.Wave{Service: s.name, Epoch: s.post.Assigned.Epoch + 1}
+	}
+	return []sabotage{
+		onService("what was heard is forgotten", "I2", func(w *world, s *service, _ *backend) bool {
+			s.post.Fence--
+			w.checkFence(s)
+			return true
+		}),
+		onService("a raise begins after a later broadcast", "I2", func(w *world, s *service, back *backend) bool {
+			s.agent.heard[s.name] = next(s)
+			w.checkBegin(s, plan.Share{Split: back.split, Raise: true})
+			return true
+		}),
+		onService("a raise is done after a later broadcast", "I2", func(_ *world, s *service, back *backend) bool {
+			s.agent.heard[s.name] = next(s)
+			split := back.split
+			split.Share = 100
+			s.h.act(s, plan.Share{Split: split, Raise: true}, s.basis(), func() {})
+			return true
+		}),
+		onService("a broadcast is not obeyed", "I5", func(w *world, s *service, back *backend) bool {
+			canary := s.post.Assigned.Canary
+			if canary == nil || back.split.Share == 0 || back.split.Salt != canary.ID || w.now-s.h.quietFrom < time.Minute {
+				return false
+			}
+			w.checkHeard(s, next(s))
+			return true
+		}),
 	}
 }

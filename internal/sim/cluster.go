@@ -61,6 +61,9 @@ func (c *cluster) commit(e rollout.Entry, decided time.Duration) rollout.Result 
 	}
 	c.w.record.decided = decided
 	c.w.checkCommit(before, next, e, result)
+	if to, ok := e.Command.(rollout.Advance); ok && result.Refused == nil {
+		c.w.people[len(c.w.people)-1].startled(to.Service)
+	}
 	if l := c.leader; l != nil {
 		c.w.set(&l.r.catching, l.r.chance.between(0, 3*time.Millisecond), nil, func() { l.r.catchUp(); l.changed() })
 	}
@@ -102,6 +105,14 @@ func (c *cluster) topple(k Kind) {
 		old.end()
 	}
 	c.w.set(&c.voting, vacancy, nil, c.elect)
+}
+
+// drop ends whoever believes to lead.
+func (c *cluster) drop(l *leader) {
+	if l.leads() {
+		c.topple(LeaderKilled)
+	}
+	l.end()
 }
 
 // catchUp applies what has been committed.

@@ -7,6 +7,9 @@ import (
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
+// balancerLongest is the longest that a call of HAProxy's takes; the agent gives it up then.
+const balancerLongest = 2 * time.Second
+
 // fate is what becomes of an instruction.
 type fate int
 
@@ -171,6 +174,10 @@ func (h *host) steering(s *service, op plan.Op) []instruction {
 		}
 	case plan.Share:
 		add(op.Raise, func(back *backend) { back.split = op.Split })
+		if op.Raise && b.chance.strikes(BalancerSlow) {
+			steps[0].takes = b.chance.between(0, balancerLongest)
+			h.hurt(steps[0].takes)
+		}
 	case plan.Promote:
 		add(true, func(back *backend) { back.weigh(op.Bank, plan.FullWeight) })
 		add(true, func(back *backend) { back.weigh(other(op.Bank), 0) })

@@ -44,6 +44,8 @@ const (
 	OperatorPromotes
 	OperatorForces // promotes all the way at once
 	OperatorReleases
+	LinkStalls   // one way: what the host is sent comes later, all of it, in order
+	BalancerSlow // to raise
 	kinds
 )
 
@@ -62,6 +64,7 @@ func (k Kind) String() string {
 		BalancerHalf: "HAProxy does it and returns an error", BalancerDies: "HAProxy dies", Trigger: "a trigger", TriggerTwice: "a trigger is repeated",
 		TriggerReplaces: "a trigger that replaces", OperatorPauses: "pause", OperatorResumes: "resume", OperatorAborts: "abort",
 		OperatorPromotes: "promote", OperatorForces: "promote --full", OperatorReleases: "release",
+		LinkStalls: "what is sent to the host is held up", BalancerSlow: "HAProxy takes its time",
 	}[k]
 }
 
@@ -89,6 +92,7 @@ func usual() [kinds]float64 {
 		Trigger: 0.25, TriggerTwice: 0.3, TriggerReplaces: 0.03,
 		OperatorPauses: 0.03, OperatorResumes: 0.05, OperatorAborts: 0.03,
 		OperatorPromotes: 0.05, OperatorForces: 0.04, OperatorReleases: 0.03,
+		LinkStalls: 0.02, BalancerSlow: 0.2,
 	}
 }
 

@@ -46,7 +46,7 @@ func (w *world) addHost() {
 		w: w, name: name, chance: w.chance(name), disk: map[string]fence.Page{},
 		served: map[string]*tracks{}, performed: map[string]uint64{}, zeroed: map[string]time.Duration{},
 	}
-	h.link = &link{host: h, chance: w.chance(name + "/link")}
+	h.link = &link{host: h, chance: w.chance(name + "/link"), stallChance: w.chance(name + "/stall")}
 	h.docker = newDocker(h)
 	h.balancer = newBalancer(h)
 	h.pace = 0.99 + 0.02*h.chance.float()
@@ -112,6 +112,9 @@ func (h *host) weather() {
 	if h.chance.strikes(HostLeaves) {
 		h.link.cut = w.now + h.chance.between(time.Second, pick(&h.chance, 10*time.Second, 2*time.Minute, longAway))
 		h.troubled(h.link.cut - w.now)
+	}
+	if h.link.stallChance.strikes(LinkStalls) {
+		h.link.stall(h.link.stallChance.between(time.Second, pick(&h.link.stallChance, 10*time.Second, time.Minute)))
 	}
 	if h.chance.strikes(ContainerDies) {
 		h.docker.killOne()

@@ -281,6 +281,10 @@ func (l *leader) publish() {
 	if !moved {
 		return
 	}
+	if l.chance.strikes(LeaderKilled) { // between the broadcast and the assignments
+		l.after(0, func() { l.w.cluster.drop(l) })
+		return
+	}
 	for _, h := range l.w.hosts {
 		if l.fleet[h.name] != nil {
 			l.assign(h.name, 0)

@@ -65,6 +65,13 @@ func (p *person) act() {
 	}
 }
 
+// startled may take a rollout back while its hosts take the step that it has just begun.
+func (p *person) startled(service string) {
+	if p.chance.strikes(OperatorAborts) {
+		p.w.after(p.chance.between(0, 3*time.Second), nil, func() { p.command(service, OperatorAborts, staleTries) })
+	}
+}
+
 // Private
 
 func serviceName(i int) string { return "svc" + strconv.Itoa(i+1) }

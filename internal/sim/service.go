@@ -18,6 +18,7 @@ type service struct {
 	name  string
 
 	post     fence.Post
+	fence    uint64 // the highest that the post has had, for checkFence
 	errand   errand
 	urgent   timer
 	stopping map[string]bool
@@ -57,6 +58,7 @@ func newService(a *agent, name string) *service {
 func (s *service) accept(a rollout.Assignment, until time.Duration) {
 	was := s.post.Assigned.Rollout
 	changed := s.post.Accept(a, until)
+	s.w.checkFence(s)
 	if changed {
 		if s.w.telling {
 			s.w.tell("%s: accepts epoch %d of %s%s", s.h.name, a.Epoch, s.name, describeAssignment(a))
@@ -76,6 +78,7 @@ func (s *service) accept(a rollout.Assignment, until time.Duration) {
 // hold takes a broadcast; it reports whether it is newer than what is assigned.
 func (s *service) hold(w rollout.Wave) (newer bool) {
 	newer, lowered := s.post.Hold(w)
+	s.w.checkFence(s)
 	if lowered {
 		s.held()
 	}
