@@ -14,8 +14,10 @@ import (
 
 const (
 	// slowAlarmRuns and slowRuns are how often healthy and slower canaries are
-	// played: each request of a run is drawn.
-	slowAlarmRuns = 200
+	// played: each request of a run is drawn. fewAlarmRuns is for healthy ones that
+	// take long and are least likely to alarm.
+	slowAlarmRuns = 1000
+	fewAlarmRuns  = 200
 	slowRuns      = 100
 	// cold is when a canary's requests begin to count: it is warm, and a round
 	// of reports has told so.
@@ -208,12 +210,21 @@ func castOfTimes() []watcher {
 
 const timesHead = "| serin, no increase allowed | serin, +10 % allowed | serin, p99 +20 % allowed | serin, errors and latency together | Kayenta p50, each minute | Kayenta p99, each minute | Flagger p99 ≤ 500 ms, 5 failed | Howard-Ramdas bands |\n|---|---|---|---|---|---|---|---|---|\n"
 
+// alarmRuns is how often it is played when it is as fast as stable. Where
+// containers differ for good, alarms are likeliest.
+func (t timed) alarmRuns() int {
+	if t.share == .05 || t.stable.Persistent > 0 || t.share > .05 && t.stable == lognormal() {
+		return slowAlarmRuns
+	}
+	return fewAlarmRuns
+}
+
 func slowAlarmsTable(s *studio) string {
 	var b strings.Builder
-	b.WriteString("| canary is as fast as stable " + timesHead)
+	b.WriteString("| canary is as fast as stable | runs " + strings.Replace(timesHead, "|---", "|---|---", 1))
 	for _, t := range slices.Concat(scarce(), alike(.05), alike(.5)) {
-		n := s.times(slowAlarmRuns)
-		fmt.Fprintf(&b, "| %s |", t.name)
+		n := s.times(t.alarmRuns())
+		fmt.Fprintf(&b, "| %s | %d |", t.name, n)
 		for w, rs := range s.runs(t.name, n, play{t.scene(), t.lead() + span, castOfTimes}) {
 			share := func(level int) float64 { return 100 * float64(fired(rs, level)) / float64(n) }
 			switch w {

@@ -42,6 +42,7 @@ func sections() []section {
 		{"safe", safeTable, safeCheck},
 		{"slow-alarms", slowAlarmsTable, nil},
 		{"slow", slowTable, slowCheck},
+		{"slow-time", slowTimeTable, nil},
 		{"slow-safe", slowSafeTable, nil},
 		{"pace", paceTable, paceCheck},
 		{"plan", planTable, planCheck},
