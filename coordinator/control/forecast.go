@@ -32,6 +32,11 @@ func forecast(plan *api.Plan, p Proposal, svc *rollout.Service, v View) {
 	gates := p.Spec.Gates
 	plan.PerSecond = p.PerSecond
 	plan.Alpha, plan.OneHost, plan.Gates = gates.Alpha, gates.OneHost, plannedGates(gates)
+	for _, g := range plan.Gates {
+		if g.Alpha > 0 && (gates.Errors == nil || g.Name != gates.Errors.Name) {
+			plan.Untold = append(plan.Untold, g.Name)
+		}
+	}
 	if gates.Errors == nil {
 		return
 	}

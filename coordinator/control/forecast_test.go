@@ -1,6 +1,7 @@
 package control
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -102,6 +103,14 @@ func TestForecastInTime(t *testing.T) {
 	spec.Steps = spec.Steps[:3]
 	if p := told(1000); p.Takes != p.Path[0].Hold+p.Path[1].Takes+max(p.Path[2].Hold, p.Path[2].Takes) {
 		t.Errorf("%d ms in all, of %+v", p.Takes, p.Path)
+	}
+	// What else the rollout waits for is named, for its time is not in the sum.
+	spec.Gates.Latency = []rollout.LatencyGate{
+		{Conduct: rollout.Conduct{Name: "latency-p99"}, Quantile: 9900, MaxIncrease: 2000},
+		{Conduct: rollout.Conduct{Name: "latency-p50", Observe: true}, Quantile: 5000, MaxIncrease: 2000},
+	}
+	if p := told(1000); !slices.Equal(p.Untold, []string{"latency-p99"}) || p.Takes == 0 {
+		t.Errorf("%d ms, and not told: %v", p.Takes, p.Untold)
 	}
 	spec.Gates.Errors.Observe = true
 	if p := told(1000); p.Path[1].Finds != nil || p.Path[1].Takes == 0 {

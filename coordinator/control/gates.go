@@ -27,7 +27,9 @@ func plannedGates(g rollout.Gates) []api.PlannedGate {
 		add(e.Conduct, true, points(e.MaxIncrease)+" of 5xx", "canary requests as above")
 	}
 	for _, l := range g.Latency {
-		add(l.Conduct, true, slower(l), fmt.Sprintf("%d canary requests or more, compared", l.MinRequests))
+		needs := fmt.Sprintf("%d canary requests or more, compared, after %d of stable and not of a container's first %s",
+			l.MinRequests, analysis.Learns(l.Quantile), analysis.ColdStart)
+		add(l.Conduct, true, slower(l), needs)
 	}
 	if s := g.Saturation; s != nil {
 		allowed := fmt.Sprintf("memory +%s, throttling %s, %d restarts", rollout.Percent(s.MaxMemory), points(s.MaxThrottled), s.MaxRestarts)

@@ -42,8 +42,8 @@ gates:
 		lines = append(lines, fmt.Sprintf("%s %v %v %d | %s | %s", g.Name, g.Observe, g.Optional, g.Alpha, g.Allowed, g.Needs))
 	}
 	const want = `errors false false 4500 | +1.00 points of 5xx | canary requests as above
-latency-p99-9-api false false 900 | p99.9 of /api/ +20% | 100 canary requests or more, compared
-latency-distribution true false 0 | every quantile +10% | 100 canary requests or more, compared
+latency-p99-9-api false false 900 | p99.9 of /api/ +20% | 100 canary requests or more, compared, after 10000 of stable and not of a container's first 30s
+latency-distribution true false 0 | every quantile +10% | 100 canary requests or more, compared, after 1000 of stable and not of a container's first 30s
 saturation false false 900 | memory +50%, throttling +10.00 points, 0 restarts | Docker's statistics
 orders false false 900 | +0.50 points of orders_total: orders_failed_total | 100 of canary or more, compared
 queue false true 0 | canary.queue < 10 | every 10s: /metrics; fails when false 3 times running

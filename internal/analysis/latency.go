@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	// coldStart is how long a host's canary traffic is left out after a canary instance first got
-	// some: caches are empty then, and connections not yet made.
-	coldStart = 30 * time.Second
+	// ColdStart is how long a host's canary traffic is left out of latencies after a canary instance
+	// first got some: caches are empty then, and connections not yet made.
+	ColdStart = 30 * time.Second
 	// saferOdds is what Pass refutes: that canary's odds of being slower than the threshold, with
 	// the allowance, are so many times stable's.
 	saferOdds = 1.5
@@ -189,7 +189,7 @@ func (h *latencyHost) starts(now reading[times]) bool {
 // start begins or ends the cold start, at a report from which counting begins.
 func (h *latencyHost) start(now reading[times]) {
 	if h.starts(now) {
-		h.instances, h.warmAt, h.base = now.instances, now.at+coldStart, 0
+		h.instances, h.warmAt, h.base = now.instances, now.at+ColdStart, 0
 	}
 	h.cold = now.at < h.warmAt
 }

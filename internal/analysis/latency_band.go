@@ -57,6 +57,18 @@ func (b *band) needs() int64 {
 	return max(leastLearned, int64(math.Ceil(10/(1-b.share())-1e-6)))
 }
 
+// Learns returns how many of stable's requests a gate on a quantile in basis points,
+// or on the whole distribution (0), learns its first thresholds from in each step.
+func Learns(quantile int) int64 {
+	most := int64(0)
+	for _, b := range newBands(quantile, grid{}, 1) {
+		if b.vital || quantile != 0 {
+			most = max(most, b.needs())
+		}
+	}
+	return most
+}
+
 // learn returns the threshold as stable's past has it.
 func (b *band) learn(past *latency.Sketch) (edge latency.Edge, known bool) {
 	n := past.Count()

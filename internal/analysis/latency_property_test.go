@@ -118,7 +118,7 @@ func TestLatencyCountsOnce(t *testing.T) {
 				r := told("h", strconv.Itoa(life), at, canary, stable)
 				sent = append(sent, r)
 				if rapid.IntRange(0, 3).Draw(t, "lost") > 0 {
-					if at >= coldStart && j.cuts.known > 0 {
+					if at >= ColdStart && j.cuts.known > 0 {
 						testable += unheard
 					}
 					j.observe(r)

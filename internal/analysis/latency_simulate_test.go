@@ -125,7 +125,7 @@ func (w timed) run(seed uint64, stopAtPass bool) result {
 		for _, report := range c.reports(at) {
 			j.observe(report)
 		}
-		if warm := w.lead + tick + coldStart; cold < 0 && at >= warm {
+		if warm := w.lead + tick + ColdStart; cold < 0 && at >= warm {
 			cold = c.canary
 		}
 		r.last = j.finding(at)

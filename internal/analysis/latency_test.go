@@ -147,14 +147,14 @@ func TestLatencyColdStart(t *testing.T) {
 	}
 	feed(0, w.lead)
 	c.draw = cold
-	feed(w.lead+tick, w.lead+coldStart)
+	feed(w.lead+tick, w.lead+ColdStart)
 	c.draw = warm
-	feed(w.lead+coldStart+tick, 3*time.Minute)
+	feed(w.lead+ColdStart+tick, 3*time.Minute)
 	calm(3 * time.Minute)
 	instances, c.draw = 2, cold
-	feed(3*time.Minute+tick, 3*time.Minute+coldStart)
+	feed(3*time.Minute+tick, 3*time.Minute+ColdStart)
 	c.draw = warm
-	feed(3*time.Minute+coldStart+tick, 6*time.Minute)
+	feed(3*time.Minute+ColdStart+tick, 6*time.Minute)
 	calm(6 * time.Minute)
 	c.draw = func(rng *rand.Rand, _ bool) float64 { return cold(rng, true) }
 	feed(6*time.Minute+tick, 8*time.Minute)

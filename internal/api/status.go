@@ -302,11 +302,15 @@ type Plan struct {
 	Hosts     []string     `json:"hosts"`               // in the order of steps
 	Path      []StepStatus `json:"path"`
 	Holds     int64        `json:"holds"` // sum of all holds, ms: the least it takes
-	// Takes is about how long it takes if the canary is as good as stable, in ms;
-	// 0 if there is no telling, or nothing but holds to wait for. Deadline is the
-	// most, in ms: what is not through by then goes back.
+	// Takes is about how long it takes if the canary is as good as stable and
+	// nothing but holds and the errors gate is waited for, in ms; 0 if there is no
+	// telling, or nothing but holds to wait for. Deadline is the most, in ms: what
+	// is not through by then goes back.
 	Takes    int64 `json:"takes_ms,omitempty"`
 	Deadline int64 `json:"deadline"`
+	// Untold are the other gates that compare, and that the rollout waits for: how
+	// long these take is not foretold.
+	Untold []string `json:"untold,omitempty"`
 	// PerSecond is how many requests a second the hosts have got of the service
 	// lately; 0 if that is not known.
 	PerSecond float64 `json:"per_second,omitempty"`

@@ -148,7 +148,11 @@ func duration(p api.Plan) string {
 	case p.Deadline > 0:
 		text += ": what is not through by then goes back"
 	}
-	return text + ".\n"
+	text += ".\n"
+	if p.Takes > 0 && len(p.Untold) > 0 {
+		text += fmt.Sprintf("That is for holds and errors. It waits for %s, too; how long that takes, and when one of them finds\na version that is worse, is not foretold.\n", strings.Join(p.Untold, ", "))
+	}
+	return text
 }
 
 // needs says what the steps' numbers of requests rest on.
