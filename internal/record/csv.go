@@ -166,6 +166,10 @@ func (r *rows) next() (request, error) {
 	if errors.Is(err, io.EOF) {
 		return request{}, io.EOF
 	}
+	if wrong, is := errors.AsType[*csv.ParseError](err); is && errors.Is(err, csv.ErrFieldCount) {
+		return request{}, &LineError{wrong.Line, fmt.Errorf(
+			"has %d fields, and the first line names %d columns; leave none out, they may be empty", len(fields), r.reader.FieldsPerRecord)}
+	}
 	if err != nil {
 		return request{}, lineError(err)
 	}

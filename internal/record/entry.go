@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -210,8 +211,8 @@ func (l line) entry() (Entry, error) {
 		kinds++
 		e.Report = l.Report
 		e.Report.At = e.At
-		if e.Report.Host == "" {
-			return e, errors.New("host: is needed in a report")
+		if err := checkReport(e.Report); err != nil {
+			return e, err
 		}
 	}
 	switch {
@@ -229,6 +230,9 @@ func (l line) entry() (Entry, error) {
 func plain(err error) error {
 	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		return fmt.Errorf("%s: a %s cannot stand here", wrong.Field, wrong.Value)
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return errors.New("the JSON ends too early; write each entry on one line")
 	}
 	return errors.New(strings.TrimPrefix(err.Error(), "json: "))
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/serin-rollouts/serin/internal/analysis"
 	"github.com/serin-rollouts/serin/internal/event"
+	"github.com/serin-rollouts/serin/internal/latency"
 	"github.com/serin-rollouts/serin/internal/record"
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
@@ -138,7 +139,9 @@ func drawEntry(t *rapid.T, at time.Duration) record.Entry {
 			e.Report.Latencies = []analysis.Latency{}
 		}
 		if rapid.Bool().Draw(t, "sketch") {
-			e.Report.Latencies = []analysis.Latency{{Instance: "1", Requests: 2, Lines: 1, Sketch: []byte{1, 2, 255}}}
+			slow := latency.New()
+			slow.Add(rapid.Int64Range(1, 1e7).Draw(t, "micros"))
+			e.Report.Latencies = []analysis.Latency{{Instance: "1", Requests: 2, Lines: 1, Sketch: slow.Encode()}}
 		}
 	}
 	return e
@@ -148,19 +151,28 @@ func drawEntry(t *rapid.T, at time.Duration) record.Entry {
 func TestMistakes(t *testing.T) {
 	for text, want := range map[string]string{
 		"{\"at\":1,\"step\":1}\n\n{\"at\":0,\"step\":2}": "line 3: at: is before that of line 1",
-		`{"step":1}`:                       "line 1: at: is needed",
-		`{"at":-1,"step":1}`:               "line 1: at: -1 is no time",
-		`{"at":1e3,"step":1}`:              "is no time",
-		`{"at":1.0000001,"step":1}`:        "is no time",
-		`{"at":1}`:                         "line 1: says nothing",
-		`{"at":1,"step":1,"exclude":"a"}`:  "is several entries",
-		`{"at":1,"host":"a","canari":{}}`:  `unknown field "canari"`,
-		`{"at":1,"canary":{"requests":1}}`: "host: is needed",
-		`{"at":1,"told":"a"}`:              "held: is needed",
-		`{"at":1,"host":7}`:                "host: a number cannot stand here",
-		`{"at":1,"step":1}{"at":1}`:        "more than one entry",
-		`{"at":1,"step":-1}`:               "step: -1 is none",
-		`at`:                               "line 1: ",
+		`{"step":1}`:                                       "line 1: at: is needed",
+		`{"at":-1,"step":1}`:                               "line 1: at: -1 is no time",
+		`{"at":1e3,"step":1}`:                              "is no time",
+		`{"at":1.0000001,"step":1}`:                        "is no time",
+		`{"at":1}`:                                         "line 1: says nothing",
+		`{"at":1,"step":1,"exclude":"a"}`:                  "is several entries",
+		`{"at":1,"host":"a","canari":{}}`:                  `unknown field "canari"`,
+		`{"at":1,"canary":{"requests":1}}`:                 "host: is needed",
+		`{"at":1,"told":"a"}`:                              "held: is needed",
+		`{"at":1,"host":7}`:                                "host: a number cannot stand here",
+		`{"at":1,"step":1}{"at":1}`:                        "more than one entry",
+		`{"at":1,"step":-1}`:                               "step: -1 is none",
+		`at`:                                               "line 1: ",
+		`{"at":1,"host":`:                                  "line 1: the JSON ends too early; write each entry on one line",
+		`{"at":1,"host":"a","canary":{"requests":-1}}`:     "canary: 0 of -1 is no count",
+		`{"at":1,"host":"a","stable":{"s":{"errors":-2}}}`: "stable.s: -2 of 0 is no count",
+		`{"at":1,"host":"a","canary_instances":-1}`:        "canary_instances: -1 is negative",
+		`{"at":1,"host":"a","signals":{"pay":{"stable":{"s":{"requests":-1}}}}}`:        "signals.pay: 0 of -1 is no count",
+		`{"at":1,"host":"a","latencies":[{"canary":true,"lines":1,"sketch":"AAAA"}]}`:   "latencies[0].sketch: ",
+		`{"at":1,"host":"a","latencies":[{"canary":true,"lines":-1}]}`:                  "latencies[0].lines: a number is negative",
+		`{"at":1,"host":"a","latencies":[{"canary":true,"requests":1,"route":"/pay"}]}`: "latencies[0].requests: stand beside a route",
+		`{"at":1,"host":"a","usage":[{"canary":true,"instance":"c","memory":-1}]}`:      "usage[0]: a number is negative",
 	} {
 		lines := record.NewLines(strings.NewReader(text))
 		var err error
@@ -182,7 +194,7 @@ func TestLogMistakes(t *testing.T) {
 		"time,status\n":                         "no column track or version",
 		header:                                  "holds no request",
 		header + "1,a,stable,200\n":             `no request is of "canary"; there are stable`,
-		header + "1,a,stable,200\n2,a,canary\n": "line 3: wrong number of fields",
+		header + "1,a,stable,200\n2,a,canary\n": "line 3: has 3 fields, and the first line names 4 columns; leave none out, they may be empty",
 		header + "soon,a,canary,200\n":          `line 2: time: "soon" is none`,
 		header + "1,a,canary,ok\n":              `line 2: status: "ok" is none`,
 		header + "1000,a,canary,200\n900,a,canary,200\n":  "line 3: the log is not in the order of time",
