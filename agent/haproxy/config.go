@@ -39,6 +39,9 @@ type Config struct {
 	Binary string
 	// Socket is the admin socket of the HAProxy that Existing steers.
 	Socket string
+	// File is the configuration of that HAProxy, which is looked at for what canaries
+	// need beyond what the socket tells, and never changed; empty: nobody looks.
+	File string
 	// Slots is the number of server slots per bank, DefaultSlots if 0.
 	Slots int
 	// LogAddr is where HAProxy's log ring connects to: "host:port" for TCP,

@@ -18,6 +18,7 @@ type Existing struct {
 	balancer
 
 	splitFile file
+	advised   []string // backends whose file has been looked at
 }
 
 // MissingError says what the existing HAProxy lacks.
@@ -90,6 +91,7 @@ func (x *Existing) Ensure(ctx context.Context, services []Service) error {
 			continue
 		}
 		next.services[s.Name] = e
+		x.advise(e.backend)
 	}
 	if err := errors.Join(problems...); err != nil {
 		return fmt.Errorf("ensure: %w", err)

@@ -43,6 +43,7 @@ type haproxySettings struct {
 	Binary string `yaml:"binary" doc:"HAProxy's executable, for managed"`
 	Bind   string `yaml:"bind" doc:"address for services that listen on a port alone; default: all"`
 	Socket string `yaml:"socket" doc:"admin socket of your HAProxy, for existing"`
+	File   string `yaml:"file" doc:"configuration of your HAProxy, for existing: what it lacks for canaries is logged"`
 	Log    string `yaml:"log" doc:"where the managed HAProxy logs requests to, for latencies: unix (a socket in dir), host:port, or off"`
 }
 
@@ -85,7 +86,7 @@ func (s settings) config(log zerolog.Logger) agent.Config {
 		Mode:   agent.Mode(s.HAProxy.Mode),
 		Bind:   s.HAProxy.Bind,
 		HAProxy: haproxy.Config{
-			Dir: dir, Binary: s.HAProxy.Binary, Socket: s.HAProxy.Socket, LogAddr: logAddr,
+			Dir: dir, Binary: s.HAProxy.Binary, Socket: s.HAProxy.Socket, File: s.HAProxy.File, LogAddr: logAddr,
 			Log: log.With().Str("component", "haproxy").Logger(),
 		},
 	}
