@@ -202,6 +202,29 @@ func TestGoingBack(t *testing.T) {
 	}
 }
 
+// TestSameVersionWhileAnotherEnds: whether there is anything to do is judged when a
+// trigger comes. One that asks for the stable version while another rollout goes back
+// is a rollout of its own if that has ended when it is decided; any other is not.
+func TestSameVersionWhileAnotherEnds(t *testing.T) {
+	for called, legal := range map[time.Duration]bool{seconds(20): true, seconds(21) + time.Second/2: false} {
+		r := quiet()
+		third := rollout.Event{
+			Seq: uint64(len(r.End.Events)) + 1, Service: "shop", Rollout: "shop-3", From: "v1", To: "v1",
+			Kind: rollout.KindSubmitted, Phase: rollout.Preparing, Step: 1, Key: "id:shop:d",
+		}
+		r.End.Events = append(r.End.Events, third)
+		r.Events = append(r.Events, history.Event{At: seconds(23), Event: third})
+		r.Plans = append(r.Plans, history.Plan{ID: "d", Service: "shop", Version: "v1"})
+		r.Ops[5].Seen = history.View{Running: "shop-3", Last: "shop-3", Stable: "v1", Phase: rollout.Preparing}
+		r.Ops = append(r.Ops, history.Op{
+			Client: 1, Verb: history.Trigger, Service: "shop", ID: "d", Version: "v1", Called: called, Back: seconds(22), Reply: api.Reply{OK: true, Rollout: "shop-3"},
+		})
+		if got := len(Linear(r)) == 0; got != legal {
+			t.Errorf("called at %s: legal %v, want %v: %v", called, got, legal, Linear(r))
+		}
+	}
+}
+
 // TestPaused: a rollout that a person pauses stands, and goes on when it is told to.
 func TestPaused(t *testing.T) {
 	r := quiet()

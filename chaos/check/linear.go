@@ -40,6 +40,7 @@ type asked struct {
 	verb        history.Verb
 	id, version string
 	replace     bool
+	ending      bool   // another rollout may have ended between the trigger's call and its answer
 	rollout     string // that is meant
 	turn        int    // of a turn of the rollout's: its number, from 1
 	phase       rollout.Phase
@@ -160,7 +161,9 @@ func (s register) decide(in asked, a answer) (bool, register) {
 	switch a.kind {
 	case began:
 		if s.running == "" {
-			return s.last != a.rollout && s.stable != in.version, s.begin(a.rollout, in.version)
+			// Whether there is anything to do is judged when a trigger comes; before it is
+			// decided what ran then may have ended.
+			return s.last != a.rollout && (in.ending || s.stable != in.version), s.begin(a.rollout, in.version)
 		}
 		legal := in.replace && s.next == "" && s.phase != rollout.Promoting && s.running != a.rollout && !under
 		s.next, s.nextTo = a.rollout, in.version
@@ -209,10 +212,26 @@ func callsOf(r *history.Record) map[string][]porcupine.Operation {
 			calls[op.Service] = append(calls[op.Service], call)
 		}
 	}
-	for _, s := range stories(r) {
+	all := stories(r)
+	for service := range calls {
+		markEnding(r, service, all, calls[service])
+	}
+	for _, s := range all {
 		calls[s.service] = append(calls[s.service], turns(r, s)...)
 	}
 	return calls
+}
+
+// markEnding notes at each trigger that began a rollout whether another one of the
+// service was there, and may not have ended, when it was called.
+func markEnding(r *history.Record, service string, all []story, calls []porcupine.Operation) {
+	for i, c := range calls {
+		in, a := c.Input.(asked), c.Output.(said).answer //nolint:forcetypeassert // they are ours
+		in.ending = a.kind == began && slices.ContainsFunc(all, func(s story) bool {
+			return s.service == service && s.rollout != a.rollout && int64(s.asked(r)) < c.Call && int64(s.ended(r.Took)) >= c.Call
+		})
+		calls[i].Input = in
+	}
 }
 
 // outcome is what the log says of a trigger, and when that was seen.
