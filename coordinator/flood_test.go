@@ -3,6 +3,7 @@ package coordinator
 import (
 	"fmt"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ const (
 	floodOutbox    = 4_096 + 100 // unconfirmed events, and those of a rollout that goes on
 	floodOutcomes  = 1_024
 	floodGoroutine = 3*maxRequests + 500
+	floodHeap      = 128 << 20
 )
 
 // flood is how many triggers come at once.
@@ -35,6 +37,7 @@ func TestFloodOfTriggers(t *testing.T) {
 		b.install()
 		id := b.must(api.Trigger{ID: "2", Spec: specText("shop/checkout:2", `,"gates":{"errors":"off"},"steps":[{"weight":"20%","hold":"1m"},{"weight":"50%","hold":"1m"},{}]`)})
 		b.until(id, rollout.Progressing)
+		before := liveHeap()
 		for i := range flood() {
 			header := bus.Header{"Nats-Msg-Id": {fmt.Sprintf("flood-%d", i)}}
 			if err := b.conn.PublishHeader(bus.TriggerSubject(checkout), header, encodeJSON(t, api.Trigger{Image: "shop/checkout:3", ID: fmt.Sprintf("flood-%d", i)})); err != nil {
@@ -44,6 +47,11 @@ func TestFloodOfTriggers(t *testing.T) {
 				b.bounded()
 				time.Sleep(10 * time.Millisecond)
 			}
+		}
+		if grown := liveHeap() - before; grown > floodHeap {
+			t.Errorf("I14: a flood of %d triggers takes %d KiB", flood(), grown>>10)
+		} else {
+			t.Logf("a flood of %d triggers takes %d KiB", flood(), grown>>10)
 		}
 		for range 600 {
 			b.bounded()
@@ -154,6 +162,55 @@ func TestFloodOfReports(t *testing.T) {
 	if _, _, ok := known.hear(wire.Health{Host: "real", Started: "once", Sequence: 10_002}, 2*time.Second); !ok {
 		t.Error("a known host was not heard in the flood")
 	}
+}
+
+// A flood of large reports, of a known host and of invented ones, takes no more memory
+// however long it lasts.
+func TestFloodOfReportsTakesNoMemory(t *testing.T) {
+	in := newInbox()
+	services := []wire.ServiceHealth{{Service: checkout, Problem: strings.Repeat("x", 4<<10)}}
+	report := func(host string, sequence int) {
+		data, err := wire.EncodeHealth(wire.Health{Host: host, Started: "once", Sequence: uint64(sequence), Services: services})
+		if err != nil {
+			t.Fatal(err)
+		}
+		in.receive(bus.Msg{Subject: bus.HealthSubject(host), Data: data})
+	}
+	const hosts, rounds = 200, 30 // 24 MiB in all
+	flood := func() {
+		for sequence := range rounds {
+			for i := range hosts {
+				report(fmt.Sprintf("web-%d", i), sequence+1)
+			}
+		}
+	}
+	before := liveHeap()
+	flood()
+	once := liveHeap() - before
+	if most := int64(2 * mostUnread * hosts * (4 << 10)); once > most {
+		t.Errorf("I14: reports that wait take %d KiB, more than %d KiB", once>>10, most>>10)
+	}
+	for i := range maxHosts {
+		in.receive(bus.Msg{Subject: bus.HealthSubject("forged"), Data: []byte(strings.Repeat("y", i%1_000))})
+	}
+	for range 5 {
+		flood()
+	}
+	if more := liveHeap() - before - once; more > once/4+8<<20 {
+		t.Errorf("I14: a flood that lasts takes %d KiB more than the %d KiB of its beginning", more>>10, once>>10)
+	}
+	if n := len(in.take()); n != hosts {
+		t.Errorf("%d hosts are held", n)
+	}
+}
+
+// liveHeap is what the process's memory holds that is in use, in bytes.
+func liveHeap() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC() // what finalizers have let go
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
 
 // newest is the last of a host's reports.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -147,9 +148,31 @@ func TestSlowSubscriptionDropsCountsAndLogs(t *testing.T) {
 		}
 		flush(t, fast)
 	}
+	// It takes no more memory, however much more it is sent: what is published here is 200 MiB.
+	before := liveHeap()
+	for range 400 {
+		if err := fast.Publish(bus.HealthSubject("web-01"), big); err != nil {
+			t.Fatal(err)
+		}
+		flush(t, fast)
+	}
+	if grown := liveHeap() - before; grown > 64<<20 {
+		t.Errorf("I14: a slow reader takes %d MiB more", grown>>20)
+	} else {
+		t.Logf("a slow reader takes %d KiB more", grown>>10)
+	}
 	eventually(t, "drops are counted and logged", func() bool {
 		return sub.Dropped() > 0 && strings.Contains(log.String(), "too slow")
 	})
+}
+
+// liveHeap is what the process's memory holds that is in use, in bytes.
+func liveHeap() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC() // what finalizers have let go
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
 
 func TestCloseHandlesWhatWasReceived(t *testing.T) {
