@@ -202,6 +202,18 @@ func TestGoingBack(t *testing.T) {
 	}
 }
 
+// TestCulprit: what is named is the call that cannot be explained, not one before it
+// that saw what another call had begun, or what a rollout had done, by then.
+func TestCulprit(t *testing.T) {
+	r := quiet()
+	r.Ops[2].Back = seconds(17)                                                                                               // a look at 15 s sees what it began
+	r.Ops = append(r.Ops, history.Op{Client: 1, Verb: history.Look, Service: "shop", Called: seconds(30), Back: seconds(31)}) // of no version
+	all := Linear(r)
+	if len(all) != 1 || !strings.Contains(all[0].What, "answered at 31s") {
+		t.Errorf("%v", all)
+	}
+}
+
 // TestSameVersionWhileAnotherEnds: whether there is anything to do is judged when a
 // trigger comes. One that asks for the stable version while another rollout goes back
 // is a rollout of its own if that has ended when it is decided; any other is not.

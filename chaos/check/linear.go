@@ -1,8 +1,10 @@
 package check
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -324,21 +326,35 @@ func turns(r *history.Record, s story) []porcupine.Operation {
 // fleetClient is who does what nobody called for.
 const fleetClient = -1
 
-// culprit names the shortest beginning of the calls, in the order of their
-// answers, that has no explanation.
+// culprit names the shortest beginning of the calls, in the order of their answers,
+// that has no explanation even with what was under way.
 func culprit(calls []porcupine.Operation) string {
-	slices.SortFunc(calls, func(a, b porcupine.Operation) int {
-		if a.Return < b.Return {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(calls, func(a, b porcupine.Operation) int { return cmp.Compare(a.Return, b.Return) })
 	for n := 1; n <= len(calls); n++ {
-		if porcupine.CheckOperationsTimeout(model(), calls[:n], time.Second) == porcupine.Illegal {
+		begun := begunBy(calls[n:], calls[n-1].Return)
+		if porcupine.CheckOperationsTimeout(model(), slices.Concat(calls[:n], begun), time.Second) == porcupine.Illegal {
 			last := calls[n-1]
-			return fmt.Sprintf("the last of the first %d is %+v -> %+v, called at %s, answered at %s",
+			text := fmt.Sprintf("the last of the first %d is %+v -> %+v, called at %s, answered at %s",
 				n, last.Input, last.Output, time.Duration(last.Call), time.Duration(last.Return))
+			for _, c := range begun {
+				text += fmt.Sprintf("; under way since %s: %+v -> %+v", time.Duration(c.Call), c.Input, c.Output)
+			}
+			return text
 		}
 	}
 	return "all of them together"
+}
+
+// begunBy are the calls that were under way at some time and may have changed
+// something by then: their answers are as late as can be.
+func begunBy(calls []porcupine.Operation, at int64) []porcupine.Operation {
+	var all []porcupine.Operation
+	for _, c := range calls {
+		in, out := c.Input.(asked), c.Output.(said) //nolint:forcetypeassert // they are ours
+		if c.Call <= at && (in.verb == turned || out.answer.kind == began) {
+			c.Return = math.MaxInt64
+			all = append(all, c)
+		}
+	}
+	return all
 }
