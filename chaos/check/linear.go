@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/anishathalye/porcupine"
@@ -333,16 +334,20 @@ func culprit(calls []porcupine.Operation) string {
 	for n := 1; n <= len(calls); n++ {
 		begun := begunBy(calls[n:], calls[n-1].Return)
 		if porcupine.CheckOperationsTimeout(model(), slices.Concat(calls[:n], begun), time.Second) == porcupine.Illegal {
-			last := calls[n-1]
-			text := fmt.Sprintf("the last of the first %d is %+v -> %+v, called at %s, answered at %s",
-				n, last.Input, last.Output, time.Duration(last.Call), time.Duration(last.Return))
-			for _, c := range begun {
-				text += fmt.Sprintf("; under way since %s: %+v -> %+v", time.Duration(c.Call), c.Input, c.Output)
-			}
-			return text
+			return describe(n, calls[n-1], begun)
 		}
 	}
 	return "all of them together"
+}
+
+func describe(n int, last porcupine.Operation, begun []porcupine.Operation) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "the last of the first %d is %+v -> %+v, called at %s, answered at %s",
+		n, last.Input, last.Output, time.Duration(last.Call), time.Duration(last.Return))
+	for _, c := range begun {
+		fmt.Fprintf(&b, "; under way since %s: %+v -> %+v", time.Duration(c.Call), c.Input, c.Output)
+	}
+	return b.String()
 }
 
 // begunBy are the calls that were under way at some time and may have changed
