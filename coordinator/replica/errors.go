@@ -24,6 +24,9 @@ var (
 	// ErrDisk means that the disk has not taken what this replica has to remember; it
 	// has stopped, and may be started again as soon as the disk takes it.
 	ErrDisk = errors.New("the disk has not stored what Raft has to remember")
+	// ErrHandover means that Raft leads but takes no entry, for the sake of a handover
+	// that is over; it has stopped, and may be started again at once.
+	ErrHandover = errors.New("leadership is of no use: Raft waits for a handover that is over")
 	// ErrRemoved means that the group has removed this replica; it has stopped.
 	ErrRemoved = errors.New("this replica was removed from the group")
 	// ErrNotMember means that the group has no replica of that id.

@@ -10,9 +10,14 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// retryPause is how long to wait before a barrier is tried again while this
-// replica leads.
-const retryPause = 50 * time.Millisecond
+const (
+	// retryPause is how long to wait before a barrier is tried again while this
+	// replica leads.
+	retryPause = 50 * time.Millisecond
+	// handoverLongest is how long a handover of an earlier term can last: an election
+	// and one message, which may take peerTimeout.
+	handoverLongest = 10 * time.Second
+)
 
 // tenure is a time of leading, or of not leading.
 type tenure struct {
@@ -88,7 +93,7 @@ func (r *Replica) serve(ctx context.Context, t *tenure, f func(context.Context, 
 	})
 	defer watch.Wait()
 	defer cancel()
-	term, ok := r.settle(ctx)
+	term, ok := r.settle(ctx, r.barrier)
 	if !ok {
 		return nil
 	}
@@ -102,12 +107,26 @@ func (r *Replica) serve(ctx context.Context, t *tenure, f func(context.Context, 
 // returns the term in which this replica leads. A barrier is committed only in
 // a term that this replica leads, so if the term was the same before and after
 // it, it is that one.
-func (r *Replica) settle(ctx context.Context) (term uint64, ok bool) {
+//
+// A handover that Raft has begun keeps it from taking entries, in later terms, too.
+// One that waits for a voter whose replication has ended with an earlier term waits
+// for ever (Raft's leadershipTransfer, which writes to a full channel that nobody
+// reads any more): the others follow a leader that can do nothing. So the replica
+// stops then, and they elect another.
+func (r *Replica) settle(ctx context.Context, barrier func() raft.Future) (term uint64, ok bool) {
+	var since time.Time // of the refusals for a handover
 	for ctx.Err() == nil {
 		before := r.raft.CurrentTerm()
-		err := r.await(ctx, func() raft.Future { return r.raft.Barrier(0) })
-		if err == nil && r.raft.CurrentTerm() == before {
+		err := r.await(ctx, barrier)
+		switch {
+		case err == nil && r.raft.CurrentTerm() == before:
 			return before, true
+		case !errors.Is(err, raft.ErrLeadershipTransferInProgress):
+			since = time.Time{}
+		case since.IsZero():
+			since = time.Now()
+		case time.Since(since) >= handoverLongest:
+			r.stop(ErrHandover)
 		}
 		select {
 		case <-ctx.Done():
@@ -116,6 +135,9 @@ func (r *Replica) settle(ctx context.Context) (term uint64, ok bool) {
 	}
 	return 0, false
 }
+
+// barrier is committed after everything that was proposed before it.
+func (r *Replica) barrier() raft.Future { return r.raft.Barrier(0) }
 
 // await waits for a future of Raft, for ctx, or for the end of the replica.
 func (r *Replica) await(ctx context.Context, start func() raft.Future) error {

@@ -237,6 +237,81 @@ func TestLeadContract(t *testing.T) {
 	})
 }
 
+// An heir that is behind and cut off is not waited for within Raft, where two tries
+// would keep this replica from ever leading again.
+func TestHeirThatIsBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBubble(t, 3)
+		defer b.close()
+		at := b.leader()
+		heir, other := (at+1)%3, (at+2)%3
+		b.trans[at].Disconnect(b.trans[heir].LocalAddr())
+		b.trans[heir].DisconnectAll() // nor does it disturb the others
+		b.trans[other].Disconnect(b.trans[heir].LocalAddr())
+		if _, err := b.all[at].Propose(t.Context(), submit("checkout", "k1")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute) // by now Raft tries every ten seconds only
+		for range 3 {
+			if err := b.all[at].Transfer(t.Context(), b.all[heir].cfg.ID); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("error = %v, want that it is not caught up in time", err)
+			}
+			if _, err := b.all[at].Propose(t.Context(), submit("checkout", "k1")); err != nil {
+				t.Errorf("after it: %v", err)
+			}
+		}
+		b.cut(at)
+		time.Sleep(10 * time.Second)
+		for i := range b.all {
+			b.connect(i)
+		}
+		time.Sleep(30 * time.Second)
+		if err := b.all[b.leader()].Transfer(t.Context(), b.all[at].cfg.ID); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		leads := errors.New("it leads")
+		if err := b.all[at].Lead(ctx, func(context.Context, uint64) error { return leads }); !errors.Is(err, leads) {
+			t.Errorf("error = %v, want that it leads again", err)
+		}
+	})
+}
+
+func TestHandoverThatNeverEnds(t *testing.T) {
+	for name, c := range map[string]struct {
+		refusals int
+		want     error
+	}{
+		"it ends in time": {refusals: 100},
+		"it does not":     {refusals: 1000, want: ErrHandover},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBubble(t, 1)
+				defer b.close()
+				r := b.all[b.leader()]
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				go func() {
+					<-r.Done()
+					cancel() // as serve does
+				}()
+				tries := 0
+				_, ok := r.settle(ctx, func() raft.Future {
+					if tries++; tries <= c.refusals {
+						return settled{raft.ErrLeadershipTransferInProgress}
+					}
+					return r.barrier()
+				})
+				if err := r.Err(); !errors.Is(err, c.want) || ok != (c.want == nil) {
+					t.Errorf("error = %v, settled %v; want %v", err, ok, c.want)
+				}
+			})
+		})
+	}
+}
+
 func TestLeadReturnsWhatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBubble(t, 1)

@@ -11,8 +11,12 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// catchUpPoll is how often a new member is asked how far it has come.
-const catchUpPoll = 100 * time.Millisecond
+const (
+	// catchUpPoll is how often a member is asked how far it has come.
+	catchUpPoll = 100 * time.Millisecond
+	// catchUpLongest is how long one that is to lead may take.
+	catchUpLongest = 5 * time.Second
+)
 
 // Cluster is the group as one replica sees it.
 type Cluster struct {
@@ -117,8 +121,9 @@ func (r *Replica) Remove(ctx context.Context, id string) error {
 	return nil
 }
 
-// Transfer hands leadership to the voter of that id, or to the most advanced
-// one if id is empty. Entries proposed meanwhile are refused with ErrNotLeader.
+// Transfer hands leadership to the voter of that id, once it has caught up, or to
+// the most advanced one if id is empty. Entries proposed during the handover are
+// refused with ErrNotLeader.
 func (r *Replica) Transfer(ctx context.Context, id string) error {
 	start := r.raft.LeadershipTransfer
 	if id != "" {
@@ -132,6 +137,9 @@ func (r *Replica) Transfer(ctx context.Context, id string) error {
 		}
 		if leader, _ := r.Leader(); leader == id {
 			return nil
+		}
+		if err := r.awaitHeir(ctx, id, members[at].Address); err != nil {
+			return fmt.Errorf("transfer leadership to %s: %w; see that it runs, then try again", id, err)
 		}
 		start = func() raft.Future {
 			return r.raft.LeadershipTransferToServer(raft.ServerID(id), raft.ServerAddress(members[at].Address))
@@ -179,6 +187,16 @@ func (r *Replica) catchUp(ctx context.Context, id, address string) error {
 		case <-time.After(catchUpPoll):
 		}
 	}
+}
+
+// awaitHeir waits until a voter can take over. Raft itself does not: it takes no
+// entry for as long as it tries to bring the voter up to date, which after an outage
+// of that one is up to ten seconds, and a second try within those makes it take none
+// any more (see settle).
+func (r *Replica) awaitHeir(ctx context.Context, id, address string) error {
+	ctx, stop := context.WithTimeout(ctx, catchUpLongest)
+	defer stop()
+	return r.catchUp(ctx, id, address)
 }
 
 // answersAt fails unless the voter runs at an address: the group would lose its

@@ -25,7 +25,7 @@ func TestGroupSurvivesItsLeader(t *testing.T) {
 	}
 	eventually(t, "one term for a command", func() bool {
 		leader := g.leader()
-		term, leads := leader.settle(t.Context()) // a term begins with entries of its own
+		term, leads := leader.settle(t.Context(), leader.barrier) // a term begins with entries of its own
 		entries := leader.Entries()
 		if result := g.propose(submit("checkout", "k1")); !result.Repeat {
 			t.Fatalf("a repeated trigger was not recognised: %+v", result)
