@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -233,6 +234,13 @@ func (z *analyze) tryLog(in io.Reader, gates rollout.Gates, config record.CSV) e
 	log, err := record.NewLog(in, config)
 	if err != nil {
 		return usagef("%s: %v", z.from, err)
+	}
+	if !log.Timed() && slices.ContainsFunc(gates.Latency, func(g rollout.LatencyGate) bool { return !g.Observe }) {
+		without := "leave out --latency"
+		if z.file != "" {
+			without = "let the latency gates of " + z.file + " be observed only (observe: true)"
+		}
+		return usagef("%s: there is no column duration_ms; name it with --column duration_ms=NAME (or duration_us, duration_s), or %s", z.from, without)
 	}
 	gates, left := told(gates, log.Timed())
 	if len(left) > 0 && !config.Whole {
