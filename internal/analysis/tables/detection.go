@@ -40,7 +40,8 @@ func (r regression) scene() traffic.Scene {
 func percent(rate float64) string { return fmt.Sprintf("%g %%", math.Round(rate*1e6)/1e4) }
 
 // regressions are those for which it is known how fast a judge can be: each
-// limit is 1.2 times what the method took when it was first described.
+// limit is 1.2 times what the method took when it was first described, with half
+// of alpha for errors and evidence that begins anew.
 func regressions() []regression {
 	return []regression{
 		{.001, .05, .01, 180, 348},

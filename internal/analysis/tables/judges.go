@@ -45,14 +45,12 @@ func (p *panel) look(f *traffic.Fleet, reports []analysis.Report) {
 // spec with no allowance acts on.
 type worse struct{ *errorsJudge }
 
-func (w worse) fires(alpha float64) bool { return proven(w.finding.Worse, alpha) }
+func (w worse) fires(alpha float64) bool { return proven(w.worse, alpha) }
 
 // beyond fires when canary is refuted to be within the allowance, too.
 type beyond struct{ *errorsJudge }
 
-func (b beyond) fires(alpha float64) bool {
-	return proven(min(b.finding.Worse, b.finding.Beyond), alpha)
-}
+func (b beyond) fires(alpha float64) bool { return proven(b.both, alpha) }
 
 // gate is one of a panel's, asked about what speaks for a failure.
 type gate struct {
@@ -88,14 +86,18 @@ func (s safe) fires(float64) bool { return s.verdict.Findings[s.seat].Outcome ==
 // errorsJudge plays a fleet's reports to the product's judge of errors, once for all who ask. It looks
 // only where canary had errors not long ago: evidence against it rises in no other window.
 type errorsJudge struct {
-	judge   *analysis.Judge
-	at      time.Duration
-	until   time.Duration // when the last window with errors of canary has closed
-	finding analysis.Finding
+	judge *analysis.Judge
+	// each: it looks after each host's report, as a leader may, and not after each round of them.
+	each  bool
+	at    time.Duration
+	until time.Duration // when the last window with errors of canary has closed
+	// worse is the evidence that canary is worse, both that it is so and beyond the allowance, in
+	// thousandths of a nat: the highest of the looks at the last round.
+	worse, both int64
 }
 
-func newErrorsJudge(increase int, window time.Duration) *errorsJudge {
-	return &errorsJudge{judge: analysis.NewJudge(analysis.Config{MaxIncrease: increase, Window: window})}
+func newErrorsJudge(window time.Duration) *errorsJudge {
+	return &errorsJudge{judge: analysis.NewJudge(analysis.Config{MaxIncrease: halfPoint, Window: window})}
 }
 
 func (e *errorsJudge) look(f *traffic.Fleet, reports []analysis.Report) {
@@ -103,16 +105,21 @@ func (e *errorsJudge) look(f *traffic.Fleet, reports []analysis.Report) {
 		return
 	}
 	e.at = f.Now()
-	for _, r := range reports {
-		e.judge.Observe(r)
-	}
 	for _, t := range f.Tables() {
 		if t.CanaryX > 0 {
 			e.until = e.at + 2*time.Minute
 		}
 	}
-	if e.at <= e.until {
-		e.finding = e.judge.Finding(e.at)
+	open := e.at <= e.until && len(reports) > 0
+	if open {
+		e.worse, e.both = math.MinInt64, math.MinInt64
+	}
+	for k, r := range reports {
+		e.judge.Observe(r)
+		if open && (e.each || k == len(reports)-1) {
+			v := e.judge.Finding(e.at)
+			e.worse, e.both = max(e.worse, v.Worse), max(e.both, min(v.Worse, v.Beyond))
+		}
 	}
 }
 
@@ -141,7 +148,14 @@ func (r rates) fires(alpha float64) bool { return r.peer.Fires(alpha) }
 
 // ours is the product's judge, with windows of this length, at both allowances.
 func ours(window time.Duration) []watcher {
-	p := newErrorsJudge(halfPoint, window)
+	p := newErrorsJudge(window)
+	return []watcher{worse{p}, beyond{p}}
+}
+
+// oursAtEach is ours, looking after each host's report.
+func oursAtEach(window time.Duration) []watcher {
+	p := newErrorsJudge(window)
+	p.each = true
 	return []watcher{worse{p}, beyond{p}}
 }
 

@@ -34,6 +34,7 @@ func sections() []section {
 		{"published", publishedTable, publishedCheck},
 		{"alarms", alarmsTable, alarmsCheck},
 		{"again", againTable, nil},
+		{"looks", looksTable, looksCheck},
 		{"windows", windowsTable, nil},
 		{"detection", detectionTable, detectionCheck},
 		{"time", timeTable, nil},
@@ -55,7 +56,11 @@ func sections() []section {
 }
 
 func main() {
-	if err := run(os.Args[1:], os.Stdout, os.Stderr); err != nil {
+	err := run(os.Args[1:], os.Stdout, os.Stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return // it was asked for, and has been written
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "tables:", err)
 		os.Exit(1)
 	}
@@ -66,7 +71,7 @@ func run(args []string, stdout, stderr io.Writer) error {
 	flags.SetOutput(stderr)
 	quick := flags.Bool("quick", false, "few runs, held against limits; writes nothing")
 	write := flags.String("write", "", "the page to write the tables into; they are printed if there is none")
-	only := flags.String("only", "", "names of tables, with commas; all if empty")
+	only := flags.String("only", "", "names of tables, with commas, of "+strings.Join(tableNames(), ", ")+"; all if empty")
 	cores := flags.Int("cores", 1, "how many runs to make at once")
 	scale := flags.Float64("scale", 1, "multiplies the numbers of runs")
 	if err := flags.Parse(args); err != nil {
@@ -94,6 +99,14 @@ func run(args []string, stdout, stderr io.Writer) error {
 	return nil
 }
 
+func tableNames() []string {
+	var names []string
+	for _, c := range sections() {
+		names = append(names, c.name)
+	}
+	return names
+}
+
 // choose returns the named sections.
 func choose(names string) ([]section, error) {
 	all := sections()
@@ -109,7 +122,7 @@ func choose(names string) ([]section, error) {
 			}
 		}
 		if !found {
-			return nil, fmt.Errorf("-only %s: there is no table of that name", name)
+			return nil, fmt.Errorf("-only %s: there is no table of that name; there are %s", name, strings.Join(tableNames(), ", "))
 		}
 	}
 	return chosen, nil

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/serin-rollouts/serin/internal/analysis/traffic"
 )
 
 // TestQuick holds a few runs of every table against limits. With the race
@@ -45,7 +47,7 @@ func TestWrite(t *testing.T) {
 	if err := run([]string{"-write", file, "-only", "published"}, io.Discard, io.Discard); err == nil {
 		t.Error("a table without a place was written")
 	}
-	if err := run([]string{"-only", "nothing"}, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "nothing") {
+	if err := run([]string{"-only", "nothing"}, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "nothing: there is no table of that name; there are published, alarms, ") {
 		t.Errorf("a table that there is not: %v", err)
 	}
 }
@@ -61,6 +63,34 @@ func TestSame(t *testing.T) {
 	}
 	if one, two := table("1"), table("2"); one != two {
 		t.Errorf("one at a time:\n%s\ntwo at once:\n%s", one, two)
+	}
+}
+
+// TestLooks: whoever looks after each report never sees less evidence than after the round, and
+// sometimes more.
+func TestLooks(t *testing.T) {
+	scene := nearAlpha()[0].Scene
+	more := 0
+	for seed := range uint64(5) {
+		fleet := traffic.NewFleet(scene, seed+1)
+		round, report := newErrorsJudge(0), newErrorsJudge(0)
+		report.each = true
+		for fleet.Now() < span {
+			fleet.Advance()
+			reports := told(fleet)
+			round.look(fleet, reports)
+			report.look(fleet, reports)
+			if report.worse < round.worse || report.both < round.both {
+				t.Fatalf("seed %d after %s: %d and %d after each report, %d and %d after the round",
+					seed+1, fleet.Now(), report.worse, report.both, round.worse, round.both)
+			}
+			if report.worse > round.worse {
+				more++
+			}
+		}
+	}
+	if more == 0 {
+		t.Error("looking after each report never showed more than looking after each round")
 	}
 }
 
