@@ -1,8 +1,10 @@
 package peers
 
 import (
+	_ "embed" // the samples of Kayenta's test of wilcoxonDiff
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -107,6 +109,11 @@ func kayentaValues() []Value {
 		-.500002521696696, -3.486287505871302e-5, -.4999393907180323)
 	interval("Mann-Whitney, 180 and 180 values with ties", numbers(largeExperiment), numbers(largeControl), .98,
 		-.4999173250549087, -6.912685789769486e-6, -3.45044082729315e-5)
+	r := newRanks(numbers(wilcoxonCanary), numbers(wilcoxonStable))
+	for _, c := range []struct{ mu, published float64 }{{0, -1.229416}, {5, -35.80606}} {
+		name := fmt.Sprintf("Mann-Whitney, 850 and 850 values near 1/30, statistic at a shift of %g", c.mu)
+		vs = append(vs, Value{source, name, c.published, r.statistic(c.mu), 1e-6})
+	}
 	return vs
 }
 
@@ -147,14 +154,29 @@ const (
 0.5 4 1 1.5 2 5.5 1.5 0.5 2 1 1.5 1 1.5 1.5 1 1.5 1.5 1.5 1.5 1.5 1.5 2 0.5 1.5 1 2 1 1 0.5 1`
 )
 
+// The samples of its test of wilcoxonDiff, experiment and control, sorted. Every digit is needed:
+// some differ by one in the last place of a float64, and the statistic depends on what is tied.
+var (
+	//go:embed wilcoxon_canary.txt
+	wilcoxonCanary string
+	//go:embed wilcoxon_stable.txt
+	wilcoxonStable string
+)
+
+// numbers reads a text of words like 2.5, or 2.5*3 for three times that value.
 func numbers(text string) []float64 {
 	var xs []float64
 	for word := range strings.FieldsSeq(text) {
-		x, err := strconv.ParseFloat(word, 64)
+		value, times, several := strings.Cut(word, "*")
+		x, err := strconv.ParseFloat(value, 64)
+		n := 1
+		if several && err == nil {
+			n, err = strconv.Atoi(times)
+		}
 		if err != nil {
 			panic(err) // the text is a constant
 		}
-		xs = append(xs, x)
+		xs = append(xs, slices.Repeat([]float64{x}, n)...)
 	}
 	return xs
 }
