@@ -35,6 +35,7 @@ type balancer struct {
 // replacement was raised.
 type change struct {
 	phases [][]string
+	wish   []string // sent after them; that HAProxy refuses it is no failure
 	done   func(e *entry) bool
 	split  *Split // to remember, in weights mode
 }
@@ -77,8 +78,9 @@ func (b *balancer) backend(e *entry, stats map[statKey]stat) Backend {
 }
 
 // Attach puts a container that has proven its own readiness into an empty slot,
-// with weight 0: HAProxy counts it as up at once, before its first check. It
-// does nothing if the slot has that address already, and refuses with
+// with weight 0: HAProxy counts it as up at once, before its first check, and as
+// one that has passed all it needs. (After "state ready" alone it would be down by
+// the first check that fails.) It does nothing if the slot has that address already, and refuses with
 // ErrSlotBusy if it has another one.
 func (b *balancer) Attach(ctx context.Context, service, slot string, addr netip.AddrPort) error {
 	addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
@@ -104,7 +106,7 @@ func (b *balancer) Attach(ctx context.Context, service, slot string, addr netip.
 		return change{done: done, phases: [][]string{
 			{fmt.Sprintf("set server %s addr %s port %d", target, addr.Addr(), addr.Port()), setWeight(target, 0)},
 			{"set server " + target + " state ready"},
-		}}, nil
+		}, wish: []string{"set server " + target + " health up"}}, nil // not where it tracks another one
 	})
 	if err != nil {
 		return fmt.Errorf("attach %s to %s/%s: %w", addr, service, slot, err)
@@ -308,6 +310,11 @@ func (b *balancer) do(ctx context.Context, service string, c change) error {
 	for _, phase := range c.phases {
 		if refused = b.send(ctx, phase); refused != nil {
 			break
+		}
+	}
+	if refused == nil {
+		if err := b.send(ctx, c.wish); err != nil && !isRefusal(err) {
+			refused = err
 		}
 	}
 	if err := b.refresh(ctx, service); err != nil {

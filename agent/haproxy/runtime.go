@@ -27,6 +27,12 @@ func (e *CommandError) Error() string {
 	return fmt.Sprintf("HAProxy refuses %q: %s", e.Command, e.Answer)
 }
 
+// isRefusal reports whether HAProxy has answered, and refused.
+func isRefusal(err error) bool {
+	_, ok := errors.AsType[*CommandError](err)
+	return ok
+}
+
 // socket speaks HAProxy's Runtime API: one connection per batch, read to its
 // end. A connection that stays open would need prompts, one per command, which
 // are easy to lose count of, and would be stuck to an old worker over a reload.

@@ -53,6 +53,9 @@ func TestStallLosesNoRequest(t *testing.T) {
 		"container":                       {app: true},
 		"container, its health is asked":  {app: true, path: "/healthz"},
 		"container that does not connect": {app: true, full: true},
+		"fresh container":                 {app: true, full: true, fresh: true},
+		"reloaded":                        {app: true, full: true, reloaded: true},
+		"existing HAProxy's fresh one":    {app: true, full: true, fresh: true, existing: true},
 		"HAProxy":                         {haproxy: true},
 		"existing HAProxy's container":    {app: true, full: true, existing: true},
 		"both":                            {app: true, full: true, haproxy: true, path: "/healthz"},
@@ -77,6 +80,8 @@ type standstill struct {
 	haproxy bool
 
 	existing bool // the HAProxy is somebody else's
+	reloaded bool // HAProxy was, this moment
+	fresh    bool // the container was attached this moment, and not checked yet
 }
 
 func (x standstill) longest() time.Duration {
@@ -92,7 +97,13 @@ func (x standstill) test(t *testing.T, length time.Duration) {
 	app := startProcess(t)
 	must(t, b.Attach(t.Context(), "web", "a1", app.addr))
 	must(t, b.SetWeights(t.Context(), "web", map[string]int{"a1": 100}))
-	eventually(t, "the first check of the container", func() bool { return checked(t, socket, "a1") })
+	if !x.fresh {
+		eventually(t, "the first check of the container", func() bool { return checked(t, socket, "a1") })
+	}
+	if x.reloaded {
+		another := haproxy.Service{Name: "other", Listen: porttest.Address(t)}
+		must(t, b.Ensure(t.Context(), []haproxy.Service{{Name: "web", Listen: listen, Sticky: true, HealthPath: x.path}, another}))
+	}
 	for tried := false; !tried; {
 		l := startLoad(t, listen)
 		l.more(t, 60)
