@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/serin-rollouts/serin/internal/analysis"
 	"github.com/serin-rollouts/serin/internal/record"
 	"github.com/serin-rollouts/serin/internal/rollout"
 	"github.com/serin-rollouts/serin/internal/specfile"
@@ -176,6 +178,7 @@ func (z *analyze) asFile() string {
 func (z *analyze) judgeRecord(in io.Reader, gates rollout.Gates, given bool) error {
 	var head record.Head
 	var c *record.Course
+	spoken := spokenOf{}
 	err := drain(record.NewLines(in), func(e record.Entry) {
 		if h := e.Head; h != nil && c == nil {
 			head, head.Wall = *h, h.Wall-e.At.Milliseconds()
@@ -188,6 +191,7 @@ func (z *analyze) judgeRecord(in io.Reader, gates rollout.Gates, given bool) err
 			c = record.NewCourse(gates.Judging())
 			c.Take(record.Entry{Head: &head})
 		}
+		spoken.add(e)
 		if e.Verdict == nil || !given { // other gates, other verdicts
 			c.Take(e)
 		}
@@ -198,8 +202,35 @@ func (z *analyze) judgeRecord(in io.Reader, gates rollout.Gates, given bool) err
 	if c == nil {
 		return usagef("%s: holds nothing to judge", z.from)
 	}
+	if strange := spoken.strangers(gates.Judging()); len(strange) > 0 {
+		z.app.say("passed over, since there are no gates of these names: %s", strings.Join(strange, ", "))
+	}
 	c.End()
 	return z.report(head, c, record.FormatRecord)
+}
+
+// spokenOf are the names of gates that a record has something for.
+type spokenOf map[string]bool
+
+func (s spokenOf) add(e record.Entry) {
+	for _, name := range e.Gates() {
+		s[name] = true
+	}
+}
+
+// strangers are those that no gate has, sorted.
+func (s spokenOf) strangers(gates analysis.Gates) []string {
+	known := gates.Shares()
+	for _, g := range gates.Conditions {
+		known[g.Name] = 0
+	}
+	var strange []string
+	for _, name := range slices.Sorted(maps.Keys(s)) {
+		if _, is := known[name]; !is {
+			strange = append(strange, name)
+		}
+	}
+	return strange
 }
 
 // drain takes all entries out of a source.

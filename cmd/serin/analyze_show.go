@@ -46,6 +46,7 @@ type turn struct {
 	Gate     string           `json:"gate,omitempty"`
 	By       string           `json:"by,omitempty"` // of all together: the gate that decides
 	Outcome  analysis.Outcome `json:"outcome"`
+	Observe  bool             `json:"observe,omitempty"` // the gate decides nothing
 	Requests int64            `json:"canary_requests"`
 	Host     string           `json:"host,omitempty"`
 	Outlier  string           `json:"outlier,omitempty"`
@@ -106,12 +107,16 @@ func summary(head record.Head, c *record.Course) analyzed {
 	if t, is := c.Decided(); is {
 		r.Decided, r.Requests = (t.At - from).Milliseconds(), t.Requests
 	}
+	if !decides(v) {
+		r.Reason = noneDecides
+	}
 	turns, lost := c.Turns()
 	r.Lost = lost
 	for _, t := range turns {
 		r.Turns = append(r.Turns, turn{
 			At: (t.At - from).Milliseconds(), Step: t.Step, Gate: t.Gate, By: t.By, Outcome: t.Outcome, Requests: t.Requests,
-			Host: t.Host, Outlier: t.Outlier, Reason: t.Reason,
+			Observe: slices.ContainsFunc(v.Findings, func(f analysis.Finding) bool { return f.Observe && f.Gate == t.Gate }),
+			Host:    t.Host, Outlier: t.Outlier, Reason: t.Reason,
 		})
 	}
 	if k := c.Checks(); k.Verdicts > 0 {
@@ -123,6 +128,14 @@ func summary(head record.Head, c *record.Course) analyzed {
 	return r
 }
 
+// noneDecides stands for the reason where all gates are observed only: nothing was asked, and nothing passed.
+const noneDecides = "no gate decides; all of them are only observed"
+
+// decides tells whether any gate of a verdict does.
+func decides(v analysis.Verdict) bool {
+	return slices.ContainsFunc(v.Findings, func(f analysis.Finding) bool { return !f.Observe })
+}
+
 func (r analyzed) text(out io.Writer, o show.Options) error {
 	about := cmp.Or(r.Rollout, r.Service, "recorded data")
 	if r.From != nil {
@@ -132,9 +145,9 @@ func (r analyzed) text(out io.Writer, o show.Options) error {
 		return err
 	}
 	rows := make([][]string, 0, len(r.Turns))
-	for _, t := range r.Turns {
+	for k, t := range r.Turns {
 		rows = append(rows, []string{
-			span(t.At), strconv.Itoa(t.Step), cmp.Or(t.Gate, "all"), t.word(), strconv.FormatInt(t.Requests, 10), t.why(),
+			span(t.At), strconv.Itoa(t.Step), cmp.Or(t.Gate, "all"), t.word(), strconv.FormatInt(t.Requests, 10), r.why(k),
 		})
 	}
 	if err := o.Turns(out, append(rows, r.undecided()...)); err != nil {
@@ -171,7 +184,13 @@ func (r analyzed) conclude(out io.Writer) error {
 	if r.Gate != "" {
 		verdict += ": " + r.Gate
 	}
-	said := []string{"verdict: " + verdict + ": " + r.Reason}
+	if verdict += ": " + r.Reason; r.Reason == noneDecides {
+		verdict = noneDecides
+	}
+	said := []string{"verdict: " + verdict}
+	if r.Requests == 0 && r.Reason != noneDecides {
+		said = append(said, "no canary requests count yet: a host's do once it has served 4 of each version, or after a minute")
+	}
 	if r.Outlier != "" {
 		said = append(said, "one host differs: "+r.Outlier+": "+r.Verdict.OutlierReason)
 	}
@@ -185,21 +204,31 @@ func (r analyzed) conclude(out io.Writer) error {
 }
 
 func (t turn) word() string {
-	if t.Outlier != "" {
+	switch {
+	case t.Outlier != "":
 		return t.Outcome.String() + ", but " + t.Outlier
+	case t.Observe:
+		return t.Outcome.String() + " (observed)"
 	}
 	return t.Outcome.String()
 }
 
-// why is the reason, which of all together the gate's own line has.
-func (t turn) why() string {
+// why is the reason of a turn, which of all together the gate's own line has. Where others follow on the one
+// that takes canary back, it says so: a rollout would not have come to them.
+func (r analyzed) why(k int) string {
+	t, why := r.Turns[k], "by every gate"
 	switch {
 	case t.Gate != "" || t.Outlier != "":
-		return t.Reason
+		why = t.Reason
 	case t.By != "":
-		return "by " + t.By
+		why = "by " + t.By
+	case r.Reason == noneDecides:
+		why = noneDecides
 	}
-	return "by every gate"
+	if t.Gate == "" && t.Outcome == analysis.Fail && t.At == r.Decided && k < len(r.Turns)-1 {
+		why += "; here the rollout would have gone back"
+	}
+	return why
 }
 
 // span renders milliseconds as 1m34s.

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -66,6 +68,19 @@ type Told struct {
 
 // Missing is why a condition had no answer.
 type Missing struct{ Gate, Why string }
+
+// Gates names the gates that an entry is for alone: what their conditions came to, or signals of theirs.
+func (e Entry) Gates() []string {
+	switch {
+	case e.Told != nil:
+		return []string{e.Told.Gate}
+	case e.Missing != nil:
+		return []string{e.Missing.Gate}
+	case e.Report != nil:
+		return slices.Sorted(maps.Keys(e.Report.Signals))
+	}
+	return nil
+}
 
 // LineError is a mistake in the input.
 type LineError struct {

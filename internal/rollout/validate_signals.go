@@ -62,6 +62,9 @@ func (m MetricsGate) validate(field string) *Problem {
 			return problem(field+"."+s.key, "%v", err)
 		}
 	}
+	if strings.TrimSpace(m.Bad) == strings.TrimSpace(m.Total) {
+		return problem(field+".total", "is the counter of bad; name one of all, good and bad, or leave it out for the requests that HAProxy counted")
+	}
 	if len(m.Bad) > maxText || len(m.Total) > maxText {
 		return problem(field+".bad", "is longer than %d bytes, or total is", maxText)
 	}

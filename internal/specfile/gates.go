@@ -146,7 +146,7 @@ type metricsGate struct {
 	Path        string            `yaml:"path" doc:"/metrics if left out"`
 	Port        int               `yaml:"port" doc:"the container's port if left out"`
 	Bad         string            `yaml:"bad" doc:"a counter of what is bad"`
-	Total       string            `yaml:"total" doc:"a counter of all"`
+	Total       string            `yaml:"total" doc:"a counter of all, bad ones too; the requests that HAProxy counted if left out"`
 	MaxIncrease *percent          `yaml:"max_increase" doc:"points that the rate may be higher; 0.5% if left out"`
 	MinRequests int64             `yaml:"min_requests" doc:"of the total, below which nothing is passed; 100 if left out"`
 	Read        map[string]string `yaml:"read" doc:"readings by the names that a condition calls them by"`

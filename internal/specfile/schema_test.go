@@ -128,7 +128,7 @@ func TestKeysAreExplained(t *testing.T) {
 // needed, or are how a gate says what it looks at.
 func TestKeysTellWhatStandsForThem(t *testing.T) {
 	without := map[string]bool{"service": true, "image": true, "container": true, "container.port": true}
-	for gate, keys := range map[string]string{"metrics": "when bad total read", "prometheus": "when address queries", "checks": "when path url"} {
+	for gate, keys := range map[string]string{"metrics": "when bad read", "prometheus": "when address queries", "checks": "when path url"} {
 		for key := range strings.FieldsSeq(keys) {
 			without["gates."+gate+"[]."+key] = true
 		}

@@ -3,7 +3,7 @@
 //
 //	checkreport [-scenario good,bad] [-repeat 1] [-hosts 3] [-replicas 3] [-max-rollback-ms 100] [-max-errors 60]
 //	            [-min-canary-requests 60] [-max-canary-requests 1200] [-max-slow-ms 180000] [-min-leak-ms 30000]
-//	            [-min-rate 100] FILE
+//	            [-max-leak-ms 120000] [-min-rate 100] FILE
 package main
 
 import (
@@ -71,6 +71,7 @@ type want struct {
 	maxCanaryRequests int
 	maxSlowMS         float64
 	minLeakMS         float64
+	maxLeakMS         float64
 	minRate           float64
 }
 
@@ -92,6 +93,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	fs.IntVar(&w.maxCanaryRequests, "max-canary-requests", 1200, "requests that the verdict on the bad version may have taken; of 20,000 simulated fleets one or two need more")
 	fs.Float64Var(&w.maxSlowMS, "max-slow-ms", 180_000, "the slow version must be found in that time: simulated fleets take two thirds of it at most")
 	fs.Float64Var(&w.minLeakMS, "min-leak-ms", 30_000, "the leak must be watched for that time: what is over its allowance for less is no finding")
+	fs.Float64Var(&w.maxLeakMS, "max-leak-ms", 120_000, "the leak must be found in that time: it is over its allowance within seconds, and has to be so for half a minute")
 	fs.Float64Var(&w.minRate, "min-rate", 100, "requests per second that the load must have reached, of 200 asked for")
 	if err := fs.Parse(args); err != nil {
 		return 2
@@ -238,6 +240,7 @@ func (x *wrong) took(p part) {
 		x.must(*d <= x.maxSlowMS, "slow.detect_ms is %v, more than %v", *d, x.maxSlowMS)
 	} else {
 		x.must(*d >= x.minLeakMS, "leak.detect_ms is %v, less than %v", *d, x.minLeakMS)
+		x.must(*d <= x.maxLeakMS, "leak.detect_ms is %v, more than %v", *d, x.maxLeakMS)
 	}
 }
 

@@ -64,6 +64,7 @@ func TestCheckOfAllGates(t *testing.T) {
 		{"slow with errors", `1600,"canary_errors":0`, `1600,"canary_errors":3`, "slow.canary_errors is 3, not 0"},
 		{"slow unseen for long", `"detect_ms":44000`, `"detect_ms":180001`, "slow.detect_ms is 180001, more than 180000"},
 		{"leak at once", `"detect_ms":41000`, `"detect_ms":12000`, "leak.detect_ms is 12000, less than 30000"},
+		{"leak unseen for long", `"detect_ms":41000`, `"detect_ms":120001`, "leak.detect_ms is 120001, more than 120000"},
 		{"sooner than predicted", `"canary_requests":308`, `"canary_requests":89`, "bad.canary_requests is 89, fewer than 90"},
 		{"later than predicted", `"canary_requests":308`, `"canary_requests":1031`, "bad.canary_requests is 1031, more than 1030"},
 		{"bad left out", badOfAll, "", "bad is missing"},
