@@ -66,7 +66,7 @@ func startFleet(ctx context.Context, bin string) (f *fleet, err error) {
 	f = &fleet{Fleet: local, conns: map[string]*bus.Conn{}, end: end, acked: make(chan time.Time, 64), moves: make(chan time.Time, 64)}
 	defer func() { //nolint:contextcheck // what was begun is ended whatever became of ctx
 		if err != nil {
-			err = errors.Join(err, f.stop())
+			err = errors.Join(err, f.stop(err))
 		}
 	}()
 	if err := local.Up(ctx); err != nil {
@@ -87,10 +87,15 @@ func startFleet(ctx context.Context, bin string) (f *fleet, err error) {
 	return f, nil
 }
 
-func (f *fleet) stop() error {
+// stop removes everything. What ended the run is the argument: unless it is nil the
+// fleet's logs are kept, and the error says where.
+func (f *fleet) stop(why error) error {
 	f.end()
 	f.work.Wait()
 	var errs []error
+	if why != nil {
+		errs = append(errs, f.keepLogs())
+	}
 	for _, c := range f.conns {
 		errs = append(errs, c.Close())
 	}
@@ -132,21 +137,31 @@ const leaving = 200 * time.Millisecond
 
 // inTheMiddle waits until a rollout moves and all replicas are there, and returns
 // who leads.
-func (f *fleet) inTheMiddle(ctx context.Context) (leader string, err error) {
-	ctx, stop := context.WithTimeout(ctx, 3*patience)
+func (f *fleet) inTheMiddle(ctx context.Context) (string, error) {
+	const limit = 3 * patience
+	return await(ctx, limit, f.look)
+}
+
+// await repeats a look until it finds something. What ends ctx is told apart from a
+// limit that has passed, after which the error says what was lacking.
+func await(ctx context.Context, limit time.Duration, look func(context.Context) (string, error)) (string, error) {
+	bounded, stop := context.WithTimeout(ctx, limit)
 	defer stop()
-	why := errors.New("nothing is known yet")
-	for ctx.Err() == nil {
-		leader, why = f.look(ctx)
-		if why == nil {
-			return leader, nil
+	why := errors.New("nobody has looked yet")
+	for bounded.Err() == nil {
+		var found string
+		if found, why = look(bounded); why == nil {
+			return found, nil
 		}
 		select {
-		case <-ctx.Done():
+		case <-bounded.Done():
 		case <-time.After(askEach):
 		}
 	}
-	return "", why
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	return "", fmt.Errorf("for %s: %w", limit, why)
 }
 
 func (f *fleet) look(ctx context.Context) (string, error) {
@@ -255,7 +270,8 @@ func (f *fleet) rollOut(ctx context.Context) {
 	}
 }
 
-// untilEnded repeats a trigger, which has an id, until its rollout has ended.
+// untilEnded repeats a trigger, which has an id, until its rollout has ended or can
+// never begin.
 func (f *fleet) untilEnded(ctx context.Context, conn *bus.Conn, trigger []byte) {
 	for ctx.Err() == nil {
 		bounded, stop := context.WithTimeout(ctx, askTimeout)
@@ -265,14 +281,25 @@ func (f *fleet) untilEnded(ctx context.Context, conn *bus.Conn, trigger []byte) 
 		}
 		s, err := localfleet.Ask[api.ServiceStatus](bounded, conn, api.GetService, service)
 		stop()
-		if err == nil && !s.Running && s.Rollout != nil && s.Rollout.ID == r.Rollout {
-			return
-		}
+		over := refused(r) || err == nil && !s.Running && s.Rollout != nil && s.Rollout.ID == r.Rollout
 		select {
 		case <-ctx.Done():
 		case <-time.After(time.Second):
 		}
+		if over {
+			return
+		}
 	}
+}
+
+// refused tells whether a trigger will never start a rollout, however often it is
+// repeated: its version is stable, as after a rollout that went back, or something
+// else is wrong. Whoever cannot decide at the moment has not refused it.
+func refused(r api.Reply) bool {
+	if r.OK {
+		return r.Unchanged && r.Rollout == ""
+	}
+	return r.Code != "" && r.Code != rollout.CodeBusy
 }
 
 // after waits for a moment that is not before another.

@@ -8,6 +8,39 @@ import (
 	"time"
 )
 
+// promptly is how long after the first commit the rollout's next action may come.
+const promptly = 250 * time.Millisecond
+
+// measured is what came of the kills, in their order.
+type measured struct{ floor, commit, action, whole []time.Duration }
+
+func (m *measured) add(floor time.Duration, f failover) {
+	m.floor = append(m.floor, floor)
+	m.commit, m.action, m.whole = append(m.commit, f.commit), append(m.action, f.action), append(m.whole, f.whole)
+}
+
+func (m *measured) table(out io.Writer) error {
+	return table(out, len(m.floor),
+		row{"bare hashicorp/raft: first new commit", m.floor},
+		row{"serin: first new commit", m.commit},
+		row{"serin: from there to the rollout's next action", m.action},
+		row{"serin: from the kill to that action", m.whole})
+}
+
+// verdict is an error if an action came late.
+func (m *measured) verdict() error {
+	late := 0
+	for _, took := range m.action {
+		if took > promptly {
+			late++
+		}
+	}
+	if late == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d of %d times the rollout's next action came later than %s after the first commit", late, len(m.action), promptly)
+}
+
 // row is one measurement, made many times.
 type row struct {
 	name string
