@@ -45,6 +45,7 @@ func Kinds() []Kind {
 		{Name: "network-slow", Says: "all links are late, and lose some frames", draw: (*Nemesis).networkSlow},
 		{Name: "nats-kill", Says: "kill -9 of the NATS server, if that is not in the replicas", OwnBus: true, draw: kill(bus, fleet.NATS, long)},
 		{Name: "nats-stop", Says: "SIGSTOP of the NATS server, likewise", OwnBus: true, draw: freeze(bus, fleet.NATS, longer)},
+		{Name: "nats-restart", Says: "the NATS server ends in order and comes back, likewise", OwnBus: true, draw: restart(bus, fleet.NATS, long)},
 		{Name: "registry-kill", Says: "kill -9 of the registry", draw: (*Nemesis).registryKill},
 		{Name: "raft-disk-full", Says: "no room under a replica's store", draw: diskFull(replica)},
 		{Name: "agent-disk-full", Says: "no room under an agent's state", draw: diskFull(host)},

@@ -19,7 +19,7 @@ func TestFind(t *testing.T) {
 		}
 		names = append(names, k.Name)
 	}
-	for text, want := range map[string]int{"agent-kill": 1, "agent-kill,agent-kill,leader-cut": 3, "nats-kill": 1} {
+	for text, want := range map[string]int{"agent-kill": 1, "agent-kill,agent-kill,leader-cut": 3, "nats-kill,nats-restart": 2} {
 		if got, err := Find(text, false); err != nil || len(got) != want {
 			t.Errorf("%s: %d kinds, %v; want %d", text, len(got), err, want)
 		}
@@ -29,8 +29,18 @@ func TestFind(t *testing.T) {
 		t.Errorf("mix has %d of %d kinds (%v)", len(all), len(names), err)
 	}
 	some, err := Find("mix", false)
-	if err != nil || len(some) >= len(all) || slices.ContainsFunc(some, func(k Kind) bool { return k.OwnBus }) {
+	if err != nil || slices.ContainsFunc(some, func(k Kind) bool { return k.OwnBus }) {
 		t.Errorf("without a NATS server of its own a fleet is broken by %d kinds (%v)", len(some), err)
+	}
+	var ofTheBus []string
+	for _, k := range all {
+		if k.OwnBus {
+			ofTheBus = append(ofTheBus, k.Name)
+		}
+	}
+	slices.Sort(ofTheBus)
+	if got := strings.Join(ofTheBus, ","); got != "nats-kill,nats-restart,nats-stop" || len(some) != len(all)-len(ofTheBus) {
+		t.Errorf("%d of %d kinds need no NATS server of the user's own; these do: %s", len(some), len(all), got)
 	}
 	if _, err := Find("agent-kill,typo", false); err == nil || !strings.Contains(err.Error(), `"typo"`) {
 		t.Errorf("a typing error: %v", err)
