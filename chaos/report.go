@@ -19,6 +19,7 @@ type Report struct {
 	Seed     uint64               `json:"seed"`
 	Seconds  float64              `json:"seconds"`
 	Faults   map[string]FaultKind `json:"faults"`   // by kind
+	Missed   []string             `json:"missed"`   // faults that could not be made: they are not counted, and why
 	Rollouts map[string]int       `json:"rollouts"` // by how they ended
 	Calls    int                  `json:"calls"`    // of operators, answered or not
 	Requests int                  `json:"requests"`
@@ -49,6 +50,10 @@ func NewReport(r *history.Record, violations []check.Violation) Report {
 		Rollouts: map[string]int{}, Calls: len(r.Ops), Requests: len(r.Requests), Checked: check.Amounts(r), Violations: violations,
 	}
 	for _, f := range r.Faults {
+		if f.Missed {
+			report.Missed = append(report.Missed, fmt.Sprintf("%s of %s at %.2fs: %s", f.Kind, strings.Join(f.Targets, ","), f.Began.Seconds(), f.Note))
+			continue
+		}
 		kind := report.Faults[f.Kind]
 		kind.Injected++
 		kind.SlowestSeconds = max(kind.SlowestSeconds, (f.Recovered - f.Healed).Round(time.Millisecond).Seconds())
@@ -93,6 +98,9 @@ func (r Report) Text() string {
 		ends = append(ends, fmt.Sprintf("%d %s", r.Rollouts[end], end))
 	}
 	fmt.Fprintf(&b, "%d faults injected\n", injected)
+	for _, missed := range r.Missed {
+		fmt.Fprintf(&b, "NOT INJECTED: %s\n", missed)
+	}
 	fmt.Fprintf(&b, "%d rollouts run: %s; %d calls of operators\n", total, strings.Join(ends, ", "), r.Calls)
 	fmt.Fprintf(&b, "%d requests served, %d failed: %d due to faults, %d to versions that answer nobody, %d to serin\n",
 		r.Requests-r.Failed.sum(), r.Failed.sum(), r.Failed.Fault, r.Failed.App, r.Failed.Serin)

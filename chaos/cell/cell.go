@@ -146,10 +146,15 @@ func (p *Process) Signal(s syscall.Signal) error {
 	}
 }
 
-// Signal sends a signal to a process of the cell by its number in it.
+// Signal sends a signal to a process of the cell by its number in it; ErrEnded if
+// there is none of that number.
 func (c *Cell) Signal(pid int, s syscall.Signal) error {
-	if err := c.client.Call("Init.Signal", SignalTo{Pid: pid, Signal: s}, new(bool)); err != nil {
+	var gone bool
+	switch err := c.client.Call("Init.Signal", SignalTo{Pid: pid, Signal: s}, &gone); {
+	case err != nil:
 		return fmt.Errorf("signal process %d on %s: %w", pid, c.Name, err)
+	case gone:
+		return fmt.Errorf("process %d on %s %w", pid, c.Name, ErrEnded)
 	}
 	return nil
 }

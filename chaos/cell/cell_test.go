@@ -106,6 +106,12 @@ func TestPrograms(t *testing.T) {
 	if err := p.Signal(syscall.SIGTERM); !errors.Is(err, ErrEnded) {
 		t.Errorf("signal after the end: %v", err)
 	}
+	if err := c.Signal(p.Pid, syscall.SIGTERM); !errors.Is(err, ErrEnded) {
+		t.Errorf("signal to a number that nobody has any more: %v", err)
+	}
+	if err := c.Signal(1, syscall.SIGTERM); err == nil || errors.Is(err, ErrEnded) {
+		t.Errorf("signal to the init: %v", err)
+	}
 	p = shell("sleep 1000 & exec sleep 1001")
 	eventually(t, "two sleep", func() bool {
 		pids, err := c.Find("sleep")

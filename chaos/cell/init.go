@@ -153,12 +153,17 @@ func (k *keeper) Wait(pid int, how *Exit) error {
 	return nil
 }
 
-// Signal sends a signal to a process.
-func (*keeper) Signal(to SignalTo, _ *bool) error {
+// Signal sends a signal to a process, and tells whether there was none: an error loses
+// what it is on its way to the caller.
+func (*keeper) Signal(to SignalTo, gone *bool) error {
 	if to.Pid <= 1 {
 		return fmt.Errorf("%d is not the number of one process", to.Pid)
 	}
-	return syscall.Kill(to.Pid, to.Signal)
+	err := syscall.Kill(to.Pid, to.Signal)
+	if *gone = errors.Is(err, syscall.ESRCH); *gone {
+		return nil
+	}
+	return err
 }
 
 // Find returns the processes that run a program of that name.

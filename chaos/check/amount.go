@@ -118,7 +118,7 @@ func inexcusable(r *history.Record) int {
 func cuts(r *history.Record) Amount {
 	a := Amount{Promise: I12, Of: "leaders that were cut off for longer than a licence lasts", Needed: true}
 	for _, f := range r.Faults {
-		if f.Kind == leaderCut && len(r.Replicas) > 1 {
+		if made(f, leaderCut) && len(r.Replicas) > 1 {
 			a.Times += btoi(lasts(f, r.Took) > f.Began+licence)
 		}
 	}
@@ -145,7 +145,7 @@ func raisable(r *history.Record) Amount {
 func lonely(r *history.Record) Amount {
 	a := Amount{Promise: I13, Of: "hosts without any replica, for longer than 7 s", Needed: true}
 	for _, f := range r.Faults {
-		if f.Kind != quorumKill {
+		if !made(f, quorumKill) {
 			continue
 		}
 		from, until := alone(r, f)

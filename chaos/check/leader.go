@@ -45,7 +45,7 @@ func Fence(r *history.Record) []Violation {
 func CutOff(r *history.Record) []Violation {
 	f := found{promise: I12}
 	for _, fault := range r.Faults {
-		if fault.Kind != leaderCut || len(r.Replicas) < 2 {
+		if !made(fault, leaderCut) || len(r.Replicas) < 2 {
 			continue
 		}
 		for _, x := range r.Licences {
@@ -66,7 +66,7 @@ func CutOff(r *history.Record) []Violation {
 func Alone(r *history.Record) []Violation {
 	f := found{promise: I13}
 	for _, fault := range r.Faults {
-		if fault.Kind != quorumKill {
+		if !made(fault, quorumKill) {
 			continue
 		}
 		from, until := alone(r, fault)
@@ -89,6 +89,9 @@ const (
 	leaderCut  = "leader-cut"
 	quorumKill = "quorum-kill"
 )
+
+// made tells whether a fault is one of that kind, and was made.
+func made(f history.Fault, kind string) bool { return f.Kind == kind && !f.Missed }
 
 // lasts is until when all of a fault's cause was there.
 func lasts(f history.Fault, end time.Duration) time.Duration {

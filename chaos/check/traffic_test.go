@@ -175,3 +175,30 @@ func TestAmounts(t *testing.T) {
 		t.Errorf("no HAProxy was looked at: not checked is %v", got)
 	}
 }
+
+// TestMissed: a fault that could not be made shows nothing, and nobody is to blame for
+// what would have broken a promise within it.
+func TestMissed(t *testing.T) {
+	r := quiet()
+	r.Licences[0].At = seconds(124)
+	r.Stops = append(r.Stops, stop(150))
+	for at := 140; at < 160; at++ {
+		r.Weights = append(r.Weights, history.Weight{At: seconds(at), Host: "h1", Service: "shop"})
+	}
+	if cuts(r).Times != 1 || lonely(r).Times != 1 {
+		t.Fatalf("one leader was cut off, one host alone: %v, %v", cuts(r), lonely(r))
+	}
+	if got := len(CutOff(r)) + len(Alone(r)); got != 2 {
+		t.Fatalf("a licence of a leader that is cut off and a stop without replicas: %d violations", got)
+	}
+	r.Faults[1].Missed, r.Faults[2].Missed = true, true
+	for _, v := range slices.Concat(CutOff(r), Alone(r)) {
+		t.Error(v)
+	}
+	if got := cuts(r); got.Times != 0 {
+		t.Errorf("nobody was cut off: %v", got)
+	}
+	if got := lonely(r); got.Times != 0 {
+		t.Errorf("no host was alone: %v", got)
+	}
+}

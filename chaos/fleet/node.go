@@ -133,7 +133,7 @@ func (n *Node) Signal(name string, s syscall.Signal) error {
 
 // SignalAll sends a signal to every process on the node that runs an executable
 // of that name, such as HAProxy, which is the agent's to keep up. It returns how
-// many there were.
+// many got it: one that ends meanwhile does not.
 func (n *Node) SignalAll(executable string, s syscall.Signal) (int, error) {
 	c, err := n.up()
 	if err != nil {
@@ -141,12 +141,16 @@ func (n *Node) SignalAll(executable string, s syscall.Signal) (int, error) {
 	}
 	pids, err := c.Find(executable)
 	errs := []error{err}
+	sent := 0
 	for _, pid := range pids {
-		if err := c.Signal(pid, s); err != nil && !errors.Is(err, syscall.ESRCH) {
+		switch err := c.Signal(pid, s); {
+		case err == nil:
+			sent++
+		case !errors.Is(err, cell.ErrEnded):
 			errs = append(errs, err)
 		}
 	}
-	return len(pids), errors.Join(errs...)
+	return sent, errors.Join(errs...)
 }
 
 // Up tells whether the host runs.

@@ -74,6 +74,7 @@ type Fault struct {
 	// Recovered when the fleet was seen whole again; 0 if that did not happen.
 	Mending, Healed, Recovered time.Duration
 	Note                       string
+	Missed                     bool // it could not be made, or not all of it; Note says why
 }
 
 // Weight is a canary's share of a host's traffic for a service, as HAProxy has it.

@@ -3,6 +3,7 @@ package nemesis
 import (
 	"context"
 	"errors"
+	"fmt"
 	"syscall"
 	"time"
 
@@ -161,7 +162,7 @@ func (n *Nemesis) haproxyEnds(s syscall.Signal) fault {
 	victim := n.host()
 	return fault{
 		targets: []string{victim.Name},
-		begin:   signalAll(victim, haproxy, s),
+		begin:   strikeAll(victim, haproxy, s),
 		mend:    func(context.Context) error { return nil }, // the agent's to mend
 	}
 }
@@ -171,8 +172,19 @@ func (n *Nemesis) haproxyStop() fault {
 	const limit = 5 * time.Second
 	return fault{
 		targets: []string{victim.Name}, hold: n.upTo(limit),
-		begin: signalAll(victim, haproxy, syscall.SIGSTOP),
+		begin: strikeAll(victim, haproxy, syscall.SIGSTOP),
 		mend:  signalAll(victim, haproxy, syscall.SIGCONT),
+	}
+}
+
+// strikeAll is signalAll to a program that has to be there: else nothing is broken.
+func strikeAll(victim *fleet.Node, program string, s syscall.Signal) func(context.Context) error {
+	return func(context.Context) error {
+		sent, err := victim.SignalAll(program, s)
+		if err == nil && sent == 0 {
+			return fmt.Errorf("%s has no %s", victim.Name, program)
+		}
+		return err
 	}
 }
 

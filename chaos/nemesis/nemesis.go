@@ -127,6 +127,7 @@ func (n *Nemesis) strike(ctx context.Context, f fault) {
 	note := ""
 	if err := f.begin(ctx); err != nil {
 		note = "begin: " + err.Error()
+		change(func(h *history.Fault) { h.Missed = true })
 	}
 	pause(ctx, f.hold)
 	// What was broken is mended, also when the run ends.
