@@ -14,7 +14,7 @@ import (
 // that name with all the Spec's labels exists, in whatever state, that one is
 // returned as it is: a caller that changes a specification changes a label. A
 // stranger of that name is ErrNameTaken; an image or network that is not here
-// is ErrNotFound.
+// is ErrNotFound. If ctx ends meanwhile it may take some seconds longer.
 func (e *Engine) Create(ctx context.Context, spec Spec) (string, error) {
 	what := "create container " + spec.Name
 	if err := spec.validate(); err != nil {
@@ -28,6 +28,8 @@ func (e *Engine) Create(ctx context.Context, spec Spec) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", what, err)
 	}
+	ctx, done := lingering(ctx)
+	defer done()
 	var made container.CreateResponse
 	err = e.call(ctx, slowFactor*e.cfg.CallTimeout, what, func(ctx context.Context, s *session) error {
 		var err error
@@ -82,6 +84,28 @@ func (e *Engine) Remove(ctx context.Context, id string) error {
 }
 
 // Private
+
+// lingerFor is how much longer than its caller a call waits that Docker carries out
+// in any case.
+const lingerFor = 5 * time.Second
+
+// lingering is ctx, but ends later: Docker makes a container also where nobody waits
+// for it any more. An agent that went away at once could not know of the container,
+// and whoever cleans up after the agent may look before it is there.
+func lingering(ctx context.Context) (context.Context, func()) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	leave := context.AfterFunc(ctx, func() {
+		select {
+		case <-time.After(lingerFor):
+			cancel()
+		case <-longer.Done():
+		}
+	})
+	return longer, func() {
+		leave()
+		cancel()
+	}
+}
 
 // reuse looks at the container that has the name already.
 func (e *Engine) reuse(ctx context.Context, spec Spec, conflict error) (string, error) {

@@ -210,7 +210,12 @@ func removeContainers(ctx context.Context, hosts []string, images string) error 
 	for _, host := range hosts {
 		errs = append(errs, eachContainer(ctx, engine, host, engine.Remove))
 	}
-	return errors.Join(append(errs, engine.RemoveImages(ctx, images))...)
+	errs = append(errs, engine.RemoveImages(ctx, images))
+	// An agent that was killed may have left Docker making one more.
+	for _, host := range hosts {
+		errs = append(errs, eachContainer(ctx, engine, host, engine.Remove))
+	}
+	return errors.Join(errs...)
 }
 
 func eachContainer(ctx context.Context, engine *docker.Engine, host string, do func(context.Context, string) error) error {
