@@ -66,6 +66,8 @@ func (r *Replica) Close(ctx context.Context) error {
 	if r.Err() == nil && r.raft.State() == raft.Leader && r.voters() > 1 {
 		if err := r.Transfer(ctx, ""); err != nil {
 			r.log.Warn().Err(err).Msg("leadership was not handed over; the others will elect")
+		} else {
+			r.log.Info().Msg("leadership handed over")
 		}
 	}
 	return r.end(ctx)
