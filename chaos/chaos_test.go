@@ -65,7 +65,7 @@ func TestMix(t *testing.T) {
 	}
 	t.Logf("SERIN_CHAOS_SEED=%d", seed)
 	o := Options{
-		Nemesis: "agent-kill,leader-kill,agent-kill,agent-cut,agent-kill,dockerd-kill,raft-disk-full,haproxy-kill", Seed: seed, For: 30 * time.Second,
+		Nemesis: "agent-kill,leader-kill,agent-kill,agent-cut,agent-kill,dockerd-kill,raft-disk-full,haproxy-kill", Versions: everything, Seed: seed, For: 30 * time.Second,
 		Hosts: 2, Replicas: 3, Services: 1, Rate: 40, Calm: 2 * time.Second, Ground: ground, Say: t.Logf,
 	}
 	if err := o.Validate(); err != nil {

@@ -46,10 +46,13 @@ func TestSweep(t *testing.T) {
 
 // TestOptions: what cannot be is named.
 func TestOptions(t *testing.T) {
-	good := Options{Nemesis: "mix", For: 1, Hosts: 1, Replicas: 1, Services: 1, Rate: 1}
+	good := Options{Nemesis: "mix", Versions: everything, For: 1, Hosts: 1, Replicas: 1, Services: 1, Rate: 1}
 	for name, harm := range map[string]func(*Options){
 		"unknown nemesis": func(o *Options) { o.Nemesis = "typo" },
 		"no own bus":      func(o *Options) { o.Nemesis = "nats-kill" },
+		"unknown version": func(o *Options) { o.Versions = "dies,typo" },
+		"good version":    func(o *Options) { o.Versions = "v1" },
+		"named twice":     func(o *Options) { o.Versions = "dies,dies" },
 		"no time":         func(o *Options) { o.For = 0 },
 		"no hosts":        func(o *Options) { o.Hosts = 0 },
 	} {

@@ -43,6 +43,7 @@ type options struct {
 func run() int {
 	var o options
 	flag.StringVar(&o.Nemesis, "nemesis", nemesis.Mix, "how the fleet is broken: mix, none, or some of "+strings.Join(names(), ","))
+	flag.StringVar(&o.Versions, "versions", everything, "ill versions that are rolled out beside the good ones: all, or some of "+strings.Join(ills(), ","))
 	flag.Uint64Var(&o.Seed, "seed", 0, "of all that is left to chance; 0: any")
 	flag.DurationVar(&o.For, "for", time.Minute, "how long the fleet is broken and used; healing and looking come after it")
 	flag.IntVar(&o.Count, "count", 0, "stop after so many faults; 0: no bound")
@@ -70,6 +71,15 @@ func run() int {
 func names() (all []string) {
 	for _, k := range nemesis.Kinds() {
 		all = append(all, k.Name)
+	}
+	return all
+}
+
+func ills() (all []string) {
+	for _, d := range menu() {
+		if d.ill != "" {
+			all = append(all, d.Tag)
+		}
 	}
 	return all
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -46,6 +48,36 @@ func menu() []dish {
 	}
 }
 
+// everything is the name of the whole menu.
+const everything = "all"
+
+// dishes are what operators of this run roll out: all of the menu, or the good versions
+// and those that are named, which then are half of all rollouts or more.
+func (o Options) dishes() ([]dish, error) {
+	if o.Versions == everything {
+		return menu(), nil
+	}
+	const often = 3
+	chosen := slices.DeleteFunc(menu(), func(d dish) bool { return d.ill != "" })
+	for i := range chosen {
+		chosen[i].often = 1
+	}
+	for name := range strings.SplitSeq(o.Versions, ",") {
+		named := func(d dish) bool { return d.Tag == name }
+		if slices.ContainsFunc(chosen, named) {
+			return nil, fmt.Errorf("%s is rolled out anyway, or named twice", name)
+		}
+		i := slices.IndexFunc(menu(), named)
+		if i < 0 {
+			return nil, fmt.Errorf("there is no version %q; known are %s, %s", name, everything, strings.Join(ills(), ", "))
+		}
+		ill := menu()[i]
+		ill.often = often
+		chosen = append(chosen, ill)
+	}
+	return chosen, nil
+}
+
 // deadline bounds each rollout.
 const deadline = 90 * time.Second
 
@@ -71,7 +103,7 @@ deadline: %s
 		Next: func() workload.Choice {
 			mu.Lock()
 			defer mu.Unlock()
-			return choose(chance)
+			return choose(r.dishes, chance)
 		},
 		Rest: func() time.Duration {
 			mu.Lock()
@@ -91,13 +123,13 @@ func rest(chance *rand.Rand) time.Duration {
 	return time.Duration(chance.Int64N(int64(short)))
 }
 
-func choose(chance *rand.Rand) workload.Choice {
+func choose(from []dish, chance *rand.Rand) workload.Choice {
 	total := 0
-	for _, d := range menu() {
+	for _, d := range from {
 		total += d.often
 	}
 	at := chance.IntN(total)
-	for _, d := range menu() {
+	for _, d := range from {
 		if at -= d.often; at < 0 {
 			return workload.Choice{Version: d.Tag, Ill: d.ill}
 		}

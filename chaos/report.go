@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -21,10 +22,12 @@ type Report struct {
 	Faults   map[string]FaultKind `json:"faults"`   // by kind
 	Missed   []string             `json:"missed"`   // faults that could not be made: they are not counted, and why
 	Rollouts map[string]int       `json:"rollouts"` // by how they ended
-	Calls    int                  `json:"calls"`    // of operators, answered or not
-	Requests int                  `json:"requests"`
-	Failed   Failures             `json:"failed"`
-	Checked  []check.Amount       `json:"checked"` // how much of the run each promise was checked on
+	// Versions is what became of the rollouts of each version.
+	Versions map[string]check.Fate `json:"versions"`
+	Calls    int                   `json:"calls"` // of operators, answered or not
+	Requests int                   `json:"requests"`
+	Failed   Failures              `json:"failed"`
+	Checked  []check.Amount        `json:"checked"` // how much of the run each promise was checked on
 	// Violations are broken promises: none is what a run is for.
 	Violations []check.Violation `json:"violations"`
 }
@@ -47,7 +50,7 @@ type Failures struct {
 func NewReport(r *history.Record, violations []check.Violation) Report {
 	report := Report{
 		Nemesis: r.Nemesis, Seed: r.Seed, Seconds: r.Took.Round(time.Millisecond).Seconds(), Faults: map[string]FaultKind{},
-		Rollouts: map[string]int{}, Calls: len(r.Ops), Requests: len(r.Requests), Checked: check.Amounts(r), Violations: violations,
+		Rollouts: map[string]int{}, Versions: check.Fates(r), Calls: len(r.Ops), Requests: len(r.Requests), Checked: check.Amounts(r), Violations: violations,
 	}
 	for _, f := range r.Faults {
 		if f.Missed {
@@ -91,17 +94,17 @@ func (r Report) Text() string {
 		fmt.Fprintf(&b, "  %-22s %8d  %.2f s\n", kind, r.Faults[kind].Injected, r.Faults[kind].SlowestSeconds)
 		injected += r.Faults[kind].Injected
 	}
-	total := 0
-	var ends []string
-	for _, end := range slices.Sorted(maps.Keys(r.Rollouts)) {
-		total += r.Rollouts[end]
-		ends = append(ends, fmt.Sprintf("%d %s", r.Rollouts[end], end))
-	}
 	fmt.Fprintf(&b, "%d faults injected\n", injected)
 	for _, missed := range r.Missed {
 		fmt.Fprintf(&b, "NOT INJECTED: %s\n", missed)
 	}
-	fmt.Fprintf(&b, "%d rollouts run: %s; %d calls of operators\n", total, strings.Join(ends, ", "), r.Calls)
+	total, ends := sum(r.Rollouts)
+	fmt.Fprintf(&b, "%d rollouts run: %s; %d calls of operators\n", total, ends, r.Calls)
+	for _, version := range slices.Sorted(maps.Keys(r.Versions)) {
+		v := r.Versions[version]
+		total, ends := sum(v.Ends)
+		fmt.Fprintf(&b, "  %-8s %-24s %3d: %s\n", version, cmp.Or(v.Ill, "nothing is wrong with it"), total, ends)
+	}
 	fmt.Fprintf(&b, "%d requests served, %d failed: %d due to faults, %d to versions that answer nobody, %d to serin\n",
 		r.Requests-r.Failed.sum(), r.Failed.sum(), r.Failed.Fault, r.Failed.App, r.Failed.Serin)
 	b.WriteString("checked:\n")
@@ -131,5 +134,15 @@ func (r Report) Empty() bool {
 }
 
 // Private
+
+// sum adds up how rollouts ended, and says it in words.
+func sum(ends map[string]int) (total int, text string) {
+	var all []string
+	for _, end := range slices.Sorted(maps.Keys(ends)) {
+		total += ends[end]
+		all = append(all, fmt.Sprintf("%d %s", ends[end], end))
+	}
+	return total, strings.Join(all, ", ")
+}
 
 func (f Failures) sum() int { return f.Serin + f.Fault + f.App }

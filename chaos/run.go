@@ -22,6 +22,7 @@ import (
 // Options say what a run is.
 type Options struct {
 	Nemesis                         string // names of kinds, "mix" or "none"
+	Versions                        string // names of ill versions, or "all"
 	Seed                            uint64
 	For                             time.Duration // of faults and load
 	Count                           int           // of faults; 0: no bound
@@ -45,6 +46,9 @@ func (o Options) Validate() error {
 	if i := slices.IndexFunc(kinds, func(k nemesis.Kind) bool { return k.OwnBus }); i >= 0 && !o.OwnBus {
 		return fmt.Errorf("-nemesis %s: needs -own-bus", kinds[i].Name)
 	}
+	if _, err := o.dishes(); err != nil {
+		return fmt.Errorf("-versions: %w", err)
+	}
 	switch {
 	case o.For <= 0 || o.Calm < 0:
 		return errors.New("-for and -calm: must be longer than 0")
@@ -57,8 +61,12 @@ func (o Options) Validate() error {
 // Run runs a fleet, breaks it while it is used, mends everything, and returns
 // what everybody saw.
 func Run(ctx context.Context, o Options) (*history.Record, error) {
+	dishes, err := o.dishes()
+	if err != nil {
+		return nil, fmt.Errorf("-versions: %w", err)
+	}
 	f, err := fleet.New(ctx, fleet.Config{
-		Dir: o.Ground.Dir, Bin: o.Ground.Bin, Hosts: o.Hosts, Replicas: o.Replicas, OwnBus: o.OwnBus, Lease: lease, Seed: o.Seed, Versions: versions(),
+		Dir: o.Ground.Dir, Bin: o.Ground.Bin, Hosts: o.Hosts, Replicas: o.Replicas, OwnBus: o.OwnBus, Lease: lease, Seed: o.Seed, Versions: versions(dishes),
 	})
 	defer f.End()
 	if err != nil {
@@ -69,7 +77,7 @@ func Run(ctx context.Context, o Options) (*history.Record, error) {
 		return nil, err
 	}
 	defer func() { _ = conn.Close() }() //nolint:contextcheck // it bounds itself
-	r := &storm{Options: o, fleet: f, conn: conn, log: history.New(o.Seed)}
+	r := &storm{Options: o, fleet: f, conn: conn, dishes: dishes, log: history.New(o.Seed)}
 	r.log.Set(func(h *history.Record) {
 		h.Lease, h.Nemesis = lease, o.Nemesis
 		for _, n := range f.Hosts {
@@ -103,6 +111,7 @@ type storm struct {
 
 	fleet     *fleet.Fleet
 	conn      *bus.Conn
+	dishes    []dish // what operators choose from
 	log       *history.Log
 	operators []*workload.Operators
 	strangers []history.Stranger
@@ -292,9 +301,9 @@ func (r *storm) operatorsOf(i int) *workload.Operators {
 	}
 }
 
-func versions() []localfleet.Version {
+func versions(of []dish) []localfleet.Version {
 	var all []localfleet.Version
-	for _, v := range menu() {
+	for _, v := range of {
 		all = append(all, v.Version)
 	}
 	return all

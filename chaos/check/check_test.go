@@ -2,6 +2,7 @@ package check
 
 import (
 	"cmp"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +81,17 @@ func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
 func TestQuiet(t *testing.T) {
 	for _, v := range Record(quiet()) {
 		t.Error(v)
+	}
+}
+
+// TestFates: rollouts are counted by their version and how they ended.
+func TestFates(t *testing.T) {
+	got := Fates(quiet())
+	if len(got) != 2 || got["v1"].Ill != "" || !maps.Equal(got["v1"].Ends, map[string]int{"Succeeded": 1}) {
+		t.Errorf("v1: %+v of %+v", got["v1"], got)
+	}
+	if got["v2"].Ill != "errs" || !maps.Equal(got["v2"].Ends, map[string]int{"RolledBack": 1}) {
+		t.Errorf("v2: %+v", got["v2"])
 	}
 }
 

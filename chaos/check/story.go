@@ -7,6 +7,29 @@ import (
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
+// Fate is what became of all rollouts of one version.
+type Fate struct {
+	Ill  string         `json:"ill,omitempty"` // what is wrong with it; empty: nothing
+	Ends map[string]int `json:"ends"`          // how many of them ended in a phase, or stand in one
+}
+
+// Fates are those of all versions that were rolled out, by their names.
+func Fates(r *history.Record) map[string]Fate {
+	all := map[string]Fate{}
+	for _, s := range stories(r) {
+		version := s.events[0].To
+		o, ok := all[version]
+		if !ok {
+			o = Fate{Ill: s.plan.Ill, Ends: map[string]int{}}
+			all[version] = o
+		}
+		o.Ends[string(s.events[len(s.events)-1].Phase)]++
+	}
+	return all
+}
+
+// Private
+
 // story is one rollout as its events tell it.
 type story struct {
 	rollout, service string
