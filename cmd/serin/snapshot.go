@@ -29,8 +29,9 @@ func newClusterSnapshot(a *app) *cobra.Command {
 		Use:   "snapshot FILE",
 		Short: "Save what the replicas agree on; - is standard output",
 		Long: "Save what the replicas agree on: services, stable revisions, rollouts, answers to triggers.\n" +
-			"A new group is made of it by `serin-coordinator restore`, on each of its machines. The event\n" +
-			"log is not in it: that is NATS's. The file may hold secrets from container.env.",
+			"A new group is made of it by `serin-coordinator restore`, on each of its machines (`serin cluster\n" +
+			"restore` says how). The event log is not in it: that is NATS's. The file may hold secrets from\n" +
+			"container.env.",
 		Example: "  serin cluster snapshot serin-$(date +%F).backup",
 		Args:    oneOf("file"),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -12,6 +12,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"github.com/serin-rollouts/serin/internal/rollout"
+	"github.com/serin-rollouts/serin/internal/statefile"
 )
 
 // restoreLift is added to the state's index when a backup is restored, and the
@@ -22,7 +23,7 @@ const restoreLift = 1 << 32
 
 // Backup renders a state as Restore takes it: a line that describes it, with a
 // checksum, and the state in JSON.
-func Backup(s *rollout.State) ([]byte, error) { return encodeState(s) }
+func Backup(s *rollout.State) ([]byte, error) { return statefile.Encode(s) }
 
 // Salvage returns all that is left in the directory of a replica that does not
 // run: its newest snapshot and every entry behind it. The last entries may not
@@ -52,7 +53,7 @@ func Salvage(dir string) (*rollout.State, error) {
 // the backup. Every replica of the group is made so, from the same backup and
 // with the same peers.
 func Restore(cfg Config, backup io.Reader) (*rollout.State, error) {
-	s, err := decodeState(backup)
+	s, err := statefile.Decode(backup)
 	if err != nil {
 		return nil, fmt.Errorf("restore: %w", err)
 	}

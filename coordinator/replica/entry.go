@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/serin-rollouts/serin/internal/rollout"
+	"github.com/serin-rollouts/serin/internal/statefile"
 )
 
 // MaxEntry is how large an encoded entry may be, in bytes: larger ones make
@@ -83,7 +83,7 @@ func decodeEntry(data []byte) (rollout.Entry, error) {
 		return rollout.Entry{}, fmt.Errorf("it has version %d, this release knows %d", probe.Version, entryVersion)
 	}
 	var env envelope
-	if err := strict(data, &env); err != nil {
+	if err := statefile.Strict(data, &env); err != nil {
 		return rollout.Entry{}, err
 	}
 	command, err := decodeCommand(env.Type, env.Command)
@@ -170,21 +170,8 @@ func commandOf[C rollout.Command](data []byte) (rollout.Command, error) {
 	if len(data) == 0 || bytes.Equal(data, []byte("null")) {
 		return nil, errors.New("it is empty")
 	}
-	if err := strict(data, &c); err != nil {
+	if err := statefile.Strict(data, &c); err != nil {
 		return nil, err
 	}
 	return c, nil
-}
-
-// strict decodes one JSON value with nothing unknown in it and nothing after it.
-func strict(data []byte, into any) error {
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		return err
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows after its end")
-	}
-	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/serin-rollouts/serin/internal/rollout"
+	"github.com/serin-rollouts/serin/internal/statefile"
 )
 
 // machine applies the log to the state. Raft calls its methods from one
@@ -61,7 +62,7 @@ func (m *machine) Snapshot() (raft.FSMSnapshot, error) {
 
 // Restore replaces the state by a snapshot.
 func (m *machine) Restore(r io.ReadCloser) error {
-	s, err := decodeState(r)
+	s, err := statefile.Decode(r)
 	if err == nil && s.AtLevel() > m.level {
 		err = fmt.Errorf("%w: it is at level %d, this release knows %d", ErrNotUnderstood, s.AtLevel(), m.level)
 	}

@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/serin-rollouts/serin/internal/rollout"
+	"github.com/serin-rollouts/serin/internal/statefile"
 )
 
 // feed applies entries to a machine as Raft would.
@@ -68,11 +69,11 @@ func TestSnapshotKeepsSpecs(t *testing.T) {
 		fill(t, reflect.ValueOf(&svc.Active.Spec).Elem(), 0)
 		s := rollout.NewState()
 		s.Services["web"] = svc
-		data, err := encodeState(s)
+		data, err := statefile.Encode(s)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := decodeState(bytes.NewReader(data))
+		got, err := statefile.Decode(bytes.NewReader(data))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,12 +100,12 @@ func TestDamagedSnapshotsAreRefused(t *testing.T) {
 		bad := []byte(good)
 		at, bit := rapid.IntRange(0, len(bad)-1).Draw(t, "at"), rapid.IntRange(0, 7).Draw(t, "bit")
 		bad[at] ^= 1 << bit
-		if s, err := decodeState(bytes.NewReader(bad)); err == nil {
-			if data, err := encodeState(s); err != nil || string(data) != good {
+		if s, err := statefile.Decode(bytes.NewReader(bad)); err == nil {
+			if data, err := statefile.Encode(s); err != nil || string(data) != good {
 				t.Fatalf("a snapshot with bit %d of byte %d flipped was read as another state", bit, at)
 			}
 		}
-		if _, err := decodeState(strings.NewReader(good[:at])); err == nil {
+		if _, err := statefile.Decode(strings.NewReader(good[:at])); err == nil {
 			t.Fatalf("a snapshot cut off at %d of %d was read", at, len(good))
 		}
 	})
@@ -125,7 +126,7 @@ func TestForeignSnapshotsAreRefused(t *testing.T) {
 		seal(`{"services":null}`):       "no services",
 		seal(`{"services":{"a":null}}`): `"a"`,
 	} {
-		if _, err := decodeState(strings.NewReader(data)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := statefile.Decode(strings.NewReader(data)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.60q: error = %v, want one with %s", data, err, want)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/serin-rollouts/serin/internal/porttest"
 	"github.com/serin-rollouts/serin/internal/rollout"
+	"github.com/serin-rollouts/serin/internal/statefile"
 )
 
 // patience bounds every wait for real replicas on a busy machine.
@@ -162,7 +163,7 @@ func (g *group) settled() string {
 
 func stateBytes(t *testing.T, s *rollout.State) string {
 	t.Helper()
-	data, err := encodeState(s)
+	data, err := statefile.Encode(s)
 	if err != nil {
 		t.Fatal(err)
 	}

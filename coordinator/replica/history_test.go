@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/serin-rollouts/serin/internal/rollout"
+	"github.com/serin-rollouts/serin/internal/statefile"
 )
 
 // Whatever the log holds, a replica that began with a snapshot taken anywhere
@@ -22,7 +23,7 @@ func TestAnySnapshotAndTheRestAreTheWholeLog(t *testing.T) {
 		cut := rapid.IntRange(0, n-1).Draw(t, "snapshot at")
 		for i := range n {
 			if i == cut {
-				data, err := encodeState(whole.current.Load().state)
+				data, err := statefile.Encode(whole.current.Load().state)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -40,8 +41,8 @@ func TestAnySnapshotAndTheRestAreTheWholeLog(t *testing.T) {
 				restored.Apply(l)
 			}
 		}
-		one, err1 := encodeState(whole.current.Load().state)
-		other, err2 := encodeState(restored.current.Load().state)
+		one, err1 := statefile.Encode(whole.current.Load().state)
+		other, err2 := statefile.Encode(restored.current.Load().state)
 		if err1 != nil || err2 != nil || string(one) != string(other) {
 			t.Fatalf("states differ (%v, %v):\n%s\n%s", err1, err2, one, other)
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/serin-rollouts/serin/internal/rollout"
+	"github.com/serin-rollouts/serin/internal/statefile"
 )
 
 // bubble is a group in memory, for virtual time.
@@ -430,7 +431,7 @@ func TestLevelGatesWhatIsNew(t *testing.T) {
 func TestSnapshotOfALaterLevel(t *testing.T) {
 	s := rollout.NewState()
 	s.Level = rollout.LevelLost
-	data, err := encodeState(s)
+	data, err := statefile.Encode(s)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,99 +1,14 @@
 package replica
 
 import (
-	"bufio"
-	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/hashicorp/raft"
 
 	"github.com/serin-rollouts/serin/internal/rollout"
+	"github.com/serin-rollouts/serin/internal/statefile"
 )
-
-const (
-	snapshotFormat = 1
-	// maxSnapshot bounds what a peer can make this replica read, in bytes. A
-	// fleet's state is some megabytes.
-	maxSnapshot = 1 << 30
-	maxHeader   = 1 << 10
-)
-
-// header is the first line of a snapshot; the state follows in JSON.
-type header struct {
-	Format int    `json:"format"`
-	Size   int    `json:"size"` // bytes of the state
-	SHA256 string `json:"sha256"`
-}
-
-// encodeState renders a snapshot. The same state gives the same bytes on every
-// replica: encoding/json sorts the keys of maps.
-func encodeState(s *rollout.State) ([]byte, error) {
-	body, err := json.Marshal(s)
-	if err != nil {
-		return nil, fmt.Errorf("encode state: %w", err)
-	}
-	sum := sha256.Sum256(body)
-	head, err := json.Marshal(header{Format: snapshotFormat, Size: len(body), SHA256: hex.EncodeToString(sum[:])})
-	if err != nil {
-		return nil, fmt.Errorf("encode snapshot header: %w", err)
-	}
-	return append(append(head, '\n'), body...), nil
-}
-
-// decodeState reads a snapshot and refuses one that is damaged, incomplete, or
-// of a newer release.
-func decodeState(r io.Reader) (*rollout.State, error) {
-	in := bufio.NewReaderSize(r, maxHeader)
-	line, err := in.ReadSlice('\n')
-	if err != nil {
-		return nil, fmt.Errorf("read snapshot header: %w", err)
-	}
-	head, err := decodeHeader(line)
-	if err != nil {
-		return nil, err
-	}
-	var body bytes.Buffer
-	if _, err = io.Copy(&body, io.LimitReader(in, int64(head.Size)+1)); err != nil {
-		return nil, fmt.Errorf("read snapshot: %w", err)
-	}
-	sum := sha256.Sum256(body.Bytes())
-	if body.Len() != head.Size || hex.EncodeToString(sum[:]) != head.SHA256 {
-		return nil, errors.New("snapshot is damaged: its checksum does not fit")
-	}
-	s := rollout.NewState()
-	if err = strict(body.Bytes(), s); err != nil {
-		return nil, fmt.Errorf("snapshot was written by another release, which this one does not understand: %w", err)
-	}
-	if s.Services == nil {
-		return nil, errors.New("snapshot has no services")
-	}
-	for name, svc := range s.Services {
-		if svc == nil || svc.Name != name {
-			return nil, fmt.Errorf("snapshot has no service under the name %q", name)
-		}
-	}
-	s.Reindex()
-	return s, nil
-}
-
-func decodeHeader(line []byte) (header, error) {
-	var head header
-	if err := json.Unmarshal(line, &head); err != nil {
-		return head, fmt.Errorf("read snapshot header: %w", err)
-	}
-	switch {
-	case head.Format > snapshotFormat:
-		return head, fmt.Errorf("snapshot was written by a newer release (format %d, this one knows %d): upgrade this replica", head.Format, snapshotFormat)
-	case head.Format < 1 || head.Size < 0 || head.Size > maxSnapshot:
-		return head, errors.New("snapshot is damaged: its header makes no sense")
-	}
-	return head, nil
-}
 
 // frozen is a state on its way to a snapshot. States are immutable once they
 // are published, so that it can be written while others are applied.
@@ -101,7 +16,7 @@ type frozen struct{ state *rollout.State }
 
 // Persist writes the snapshot.
 func (f frozen) Persist(sink raft.SnapshotSink) error {
-	data, err := encodeState(f.state)
+	data, err := statefile.Encode(f.state)
 	if err == nil {
 		_, err = sink.Write(data)
 	}

@@ -9,6 +9,8 @@ import (
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 	"go.etcd.io/bbolt"
+
+	"github.com/serin-rollouts/serin/internal/statefile"
 )
 
 // logCache is how many of the newest entries are also held in memory.
@@ -127,7 +129,7 @@ func (s *stores) verifySnapshot() (uint64, error) {
 		return 0, fmt.Errorf("%w: open snapshot %s: %w", ErrDamaged, list[0].ID, err)
 	}
 	defer func() { _ = r.Close() }() // it was read only
-	if _, err := decodeState(r); err != nil {
+	if _, err := statefile.Decode(r); err != nil {
 		return 0, fmt.Errorf("%w: snapshot %s: %w", ErrDamaged, meta.ID, err)
 	}
 	return meta.Index, nil
