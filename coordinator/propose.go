@@ -16,7 +16,7 @@ const retryAfter = 200 * time.Millisecond
 // hearing. One at a time for a service, since Decide repeats itself until the
 // state has changed.
 func (l *leader) proposeDecision(ctx context.Context, c rollout.Command) {
-	t, ok := targetOf(c)
+	t, ok := rollout.TargetOf(c)
 	if _, busy := l.pending[t.Service]; !ok || busy {
 		return
 	}
@@ -63,36 +63,6 @@ func logged(line *zerolog.Event, e rollout.Event) *zerolog.Event {
 		line = line.Stringer("outcome", v.Outcome).Str("gate", v.Gate).Str("reason", v.Reason)
 	}
 	return line
-}
-
-// targetOf returns what a decision is about; Decide makes no others.
-func targetOf(c rollout.Command) (rollout.Target, bool) {
-	switch c := c.(type) {
-	case rollout.Advance:
-		return c.Target, true
-	case rollout.Pause:
-		return c.Target, true
-	case rollout.Promote:
-		return c.Target, true
-	case rollout.RollBack:
-		return c.Target, true
-	case rollout.Finish:
-		return c.Target, true
-	case rollout.Approve:
-		return c.Target, true
-	case rollout.Resume:
-		return c.Target, true
-	case rollout.Abort:
-		return c.Target, true
-	case rollout.Exclude:
-		return c.Target, true
-	case rollout.Lose:
-		return c.Target, true
-	case rollout.Renew:
-		return c.Target, true
-	case rollout.Submit, rollout.Refuse, rollout.Release, rollout.Raise:
-	}
-	return rollout.Target{}, false
 }
 
 // textOf logs an error's text lazily.

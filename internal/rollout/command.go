@@ -61,6 +61,16 @@ type Target struct {
 	Epoch   uint64 `json:"epoch"`
 }
 
+// TargetOf returns what a command was decided against; false for one that needs no
+// rollout.
+func TargetOf(c Command) (Target, bool) {
+	decided, ok := c.(interface{ target() Target })
+	if !ok {
+		return Target{}, false
+	}
+	return decided.target(), true
+}
+
 // Why is the reason of a decision, with the evidence in integers.
 type Why struct {
 	Cause   Cause             `json:"cause,omitempty"`
@@ -160,6 +170,8 @@ func (Finish) command()   {}
 func (Lose) command()     {}
 func (Raise) command()    {}
 func (Renew) command()    {}
+
+func (t Target) target() Target { return t }
 
 // Code classifies refusals for programs.
 type Code string

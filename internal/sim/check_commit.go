@@ -169,7 +169,7 @@ func latestOf(svc *rollout.Service, id string) (rollout.Rollout, bool) {
 // checkTarget is I1, too: a command that was decided against another state
 // changes nothing.
 func (r *record) checkTarget(before *rollout.State, c rollout.Command, result rollout.Result) {
-	t := targetOf(c)
+	t, _ := rollout.TargetOf(c)
 	if t.Service == "" || result.Refused != nil {
 		return
 	}

@@ -11,7 +11,7 @@ import (
 // checkDecision holds what serin itself decided against what it may decide:
 // what a rollout file asks for is a floor that only a person steps over.
 func (r *record) checkDecision(before *rollout.State, e rollout.Entry, result rollout.Result) {
-	t := targetOf(e.Command)
+	t, _ := rollout.TargetOf(e.Command)
 	if e.By != "serin" || result.Refused != nil || t.Service == "" {
 		return
 	}
@@ -53,7 +53,8 @@ func (w *world) checkLook(s *rollout.State, e rollout.Evidence, commands []rollo
 			continue
 		}
 		failed := e[name].Verdict.Outcome == analysis.Fail && run.Weight() > 0 && run.Spec.Gates.Acting() && !run.Install()
-		if failed && !slices.ContainsFunc(commands, func(c rollout.Command) bool { return targetOf(c).Service == name }) {
+		about := func(c rollout.Command) bool { t, _ := rollout.TargetOf(c); return t.Service == name }
+		if failed && !slices.ContainsFunc(commands, about) {
 			w.violate("gate", "a gate of %s has failed, and nothing follows", run.ID)
 		}
 	}

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"errors"
 	"slices"
 	"time"
 
@@ -19,8 +18,6 @@ const (
 	idleInterval  = 5 * time.Second
 	busyInterval  = 2 * time.Second // slower than the real one: fewer steps for the same story
 )
-
-var errUnknown = errors.New("the outcome is not known")
 
 // leader is one term of leading: the coordinator's loop around Decide, as small
 // as possible. It stands for coordinator/lead.go, publish.go, answers.go and
@@ -312,91 +309,4 @@ func (l *leader) beat() {
 		}
 	})
 	l.after(beatEvery, l.beat)
-}
-
-func (l *leader) proposeDecision(c rollout.Command) {
-	t := targetOf(c)
-	if l.pending[t.Service] {
-		return
-	}
-	l.pending[t.Service] = true
-	l.propose("serin", c, func(result rollout.Result, err error) {
-		wait := time.Duration(0)
-		if err != nil || result.Refused != nil {
-			wait = retryAfter
-		}
-		l.after(wait, func() { delete(l.pending, t.Service); l.look() })
-	})
-}
-
-// propose stamps a command and hands it to the log, where anything may happen
-// to it. done is called once it is known, or known not to be.
-func (l *leader) propose(by string, c rollout.Command, done func(rollout.Result, error)) {
-	w := l.w
-	if rollout.Needs(c) > l.r.state.AtLevel() {
-		if _, raise := c.(rollout.Raise); !raise {
-			l.after(proposeLimit, func() { done(rollout.Result{}, errUnknown) })
-			return
-		}
-	}
-	e := rollout.Entry{Command: c, Stamp: rollout.Stamp{At: l.clock(), Wall: w.wall(l.r.name), By: by, Confirmed: l.confirmed}}
-	decided := w.now
-	unknown := func() { l.after(l.chance.between(0, proposeLimit), func() { done(rollout.Result{}, errUnknown) }) }
-	later := func(longest time.Duration) {
-		w.after(l.chance.between(0, longest), nil, func() { w.cluster.commit(e, decided) })
-	}
-	switch {
-	case l.chance.strikes(ProposalLost):
-		unknown()
-		return
-	case l.chance.strikes(ProposalLate):
-		later(time.Minute)
-		unknown()
-		return
-	case !repeatable(c):
-	case l.chance.strikes(ProposalTwice):
-		later(20 * time.Second)
-	}
-	w.after(l.chance.between(time.Millisecond, 10*time.Millisecond), nil, func() {
-		if !l.leads() {
-			unknown() // what it had proposed died with its term
-			return
-		}
-		result := l.c.commit(e, decided)
-		if l.chance.strikes(ProposalUnknown) {
-			unknown()
-			return
-		}
-		l.after(3*time.Millisecond, func() { done(result, nil) })
-	})
-}
-
-// targetOf returns what a decision is about.
-func targetOf(c rollout.Command) rollout.Target {
-	switch c := c.(type) {
-	case rollout.Advance:
-		return c.Target
-	case rollout.Pause:
-		return c.Target
-	case rollout.Promote:
-		return c.Target
-	case rollout.RollBack:
-		return c.Target
-	case rollout.Finish:
-		return c.Target
-	case rollout.Approve:
-		return c.Target
-	case rollout.Resume:
-		return c.Target
-	case rollout.Abort:
-		return c.Target
-	case rollout.Exclude:
-		return c.Target
-	case rollout.Lose:
-		return c.Target
-	case rollout.Renew:
-		return c.Target
-	default:
-		return rollout.Target{}
-	}
 }
