@@ -9,6 +9,7 @@ import (
 
 	"github.com/serin-rollouts/serin/internal/api"
 	"github.com/serin-rollouts/serin/internal/bus"
+	"github.com/serin-rollouts/serin/internal/heaptest"
 	"github.com/serin-rollouts/serin/internal/rollout"
 	"github.com/serin-rollouts/serin/internal/wire"
 )
@@ -37,7 +38,7 @@ func TestFloodOfTriggers(t *testing.T) {
 		b.install()
 		id := b.must(api.Trigger{ID: "2", Spec: specText("shop/checkout:2", `,"gates":{"errors":"off"},"steps":[{"weight":"20%","hold":"1m"},{"weight":"50%","hold":"1m"},{}]`)})
 		b.until(id, rollout.Progressing)
-		before := liveHeap()
+		before := heaptest.Live()
 		for i := range flood() {
 			header := bus.Header{"Nats-Msg-Id": {fmt.Sprintf("flood-%d", i)}}
 			if err := b.conn.PublishHeader(bus.TriggerSubject(checkout), header, encodeJSON(t, api.Trigger{Image: "shop/checkout:3", ID: fmt.Sprintf("flood-%d", i)})); err != nil {
@@ -48,7 +49,7 @@ func TestFloodOfTriggers(t *testing.T) {
 				time.Sleep(10 * time.Millisecond)
 			}
 		}
-		if grown := liveHeap() - before; grown > floodHeap {
+		if grown := heaptest.Live() - before; grown > floodHeap {
 			t.Errorf("I14: a flood of %d triggers takes %d KiB", flood(), grown>>10)
 		} else {
 			t.Logf("a flood of %d triggers takes %d KiB", flood(), grown>>10)
@@ -184,9 +185,9 @@ func TestFloodOfReportsTakesNoMemory(t *testing.T) {
 			}
 		}
 	}
-	before := liveHeap()
+	before := heaptest.Live()
 	flood()
-	once := liveHeap() - before
+	once := heaptest.Live() - before
 	if most := int64(2 * mostUnread * hosts * (4 << 10)); once > most {
 		t.Errorf("I14: reports that wait take %d KiB, more than %d KiB", once>>10, most>>10)
 	}
@@ -196,21 +197,12 @@ func TestFloodOfReportsTakesNoMemory(t *testing.T) {
 	for range 5 {
 		flood()
 	}
-	if more := liveHeap() - before - once; more > once/4+8<<20 {
+	if more := heaptest.Live() - before - once; more > once/4+8<<20 {
 		t.Errorf("I14: a flood that lasts takes %d KiB more than the %d KiB of its beginning", more>>10, once>>10)
 	}
 	if n := len(in.take()); n != hosts {
 		t.Errorf("%d hosts are held", n)
 	}
-}
-
-// liveHeap is what the process's memory holds that is in use, in bytes.
-func liveHeap() int64 {
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.GC() // what finalizers have let go
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }
 
 // newest is the last of a host's reports.

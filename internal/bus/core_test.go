@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/bus/bustest"
+	"github.com/serin-rollouts/serin/internal/heaptest"
 )
 
 // patience is how long something real may take before a test calls it lost.
@@ -149,14 +149,14 @@ func TestSlowSubscriptionDropsCountsAndLogs(t *testing.T) {
 		flush(t, fast)
 	}
 	// It takes no more memory, however much more it is sent: what is published here is 200 MiB.
-	before := liveHeap()
+	before := heaptest.Live()
 	for range 400 {
 		if err := fast.Publish(bus.HealthSubject("web-01"), big); err != nil {
 			t.Fatal(err)
 		}
 		flush(t, fast)
 	}
-	if grown := liveHeap() - before; grown > 64<<20 {
+	if grown := heaptest.Live() - before; grown > 64<<20 {
 		t.Errorf("I14: a slow reader takes %d MiB more", grown>>20)
 	} else {
 		t.Logf("a slow reader takes %d KiB more", grown>>10)
@@ -164,15 +164,6 @@ func TestSlowSubscriptionDropsCountsAndLogs(t *testing.T) {
 	eventually(t, "drops are counted and logged", func() bool {
 		return sub.Dropped() > 0 && strings.Contains(log.String(), "too slow")
 	})
-}
-
-// liveHeap is what the process's memory holds that is in use, in bytes.
-func liveHeap() int64 {
-	var m runtime.MemStats
-	runtime.GC()
-	runtime.GC() // what finalizers have let go
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
 }
 
 func TestCloseHandlesWhatWasReceived(t *testing.T) {
