@@ -206,16 +206,15 @@ func removeContainers(ctx context.Context, hosts []string, images string) error 
 		return fmt.Errorf("remove the fleet's containers: %w", err)
 	}
 	defer func() { _ = engine.Close() }()
-	var errs []error
-	for _, host := range hosts {
-		errs = append(errs, eachContainer(ctx, engine, host, engine.Remove))
+	remove := func() error {
+		var errs []error
+		for _, host := range hosts {
+			errs = append(errs, eachContainer(ctx, engine, host, engine.Remove))
+		}
+		return errors.Join(errs...)
 	}
-	errs = append(errs, engine.RemoveImages(ctx, images))
-	// An agent that was killed may have left Docker making one more.
-	for _, host := range hosts {
-		errs = append(errs, eachContainer(ctx, engine, host, engine.Remove))
-	}
-	return errors.Join(errs...)
+	// Twice: an agent that was killed may have left Docker making one more.
+	return errors.Join(remove(), engine.RemoveImages(ctx, images), remove())
 }
 
 func eachContainer(ctx context.Context, engine *docker.Engine, host string, do func(context.Context, string) error) error {
