@@ -167,7 +167,7 @@ func beBare(ctx context.Context, id, dir, peers string, out io.Writer) error {
 	var wg sync.WaitGroup
 	for range appliers {
 		wg.Go(func() {
-			commitAll(ctx, r, func() {
+			commitAll(ctx, r.Raft, func() {
 				said.Lock()
 				defer said.Unlock()
 				_, _ = fmt.Fprintln(out, "committed") // the parent is gone otherwise, and will kill it
@@ -175,7 +175,7 @@ func beBare(ctx context.Context, id, dir, peers string, out io.Writer) error {
 		})
 	}
 	wg.Wait()
-	return r.Shutdown().Error()
+	return r.close()
 }
 
 // commitAll commits one entry after the other whenever the replica leads, and tells
@@ -203,7 +203,18 @@ func commitAll(ctx context.Context, r *raft.Raft, tell func()) {
 	}
 }
 
-func openBare(id, dir, peers string) (*raft.Raft, error) {
+// bareReplica is Raft on its store.
+type bareReplica struct {
+	*raft.Raft
+
+	store *raftboltdb.BoltStore
+}
+
+func (r *bareReplica) close() error {
+	return errors.Join(r.Shutdown().Error(), r.store.Close())
+}
+
+func openBare(id, dir, peers string) (*bareReplica, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -227,7 +238,11 @@ func openBare(id, dir, peers string) (*raft.Raft, error) {
 	if err != nil {
 		return nil, err
 	}
-	snapshots := raft.NewInmemSnapshotStore()
+	// What it commits in a long run is compacted, and is needed from here when it is started again.
+	snapshots, err := raft.NewFileSnapshotStore(dir, 2, io.Discard)
+	if err != nil {
+		return nil, err
+	}
 	had, err := raft.HasExistingState(store, store, snapshots)
 	if err == nil && !had {
 		err = raft.BootstrapCluster(cfg, store, store, snapshots, trans, group)
@@ -235,7 +250,8 @@ func openBare(id, dir, peers string) (*raft.Raft, error) {
 	if err != nil {
 		return nil, err
 	}
-	return raft.NewRaft(cfg, nothing{}, store, store, snapshots, trans)
+	r, err := raft.NewRaft(cfg, nothing{}, store, store, snapshots, trans)
+	return &bareReplica{r, store}, err
 }
 
 // nothing is a state machine without a state.
