@@ -1,6 +1,7 @@
 package localfleet
 
 import (
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/serin-rollouts/serin/internal/porttest"
 )
 
 // TestComplaints: of a log only what is wrong is shown; of a log the last, of a
@@ -76,7 +79,8 @@ func TestStrangersProcess(t *testing.T) {
 	}
 }
 
-// TestFreePorts: no port twice, and none that the kernel gives away.
+// TestFreePorts: no port twice, and none that the kernel gives away. Whoever has got
+// one keeps it, also while nobody listens there, and nobody else looks at it.
 func TestFreePorts(t *testing.T) {
 	ports, err := FreePorts(t.Context(), 20)
 	if err != nil {
@@ -86,4 +90,33 @@ func TestFreePorts(t *testing.T) {
 	if len(slices.Compact(ports)) != 20 || ports[0] < "15000" || ports[19] >= "32000" {
 		t.Errorf("ports %v", ports)
 	}
+	for _, port := range ports {
+		if err := reserve(t.Context(), port); err == nil || !strings.Contains(err.Error(), "reserve port") {
+			t.Errorf("port %s is given again: %v", port, err)
+		}
+	}
+}
+
+// TestPortInUse: where somebody listens, on whatever address, is no free port.
+func TestPortInUse(t *testing.T) {
+	address := porttest.Address(t)
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := reserve(t.Context(), port); err == nil {
+		t.Errorf("port %s is free, and somebody listens there", port)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	name, err := new(net.ListenConfig).Listen(t.Context(), "unix", portName(port))
+	if err != nil {
+		t.Fatalf("what was no free port is reserved all the same: %v", err)
+	}
+	_ = name.Close()
 }

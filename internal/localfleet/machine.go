@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	mathrand "math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -96,25 +95,3 @@ const (
 	replicaPorts = 4 // that a replica listens on
 	loopback     = "127.0.0.1:"
 )
-
-// Ports of a fleet are below those that the kernel hands out to outgoing
-// connections (32768 and up), so that a part which is down for a while finds its
-// port free again.
-const firstPort, portRange = 15000, 17000
-
-// FreePorts finds ports that nobody listens on, on any address.
-func FreePorts(ctx context.Context, n int) ([]string, error) {
-	var ports []string
-	for tries := 0; len(ports) < n; tries++ {
-		port := strconv.Itoa(firstPort + mathrand.IntN(portRange))
-		listener, err := new(net.ListenConfig).Listen(ctx, "tcp", ":"+port)
-		switch {
-		case err == nil:
-			defer func() { _ = listener.Close() }() // not before all are found, so that each is another one
-			ports = append(ports, port)
-		case tries > portRange:
-			return nil, fmt.Errorf("find a free port: %w", err)
-		}
-	}
-	return ports, nil
-}
