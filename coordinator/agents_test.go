@@ -53,6 +53,10 @@ type fakeAgent struct {
 	logs bool
 	// queue is what the canary reads of a gate of that name; 0: it says nothing.
 	queue float64
+	// deaths is how often its canary has died.
+	deaths int
+	// still has it serve nothing more.
+	still bool
 }
 
 type fakeService struct {
@@ -112,6 +116,9 @@ func (a *fakeAgent) run(ctx context.Context) {
 // serve counts the requests of the time that has passed.
 func (a *fakeAgent) serve(d time.Duration) {
 	for _, s := range a.services {
+		if a.still {
+			return
+		}
 		all := int64(d.Seconds() * requestsPerSecond)
 		canary := all * int64(s.weight) / rollout.Full
 		if s.canary != "" {
@@ -149,7 +156,10 @@ func (a *fakeAgent) health() wire.Health {
 			StableCounts: map[string]analysis.Counts{"a1": s.stableCounts},
 		}
 		if s.canary != "" {
-			x.CanaryInstances = 1
+			x.CanaryInstances, x.CanaryReady = 1, 1
+			if x.Deaths = a.deaths; a.deaths > 0 {
+				x.Death = "exit code 1; its last words: no such table | giving up"
+			}
 		}
 		if a.logs && a.sequence%2 == 0 {
 			canary, stable := latencyOf(s.canaryCounts.Requests, 182_000), latencyOf(s.stableCounts.Requests, 180_000)

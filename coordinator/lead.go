@@ -57,6 +57,7 @@ type leader struct {
 	work      workers             // everything in this term
 	answers   *answers            // to hosts that asked
 	pending   map[string]struct{} // the loop's: services with a proposal on its way
+	waits     waits               // the loop's
 }
 
 func newLeader(c parts, term uint64) *leader {
@@ -188,7 +189,9 @@ func (l *leader) answer(s *rollout.State, h *host, now time.Duration) {
 func (l *leader) decide(ctx context.Context, s *rollout.State) time.Duration {
 	now := l.clock.now()
 	next := l.question(now)
-	commands, look := rollout.Decide(s, l.evidence(now), now)
+	evidence := l.evidence(now)
+	commands, look := rollout.Decide(s, evidence, now)
+	l.waits.tell(l.log, s, evidence, now)
 	for _, w := range l.watches {
 		look = min(look, w.nextSilence(now))
 	}

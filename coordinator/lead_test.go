@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -35,6 +36,35 @@ type bench struct {
 	done   sync.WaitGroup
 
 	replicas map[string]parts // that follow
+	book     logbook
+}
+
+// logbook keeps what a coordinator logs.
+type logbook struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logbook) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+// messages returns what the lines say.
+func (l *logbook) messages(t *testing.T) []string {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []string
+	for line := range bytes.Lines(l.text.Bytes()) {
+		var said struct{ Message string }
+		if err := json.Unmarshal(line, &said); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		all = append(all, said.Message)
+	}
+	return all
 }
 
 // inBubble runs f on a fleet of n hosts under virtual time.
@@ -88,7 +118,7 @@ func (b *bench) follow(id string) {
 func (b *bench) replica(id string) parts {
 	b.t.Helper()
 	p := parts{
-		cfg: Config{ID: id, Lease: DefaultLease}, log: testLog(),
+		cfg: Config{ID: id, Lease: DefaultLease}, log: b.log(),
 		ledger: b.group.members[id], bus: bustest.Connect(b.t, b.server), cluster: noCluster{},
 	}
 	p.listener = newListener(p)
@@ -100,6 +130,14 @@ func (b *bench) replica(id string) parts {
 		b.t.Cleanup(func() { _ = s.Close() }) // the bus may be gone
 	}
 	return p
+}
+
+// log keeps what is logged in the book.
+func (b *bench) log() zerolog.Logger {
+	if os.Getenv("SERIN_TEST_LOG") == "" {
+		return zerolog.New(&b.book)
+	}
+	return zerolog.New(zerolog.MultiLevelWriter(&b.book, zerolog.ConsoleWriter{Out: os.Stderr}))
 }
 
 func testLog() zerolog.Logger {

@@ -142,7 +142,7 @@ func TestConflictAndReplace(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		refused := slices.IndexFunc(detail.Decisions, func(e rollout.Event) bool { return e.Kind == rollout.KindRefused })
+		refused := slices.IndexFunc(detail.Decisions, func(d api.Decision) bool { return d.Kind == rollout.KindRefused })
 		if refused < 1 {
 			t.Errorf("%s is explained by %+v", second, detail.Decisions)
 		}

@@ -102,6 +102,13 @@ func (f *fake) emit(last uint64) {
 	f.more = make(chan struct{})
 }
 
+// tell adds the first event.
+func (f *fake) tell(seq uint64, service, id, data string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.events = append(f.events, bus.EventMsg{Seq: seq, Service: service, Rollout: id, Kind: "step", Data: []byte(data)})
+}
+
 func (f *fake) answer(subject, data string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

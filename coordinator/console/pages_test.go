@@ -36,16 +36,20 @@ const (
 	troubledCluster = `{"ok":true,"data":{"leader":"c2","term":4,"applied":90,"commit":91,"members":[{"id":"c1","addr":"10.0.0.1:7311","voter":true,"standing":{"version":"1.2.3","role":"follower","term":4,"last":90,"applied":88,"contact_ms":2300,"nats":"nats://10.0.0.1:4222","embedded":true,"reconnects":1}},{"id":"c2","addr":"10.0.0.2:7311","voter":true,"leader":true,"standing":{"version":"1.2.3","role":"leader","term":4,"last":90,"applied":90,"contact_ms":0,"nats":"nats://10.0.0.2:4222","embedded":true,"streams":true,"peers":3}},{"id":"c3","addr":"10.0.0.3:7311","voter":false}],"hosts":2,"events":12,"outbox":1,"dropped_reports":7}}`
 )
 
+// saidOfShop is what an event of its rollout says.
+const saidOfShop = "step 1 of 2: 10% on 2 of 3 hosts: 5xx 2.00% (4 of 200) on canary, 0.11% (2 of 1800) on stable"
+
 // troubled serves a fleet in which much is wrong.
 func troubled(t *testing.T, cfg Config) *site {
 	t.Helper()
 	cfg.Replica = "c1"
 	s := serve(t, cfg)
 	s.bus.run("auth-4")
+	s.bus.tell(7, "shop", "shop-2", `{"specversion":"1.0","id":"7","time":"2026-11-22T23:56:42.815Z","data":{"seq":7,"kind":"step","service":"shop","rollout":"shop-2","by":"serin","text":"`+saidOfShop+`"}}`)
 	for subject, answer := range map[string]string{
 		"get.services": troubledServices, "get.service.shop": troubledService, "get.history.shop": troubledHistory, "get.hosts": troubledHosts,
 		"get.rollout.shop-2": troubledRollout, "get.cluster": troubledCluster,
-		"get.explain.shop-2":  `{"ok":true,"data":{"id":"shop-2","explanation":"shop-2 (2 over 1) is Paused."}}`,
+		"get.explain.shop-2":  `{"ok":true,"data":{"id":"shop-2","explanation":"shop-2 (2 over 1) is Paused.","decisions":[{"seq":7,"kind":"step","text":"` + saidOfShop + `","numbers":["errors: odds 1.1 (0.60 to 2.1); allowed +1 points; within: 1 in 40","latency-p99: odds not known yet"]}]}}`,
 		"get.diff.shop-0":     `{"ok":true,"data":{"service":"shop","rollout":"shop-0","from":{"version":"1"},"to":{"version":"0"},"changes":["image: shop@sha256:1 -> shop@sha256:0","container.env.MODE changes"],"path":[{"hosts":3,"weight":2500,"share":2500,"hold":2000},{"hosts":3,"weight":10000,"share":10000,"hold":0}]}}`,
 		"cmd.release.shop":    `{"ok":true}`,
 		"cmd.abort.shop":      `{"ok":true,"rollout":"shop-2"}`,
@@ -98,6 +102,10 @@ func TestPagesOfATroubledFleet(t *testing.T) {
 
 	b.Go(s.URL + "/r/shop-2")
 	b.UntilText("#explanation", "is Paused")
+	b.Until(`document.querySelector(".waiting").innerText === "Now: waits for approval"`)
+	b.Until(`document.querySelector("[data-seq='7'] .said").textContent === "` + saidOfShop + `"`)
+	b.UntilText("[data-seq='7'] .numbers", "odds 1.1 (0.60 to 2.1)")
+	b.Until(`document.querySelectorAll("[data-seq='7'] .numbers li").length === 2`)
 	b.UntilText(".steps .now", "10% on 2 hosts")
 	b.UntilText(".steps .now", "42s left of 1m00s")
 	b.UntilText("#deadline", "Goes back in 2h01m")

@@ -183,11 +183,11 @@ func TestExplainTellsNumbers(t *testing.T) {
 			ID: "checkout-7", Phase: rollout.RolledBack, From: "1.3.2", To: "1.4.0", Step: 3, Steps: 6,
 			Text: "5xx 2.31% on canary", Started: 1000, Ended: 95_000,
 		},
-		Decisions: []rollout.Event{
-			{Kind: rollout.KindRollingBack, Verdict: &analysis.Verdict{
+		Decisions: []api.Decision{
+			api.DecisionOf(rollout.Event{Kind: rollout.KindRollingBack, Verdict: &analysis.Verdict{
 				Canary: analysis.Counts{Requests: 2468, Errors: 57}, Stable: analysis.Counts{Requests: 24630, Errors: 101},
-			}},
-			{Kind: rollout.KindRolledBack, ZeroMillis: 180},
+			}}),
+			api.DecisionOf(rollout.Event{Kind: rollout.KindRolledBack, ZeroMillis: 180}),
 		},
 	}
 	want := "checkout-7 (1.4.0 over 1.3.2) ended RolledBack at step 3 of 6 after 1m34s. 5xx 2.31% on canary." +

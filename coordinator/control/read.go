@@ -109,7 +109,8 @@ func (s *server) readRollout(ctx context.Context, state *rollout.State, what, id
 // decisions reads the events that concern the rollout: those that the stream
 // holds, and behind them those that it has not confirmed yet. A stream that does
 // not answer costs the first, not the answer, which says so.
-func (s *server) decisions(ctx context.Context, state *rollout.State, r rollout.Rollout) (all []rollout.Event, incomplete string) {
+func (s *server) decisions(ctx context.Context, state *rollout.State, r rollout.Rollout) (decisions []api.Decision, incomplete string) {
+	var all []rollout.Event
 	ctx, stop := context.WithTimeout(ctx, journalTimeout)
 	defer stop()
 	last := uint64(0)
@@ -135,7 +136,10 @@ func (s *server) decisions(ctx context.Context, state *rollout.State, r rollout.
 			all[k].Verdict = &brief
 		}
 	}
-	return latestRefusals(all, r.ID), incomplete
+	for _, e := range latestRefusals(all, r.ID) {
+		decisions = append(decisions, api.DecisionOf(e))
+	}
+	return decisions, incomplete
 }
 
 // latestRefusals leaves out all but the last few triggers that the rollout was
@@ -223,13 +227,13 @@ func troubles(d api.RolloutDetail) string {
 	return b.String()
 }
 
-func lastVerdict(events []rollout.Event) (rollout.Event, bool) {
-	for _, e := range slices.Backward(events) {
+func lastVerdict(decisions []api.Decision) (api.Decision, bool) {
+	for _, e := range slices.Backward(decisions) {
 		if e.Verdict != nil {
 			return e, true
 		}
 	}
-	return rollout.Event{}, false
+	return api.Decision{}, false
 }
 
 func rate(c api.Counts) string {

@@ -113,7 +113,7 @@ func (j *conditionJudge) finding(now time.Duration) Finding {
 	switch {
 	case j.latched:
 		f.Outcome = Fail
-		f.Reason = fmt.Sprintf("%s was false %d times running: %s", j.name, j.most, j.last.Text)
+		f.Reason = fmt.Sprintf("%s was false %s running: %s", j.name, plural(j.most, "time"), j.last.Text)
 	case !j.heard && j.missing != "":
 		f.Reason = j.name + " has " + j.lack(now)
 	case !j.heard:
@@ -121,7 +121,7 @@ func (j *conditionJudge) finding(now time.Duration) Finding {
 		f.Outcome = Pass
 		f.Reason = j.name + " holds: " + j.last.Text
 	default:
-		f.Reason = fmt.Sprintf("%s is false, %d of %d times running: %s", j.name, j.failed, j.most, j.last.Text)
+		f.Reason = fmt.Sprintf("%s is false, %d of %s running: %s", j.name, j.failed, plural(j.most, "time"), j.last.Text)
 	}
 	if j.heard && !j.latched && j.missing != "" {
 		f.Reason += "; since then " + j.lack(now)

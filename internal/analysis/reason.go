@@ -50,7 +50,7 @@ func (s scores) conclusion(v Finding, least int64, alone bool) []string {
 func (v Finding) groups() string {
 	by := "no past of theirs is known"
 	if v.Past > 0 {
-		by = fmt.Sprintf("by their past of %d requests", v.Past)
+		by = "by their past of " + plural(v.Past, "request")
 	}
 	return "hosts are compared with hosts: " + by + ", canary's odds may be " + points100(v.Unlike/10) + " times stable's by the hosts alone"
 }
@@ -69,9 +69,14 @@ func (s scores) claim(v Finding, least int64, alone bool) string {
 	}
 	switch {
 	case v.Canary.Requests < least && v.Needed == 0:
+		if least == 1 {
+			return "undecided; needs 1 canary request at least"
+		}
 		return fmt.Sprintf("undecided; needs %d canary requests at least", least)
 	case v.Canary.Requests >= least && s.safe >= s.safeLimit && s.calm():
 		return "within that where canary serves; waiting for a second host"
+	case v.Needed == 1:
+		return "undecided; about 1 more canary request needed"
 	case v.Needed > 0:
 		return "undecided; about " + strconv.FormatInt(roundUp(v.Needed), 10) + " more canary requests needed"
 	case alone:
@@ -97,6 +102,14 @@ func odds(logE float64) string {
 		n = int64(e)
 	}
 	return strconv.FormatInt(twoDigits(n), 10)
+}
+
+// plural counts: 1 request, 2 requests.
+func plural[N int | int64](n N, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return fmt.Sprintf("%d %s", n, noun)
 }
 
 // twoDigits rounds down to two leading digits.

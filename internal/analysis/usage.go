@@ -234,14 +234,14 @@ func (j *usageJudge) conclude(now time.Duration, s survey) Finding {
 		f.Outcome, f.Reason = Wait, "nothing is known yet of what canary's containers use"
 	case s.restarts > j.gate.MaxRestarts && s.broken:
 		f.Outcome, f.Host = Fail, s.only
-		f.Reason = fmt.Sprintf("canary's containers were started again %d times, %d of them for want of memory; allowed are %d", s.restarts, s.kills, j.gate.MaxRestarts)
+		f.Reason = fmt.Sprintf("canary's containers were started again %s, %d of them for want of memory; allowed are %d", plural(s.restarts, "time"), s.kills, j.gate.MaxRestarts)
 	case s.over > 0 && s.over >= max(min(2, s.served), (s.served+overShare-1)/overShare):
 		f.Outcome, f.Host = Fail, s.first
-		f.Reason = fmt.Sprintf("%s; over it for %s on %d of %d hosts", memory, sustained, s.over, s.served)
+		f.Reason = fmt.Sprintf("%s; over it for %s on %d of %s", memory, sustained, s.over, plural(s.served, "host"))
 	case j.periods && f.Outcome == Fail:
 		f.Reason = memory + throttled
 	case s.over > 0 || s.growing > 0:
-		f.Outcome, f.Host, f.Reason = Wait, s.first, fmt.Sprintf("%s; over it on %d of %d hosts", memory, max(s.over, s.growing), s.served)
+		f.Outcome, f.Host, f.Reason = Wait, s.first, fmt.Sprintf("%s; over it on %d of %s", memory, max(s.over, s.growing), plural(s.served, "host"))
 	case j.periods:
 		f.Reason, f.Needed = memory+throttled, needed
 	default:

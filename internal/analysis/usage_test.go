@@ -46,7 +46,7 @@ func TestSaturation(t *testing.T) {
 	}{
 		"as stable":               {3, func(int, time.Duration) (Usage, Usage) { return flat, flat }, Pass, "memory 100 MiB on canary, 100 MiB on stable, allowed +50.00 %"},
 		"a leak":                  {3, func(_ int, at time.Duration) (Usage, Usage) { return leak(at), flat }, Fail, "over it for 30s on 3 of 3 hosts"},
-		"a leak on the only host": {1, func(_ int, at time.Duration) (Usage, Usage) { return leak(at), flat }, Fail, "on 1 of 1 hosts"},
+		"a leak on the only host": {1, func(_ int, at time.Duration) (Usage, Usage) { return leak(at), flat }, Fail, "on 1 of 1 host"},
 		"a leak on one of three hosts": {3, func(k int, at time.Duration) (Usage, Usage) {
 			if k == 1 {
 				return leak(at), flat

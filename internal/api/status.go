@@ -138,13 +138,13 @@ type Detection struct {
 }
 
 // RolloutDetail is everything about one rollout. Decisions is filled by
-// get.explain only: what was decided and why, the oldest first, as events; among
-// them the last ten triggers that the rollout was in the way of.
+// get.explain only: what was decided and why, the oldest first, as events with their
+// numbers; among them the last ten triggers that the rollout was in the way of.
 type RolloutDetail struct {
 	RolloutStatus
-	Path      []StepStatus    `json:"path"`
-	Hosts     []RolloutHost   `json:"hosts,omitempty"` // while it runs, in the order of steps
-	Decisions []rollout.Event `json:"decisions,omitempty"`
+	Path      []StepStatus  `json:"path"`
+	Hosts     []RolloutHost `json:"hosts,omitempty"` // while it runs, in the order of steps
+	Decisions []Decision    `json:"decisions,omitempty"`
 	// Incomplete says why Decisions may lack events; empty if it has them all.
 	Incomplete string `json:"incomplete,omitempty"`
 	// Explanation says in a few sentences why it waits, went on or went back.

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"testing"
 
 	"github.com/serin-rollouts/serin/coordinator/console"
@@ -102,31 +101,32 @@ func (l *live) submit() {
 	})()`)
 }
 
+// told is an event as somebody has heard of it.
+type told struct {
+	Seq  uint64
+	Text string
+}
+
 // sameFeed waits until an observer of the stream has what the page has at the
-// top, and holds the page's feed against the observer's: of a rollout, or of
-// everything if id is empty.
+// top, and holds the page's feed against the observer's, word for word: of a
+// rollout, or of everything if id is empty.
 func (l *live) sameFeed(id string) {
 	l.t.Helper()
-	var page, stream []uint64
-	for _, text := range browsertest.Eval[[]string](l.Browser, `[...document.querySelectorAll(".feed [data-seq]")].map((x) => x.dataset.seq).reverse()`) {
-		seq, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			l.t.Fatal(err)
-		}
-		page = append(page, seq)
-	}
+	page := browsertest.Eval[[]told](l.Browser,
+		`[...document.querySelectorAll(".feed [data-seq]")].map((x) => ({Seq: Number(x.dataset.seq), Text: x.querySelector(".said").textContent})).reverse()`)
 	if len(page) == 0 {
 		l.t.Fatal("the feed is empty")
 	}
-	last := page[len(page)-1]
+	var stream []told
+	last := page[len(page)-1].Seq
 	l.fleet.UntilHeard(last)
 	for _, e := range l.fleet.Follow(id) {
 		if e.Seq <= last {
-			stream = append(stream, e.Seq)
+			stream = append(stream, told{e.Seq, e.Text})
 		}
 	}
 	if !slices.Equal(page, stream) {
-		l.t.Fatalf("the page's feed has a gap, or something twice:\n%v\nthe stream has\n%v", page, stream)
+		l.t.Fatalf("the page's feed has a gap, something twice, or other words:\n%v\nthe stream has\n%v", page, stream)
 	}
 }
 

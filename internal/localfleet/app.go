@@ -24,11 +24,8 @@ const (
 	ServiceVariable = "SERIN_DEMO_SERVICE"
 )
 
-// NumberHeader numbers the load's requests; HostHeader says by which host one comes.
-const (
-	NumberHeader = "X-Serin-Demo-Request"
-	HostHeader   = "X-Serin-Demo-Host"
-)
+// NumberHeader numbers the load's requests.
+const NumberHeader = "X-Serin-Demo-Request"
 
 // AppPort is where the demo app listens inside its container.
 const AppPort = 8080
@@ -103,7 +100,7 @@ func (v Version) handler(served func(), manners *conduct) http.Handler {
 			return
 		}
 		w.Header().Set(VersionHeader, v.Tag)
-		if reply.Bad || v.BadAt != "" && v.BadAt == r.Header.Get(HostHeader) {
+		if reply.Bad {
 			w.WriteHeader(http.StatusInternalServerError)
 		}
 		_, _ = io.WriteString(w, "hello from "+v.Tag+"\n")

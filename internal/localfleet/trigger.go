@@ -63,7 +63,7 @@ func (f *follower) take(m bus.EventMsg) error {
 	}
 	if e.Key == f.key {
 		if e.Kind == rollout.KindRefused {
-			return fmt.Errorf("%w: %s", ErrRefused, e.Text)
+			return fmt.Errorf("%w: %w", ErrRefused, e.Refusal)
 		}
 		f.name = e.Rollout
 	}

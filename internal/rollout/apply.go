@@ -174,11 +174,11 @@ func (a *applier) refuseTrigger(c Refuse) {
 func (a *applier) refuse(key, service string, refusal *Refusal) {
 	a.result.Refused = refusal
 	a.remember(key, Outcome{Refusal: refusal})
-	kind := KindRefused
+	kind, head := KindRefused, "refused"
 	if refusal.Code == CodeUnchanged {
-		kind = KindUnchanged
+		kind, head = KindUnchanged, "nothing to do"
 	}
-	a.append(Event{Kind: kind, Service: service, Rollout: refusal.Rollout, Text: refusal.Error(), Refusal: refusal, Key: key})
+	a.append(Event{Kind: kind, Service: service, Rollout: refusal.Rollout, Text: sentence(head, refusal.Error()), Refusal: refusal, Key: key})
 }
 
 // repeated answers a trigger that is known already.
@@ -354,7 +354,7 @@ func (a *applier) rollBack(r *Rollout, why Why, byPerson bool) *Refusal {
 }
 
 func (a *applier) finish(svc *Service, r *Rollout, c Finish) *Refusal {
-	kind, phase, text := KindSucceeded, Succeeded, r.To.Version()+" is stable"
+	kind, phase, text := KindSucceeded, Succeeded, "promoted: "+r.To.Version()+" is stable"
 	switch {
 	case r.Phase == RollingBack && r.Aborting:
 		kind, phase, text = KindAborted, Aborted, sentence("aborted", r.Text)
@@ -366,13 +366,7 @@ func (a *applier) finish(svc *Service, r *Rollout, c Finish) *Refusal {
 	a.enter(r, phase)
 	r.Ended = a.stamp.Wall
 	lost := slices.Concat(r.Lost, c.Lost)
-	if n := len(lost); n > 0 {
-		text += "; " + strconv.Itoa(n) + " hosts have not followed yet"
-	}
-	if n := len(r.Excluded); n > 0 && phase == Succeeded {
-		text += "; excluded, and left at what they had: " + strconv.Itoa(n) + " of " + strconv.Itoa(n+len(r.Hosts)) + " hosts"
-	}
-	a.emit(kind, r, Event{Cause: r.Cause, Text: text, Lost: lost, ZeroMillis: c.ZeroMillis})
+	a.emit(kind, r, Event{Cause: r.Cause, Text: text + r.left(c, len(lost)), Lost: lost, ZeroMillis: c.ZeroMillis})
 	r.places = nil
 	svc.History = append(svc.History, *r)
 	if over := len(svc.History) - maxHistory; over > 0 {

@@ -46,6 +46,9 @@ func Decide(s *State, e Evidence, now time.Duration) ([]Command, time.Duration) 
 	return commands, look
 }
 
+// Deciding is what is waited for while a command is on its way.
+const Deciding = "deciding"
+
 // Waiting says in words what a running rollout waits for.
 func Waiting(s *State, service string, e ServiceEvidence, now time.Duration) string {
 	svc := s.Services[service]
@@ -54,7 +57,7 @@ func Waiting(s *State, service string, e ServiceEvidence, now time.Duration) str
 	}
 	d := decision{svc: svc, r: svc.Active, e: e, now: now, look: Never}
 	if d.decide() != nil {
-		return "deciding"
+		return Deciding
 	}
 	return d.waiting
 }
@@ -211,8 +214,12 @@ func (d *decision) deaths(wave []string) (Why, bool) {
 	if len(dead) < min(2, len(wave)) && !again {
 		return Why{}, false
 	}
-	last := d.e.Hosts[dead[len(dead)-1]].Death
-	return Why{Cause: CauseDeath, Hosts: dead, Text: fmt.Sprintf("canary containers died on %s: %s", list(dead), last)}, true
+	last := d.e.Hosts[dead[len(dead)-1]]
+	text := fmt.Sprintf("canary containers died on %s: %s", list(dead), last.Death)
+	if len(dead) == 1 && last.Deaths == 1 {
+		text = fmt.Sprintf("a canary container died on %s: %s", dead[0], last.Death)
+	}
+	return Why{Cause: CauseDeath, Hosts: dead, Text: text}, true
 }
 
 func (d *decision) firstFatal(hosts []string) (Why, bool) {

@@ -2,6 +2,8 @@ package rollout
 
 import (
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/serin-rollouts/serin/internal/analysis"
 )
@@ -29,7 +31,8 @@ const (
 	KindAborted     Kind = "aborted"
 )
 
-// Event is what observers see of one transition.
+// Event is what observers see of one transition. Its Text is the sentence about
+// it for people, in one line: whoever tells of the event uses these words.
 type Event struct {
 	Seq     uint64 `json:"seq"`   // without gaps, from 1
 	Index   uint64 `json:"index"` // of the entry that caused it
@@ -51,7 +54,7 @@ type Event struct {
 
 	Cause      Cause             `json:"cause,omitempty"`
 	By         string            `json:"by,omitempty"`
-	Text       string            `json:"text"`
+	Text       string            `json:"text"` // the sentence for people, in one line: log, explain and console say the same
 	Verdict    *analysis.Verdict `json:"verdict,omitempty"`
 	Blame      []string          `json:"blame,omitempty"` // hosts that gave the reason
 	Refusal    *Refusal          `json:"refusal,omitempty"`
@@ -83,6 +86,7 @@ func (a *applier) emit(kind Kind, r *Rollout, e Event) {
 func (a *applier) append(e Event) {
 	s := a.state
 	s.EventSeq++
+	e.Text = oneLine(e.Text)
 	e.Seq, e.Index, e.Wall = s.EventSeq, a.index, a.stamp.Wall
 	if e.By == "" {
 		e.By = a.stamp.By
@@ -95,10 +99,29 @@ func (a *applier) append(e Event) {
 // An install gives each host all of its traffic.
 func describe(r *Rollout) string {
 	if r.Install() {
-		return fmt.Sprintf("step %d of %d: on %d of %d hosts", r.Step+1, len(r.Spec.Steps), r.Wave(), len(r.Hosts))
+		return fmt.Sprintf("step %d of %d: on %d of %s", r.Step+1, len(r.Spec.Steps), r.Wave(), hosts(len(r.Hosts)))
 	}
-	return fmt.Sprintf("step %d of %d: %s on %d of %d hosts",
-		r.Step+1, len(r.Spec.Steps), Percent(r.Weight()), r.Wave(), len(r.Hosts))
+	return fmt.Sprintf("step %d of %d: %s on %d of %s",
+		r.Step+1, len(r.Spec.Steps), Percent(r.Weight()), r.Wave(), hosts(len(r.Hosts)))
+}
+
+// left tells what an ended rollout leaves, and how soon the way back had taken the
+// traffic from the canary. behind is how many hosts have not followed.
+func (r *Rollout) left(c Finish, behind int) string {
+	var text string
+	if c.ZeroMillis > 0 && r.Phase != Succeeded {
+		text += "; no traffic on it after " + (time.Duration(c.ZeroMillis) * time.Millisecond).String()
+	}
+	switch {
+	case behind == 1:
+		text += "; 1 host has not followed yet"
+	case behind > 1:
+		text += "; " + hosts(behind) + " have not followed yet"
+	}
+	if n := len(r.Excluded); n > 0 && r.Phase == Succeeded {
+		text += fmt.Sprintf("; excluded, and left at what they had: %d of %s", n, hosts(n+len(r.Hosts)))
+	}
+	return text
 }
 
 // sentence joins a head with an optional reason.
@@ -107,4 +130,21 @@ func sentence(head, why string) string {
 		return head
 	}
 	return head + ": " + why
+}
+
+// oneLine joins the lines of a text, as of what a container has said last.
+func oneLine(text string) string {
+	if !strings.ContainsAny(text, "\r\n") {
+		return text
+	}
+	lines := strings.FieldsFunc(text, func(r rune) bool { return r == '\r' || r == '\n' })
+	return strings.Join(lines, " | ")
+}
+
+// hosts counts them: 1 host, 2 hosts.
+func hosts(n int) string {
+	if n == 1 {
+		return "1 host"
+	}
+	return fmt.Sprintf("%d hosts", n)
 }

@@ -44,7 +44,11 @@ func (d *decision) lost() Command {
 	most := d.r.Spec.MaxLost.Of(d.r.Reach())
 	why := Why{Cause: CauseLost, Hosts: silent, Text: fmt.Sprintf("nothing heard of %s for %s", list(silent), d.r.Spec.LostAfter)}
 	if gone := len(d.r.Lost) + len(silent); gone > most || len(silent) == len(d.r.Hosts) {
-		why.Text += fmt.Sprintf("; %d are lost, %d may be", gone, most)
+		are := "are"
+		if gone == 1 {
+			are = "is"
+		}
+		why.Text += fmt.Sprintf("; %d %s lost, %d may be", gone, are, most)
 		return d.fail(why)
 	}
 	return Lose{Target: d.target(), Hosts: silent, Why: why}

@@ -15,7 +15,7 @@ import (
 func (w Watch) gatesPage() []string {
 	lines := w.gates(func(g api.Gate) []string {
 		more := w.estimates(g)
-		for _, line := range show.Wrapped(show.Numbers(g), w.columns()-2) {
+		for _, line := range show.Wrapped(g.Numbers(), w.columns()-2) {
 			more = append(more, "  "+line)
 		}
 		return more
@@ -121,7 +121,7 @@ func (w Watch) host(h api.RolloutHost) string {
 func (w Watch) eventLines() []string {
 	lines := make([]string, 0, len(w.events)+1)
 	for _, e := range w.events {
-		lines = append(lines, w.o.Event(e))
+		lines = append(lines, w.o.Brief(e))
 	}
 	if w.end != nil {
 		lines = append(lines, w.o.End(*w.end))

@@ -86,7 +86,7 @@ func stepped(step int) rollout.Event {
 func ended() rollout.Event {
 	return rollout.Event{
 		Wall: began + 100_000, Kind: rollout.KindRolledBack, Service: "checkout", Rollout: "checkout-7", Phase: rollout.RolledBack,
-		From: "1.3.2", To: "1.4.0", Step: 2, Steps: 3, Fleet: 12, Text: "5xx 2.31% on canary", ZeroMillis: 812,
+		From: "1.3.2", To: "1.4.0", Step: 2, Steps: 3, Fleet: 12, Text: "rolled back: 5xx 2.31% on canary; no traffic on it after 812ms", ZeroMillis: 812,
 	}
 }
 

@@ -14,7 +14,7 @@ func Estimate(g api.Gate) string {
 	if g.Odds == nil {
 		return ""
 	}
-	return oddsOf(*g.Odds)
+	return g.Odds.String()
 }
 
 // Limit is where the canary is too bad for a gate: a share of bad events, or a

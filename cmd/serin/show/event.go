@@ -11,19 +11,34 @@ import (
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
-// Event renders an event as one line:
+// Event renders an event as one line, in its own words:
+//
+//	23:55:02 checkout-7 step 3 of 6: 10% on 3 of 12 hosts: 5xx 0.41% (10 of 2468) on canary, ...
+func (o Options) Event(e rollout.Event) string { return o.line(e, o.Sentence(e)) }
+
+// Brief is Event for a view that goes on: of a step, the numbers alone.
 //
 //	23:55:02 checkout-7 step 3/6  10% on 3 of 12 hosts  5xx 0.41% vs 0.39%
-func (o Options) Event(e rollout.Event) string {
-	line := o.clock(e.Wall) + " " + o.Sentence(e)
-	if o.Wide {
-		line = fmt.Sprintf("%6d %s  by %s", e.Seq, line, e.By)
+func (o Options) Brief(e rollout.Event) string {
+	if e.Kind != rollout.KindStep {
+		return o.Event(e)
 	}
-	return line
+	head := o.Palette.paint(cyan, fmt.Sprintf("step %d/%d", e.Step, e.Steps))
+	return o.line(e, fmt.Sprintf("%s %s  %son %d of %d hosts%s%s",
+		Subject(e), head, share(e.Weight, e.From == ""), e.Hosts, e.Fleet, eventRates(e.Verdict), byPerson(e)))
 }
 
-// Sentence is Event without the time.
-func (o Options) Sentence(e rollout.Event) string { return Subject(e) + " " + o.eventText(e) }
+// Sentence is Event without the time: what it is about, and its text word for word,
+// as the stream, the coordinator's log and the console have it.
+func (o Options) Sentence(e rollout.Event) string {
+	text, rest := FirstLine(e.Text), "" // of an earlier release it may have more
+	if e.Kind == rollout.KindStep {
+		if at := strings.Index(text, ": "); at > 0 {
+			text, rest = text[:at], text[at:]
+		}
+	}
+	return Subject(e) + " " + o.Palette.paint(eventColour(e.Kind), text) + rest
+}
 
 // Subject names what an event is about: a rollout, or the service whose trigger
 // came to nothing.
@@ -98,44 +113,37 @@ func (o Options) clock(unixMilli int64) string {
 	return time.UnixMilli(unixMilli).In(o.Now.Location()).Format(time.TimeOnly)
 }
 
-func (o Options) eventText(e rollout.Event) string {
-	switch e.Kind {
+// line puts the time in front of what an event comes to.
+func (o Options) line(e rollout.Event, text string) string {
+	line := o.clock(e.Wall) + " " + text
+	if o.Wide {
+		line = fmt.Sprintf("%6d %s  by %s", e.Seq, line, e.By)
+	}
+	return line
+}
+
+func eventColour(kind rollout.Kind) string {
+	switch kind {
 	case rollout.KindStep:
-		head := fmt.Sprintf("step %d/%d", e.Step, e.Steps)
-		text := o.Palette.paint(cyan, head) + "  " + share(e.Weight, e.From == "") + fmt.Sprintf("on %d of %d hosts", e.Hosts, e.Fleet)
-		return text + eventRates(e.Verdict) + byPerson(e)
+		return cyan
 	case rollout.KindSucceeded:
-		return o.Palette.paint(green, "promoted") + ": " + e.Text
+		return green
 	case rollout.KindRolledBack, rollout.KindAborted, rollout.KindRollingBack, rollout.KindRefused:
-		text := FirstLine(e.Text)
-		if e.Kind == rollout.KindRefused {
-			text = "refused: " + text
-		}
-		return o.Palette.paint(red, text) + took(e)
-	case rollout.KindUnchanged:
-		return "nothing to do: " + FirstLine(e.Text)
+		return red
 	case rollout.KindPaused, rollout.KindExcluded, rollout.KindLost:
-		return o.Palette.paint(yellow, FirstLine(e.Text)) + eventRates(e.Verdict)
+		return yellow
 	default: // of this release or a later one
-		return FirstLine(e.Text)
+		return plain
 	}
 }
 
 // byPerson says who took a step past the evidence, and why: no verdict stands
 // in its place.
 func byPerson(e rollout.Event) string {
-	if _, who, found := strings.Cut(e.Text, " hosts: by "); found && e.Verdict == nil {
+	if _, who, found := strings.Cut(e.Text, ": by "); found && e.Verdict == nil {
 		return "  by " + FirstLine(who)
 	}
 	return ""
-}
-
-// took says how long it was from the verdict to weight 0 everywhere.
-func took(e rollout.Event) string {
-	if e.ZeroMillis <= 0 {
-		return ""
-	}
-	return fmt.Sprintf(" (no traffic on it after %s)", Milli(e.ZeroMillis))
 }
 
 func eventRates(v *analysis.Verdict) string {

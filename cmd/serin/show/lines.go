@@ -26,7 +26,7 @@ func NewLines(out io.Writer, o Options) *Lines { return &Lines{out: out, o: o} }
 
 // Event shows an event; raw is not looked at.
 func (l *Lines) Event(e rollout.Event, _ []byte) {
-	_, _ = fmt.Fprintln(l.out, l.o.Event(e))
+	_, _ = fmt.Fprintln(l.out, l.o.Brief(e))
 }
 
 // Status shows where the rollout stands, if it waits for something else now.

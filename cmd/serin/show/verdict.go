@@ -9,7 +9,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/serin-rollouts/serin/internal/api"
-	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
 const (
@@ -104,7 +103,7 @@ func (o Options) gateLines(v api.Verdict, width int, more func(api.Gate) []strin
 	rows := [][]string{{"GATE", "STATE", "CANARY", "STABLE", "ALLOWED", "NEEDS"}}
 	for _, g := range v.Gates {
 		canary, stable := compared(g)
-		rows = append(rows, []string{g.Name, state(g), canary, stable, allowed(g), lacking(g)})
+		rows = append(rows, []string{g.Name, state(g), canary, stable, g.Bound(), lacking(g)})
 	}
 	last := len(rows[0]) - 1
 	widths := widthsOf(rows, last)
@@ -224,21 +223,6 @@ func memory(bytes int64) string {
 	return fmt.Sprintf("%d MiB", (bytes+1<<19)>>20)
 }
 
-// allowed is how much worse the canary may be.
-func allowed(g api.Gate) string {
-	switch {
-	case g.Allowed == nil:
-		return "-"
-	case *g.Allowed == 0:
-		return "no more"
-	case g.Kind == api.KindLatency:
-		return "+" + rollout.Percent(*g.Allowed)
-	case g.Kind == api.KindSaturation:
-		return "+" + rollout.Percent(*g.Allowed) + " memory"
-	}
-	return "+" + strings.TrimSuffix(rollout.Percent(*g.Allowed), "%") + " points"
-}
-
 // lacking says what a gate still needs; a gate that has decided needs nothing.
 func lacking(g api.Gate) string {
 	switch {
@@ -248,6 +232,8 @@ func lacking(g api.Gate) string {
 		return "-"
 	case g.Needed > 0 && g.Kind == api.KindRate:
 		return "about " + forecast(g.Needed) + " more"
+	case g.Needed == 1:
+		return "about 1 more request"
 	case g.Needed > 0:
 		return "about " + forecast(g.Needed) + " more requests"
 	}

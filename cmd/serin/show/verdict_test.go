@@ -212,30 +212,21 @@ func TestExplainShowsEachGatesNumbers(t *testing.T) {
 	quiet.Gate, quiet.Outcome = "quiet", analysis.Pass
 	bad := finding(analysis.Fail)
 	bad.Host = "web-02"
-	decided := func(v analysis.Verdict, kind rollout.Kind, text string) rollout.Event {
+	decided := func(v analysis.Verdict, kind rollout.Kind, text string) api.Decision {
 		v.Reason = v.Findings[0].Reason
-		return rollout.Event{Wall: began, Kind: kind, Rollout: "a-1", Phase: rollout.RollingBack, Text: text + ": " + v.Reason, Verdict: &v}
+		return api.DecisionOf(rollout.Event{Wall: began, Kind: kind, Rollout: "a-1", Phase: rollout.RollingBack, Text: text + ": " + v.Reason, Verdict: &v})
 	}
-	d := api.RolloutDetail{Explanation: "It went back.", Decisions: []rollout.Event{
+	d := api.RolloutDetail{Explanation: "It went back.", Decisions: []api.Decision{
 		decided(analysis.Verdict{Outcome: analysis.Fail, Gate: "errors", Findings: []analysis.Finding{bad, within, queue, observed, quiet}}, rollout.KindRollingBack, "rolling back at step 2 of 2"),
 		decided(analysis.Verdict{Outcome: analysis.Fail, Gate: "orders", Findings: []analysis.Finding{silent}}, rollout.KindPaused, "paused"),
-		{Wall: began, Kind: rollout.KindExcluded, Rollout: "a-1", Phase: rollout.Progressing, Text: "web-02 goes back to stable", Host: "web-02", Blame: []string{"web-02"}},
+		api.DecisionOf(rollout.Event{Wall: began, Kind: rollout.KindExcluded, Rollout: "a-1", Phase: rollout.Progressing, Text: "web-02 goes back to stable", Host: "web-02", Blame: []string{"web-02"}}),
+		api.DecisionOf(rollout.Event{Wall: began, Kind: rollout.KindRolledBack, Rollout: "a-1", Phase: rollout.RolledBack, Text: "rolled back", Blame: []string{"web-01", "web-02"}, Lost: []string{"web-09"}}),
 	}}
 	var out bytes.Buffer
 	if err := plainly().Explain(&out, d); err != nil {
 		t.Fatal(err)
 	}
 	goldentest.Compare(t, "explain.txt", out.String())
-}
-
-func TestRatio(t *testing.T) {
-	for thousandths, want := range map[int64]string{
-		10: "0.01 or less", 250: "0.25", 994: "0.99", 996: "1.0", 5000: "5.0", 9949: "9.9", 9950: "10", 20_400: "20", 1_000_000: "1000 or more",
-	} {
-		if got := ratio(thousandths); got != want {
-			t.Errorf("%d: %s, want %s", thousandths, got, want)
-		}
-	}
 }
 
 // TestHeldHostsAreMarked in the tables of hosts.

@@ -43,39 +43,62 @@ func detail() api.RolloutDetail {
 func stepped() rollout.Event {
 	return rollout.Event{
 		Wall: began + 4000, Kind: rollout.KindStep, Service: "checkout", Rollout: "checkout-7", Phase: rollout.Progressing,
-		From: "1.3.2", Step: 3, Steps: 6, Weight: 1000, Hosts: 3, Fleet: 12,
+		From: "1.3.2", Step: 3, Steps: 6, Weight: 1000, Hosts: 3, Fleet: 12, Text: "step 3 of 6: 10% on 3 of 12 hosts: 5xx 0.40% (4 of 1000) on canary",
 		Verdict: &analysis.Verdict{Canary: analysis.Counts{Requests: 1000, Errors: 4}, Stable: analysis.Counts{Requests: 2000}},
 	}
 }
 
+// TestEventLines: an event is told in its own words; of a step, Brief has the numbers
+// alone.
 func TestEventLines(t *testing.T) {
+	install := rollout.Event{
+		Kind: rollout.KindStep, Rollout: "a-1", Phase: rollout.Paused, Step: 1, Steps: 1, Hosts: 2, Fleet: 2, Weight: 10_000, Text: "step 1 of 1: on 2 of 2 hosts",
+	}
 	for name, x := range map[string]struct {
-		event rollout.Event
-		want  string
+		event       rollout.Event
+		want, brief string // brief is empty where it is the same
 	}{
-		"step": {stepped(), "22:13:24 checkout-7 step 3/6  10% on 3 of 12 hosts  5xx 0.40% vs 0.00%"},
-		"install": {
-			rollout.Event{Kind: rollout.KindStep, Rollout: "a-1", Phase: rollout.Paused, Step: 1, Steps: 1, Hosts: 2, Fleet: 2, Weight: 10_000},
-			"00:00:00 a-1 step 1/1  on 2 of 2 hosts",
+		"step": {
+			stepped(), "22:13:24 checkout-7 step 3 of 6: 10% on 3 of 12 hosts: 5xx 0.40% (4 of 1000) on canary",
+			"22:13:24 checkout-7 step 3/6  10% on 3 of 12 hosts  5xx 0.40% vs 0.00%",
 		},
-		"refused": {rollout.Event{Kind: rollout.KindRefused, Service: "a", Text: "image: no\nsuch"}, "00:00:00 a refused: image: no"},
+		"install": {install, "00:00:00 a-1 step 1 of 1: on 2 of 2 hosts", "00:00:00 a-1 step 1/1  on 2 of 2 hosts"},
+		"refused": {rollout.Event{Kind: rollout.KindRefused, Service: "a", Text: "refused: image: no\nsuch"}, "00:00:00 a refused: image: no", ""},
 		"in the way": {
-			rollout.Event{Kind: rollout.KindRefused, Service: "a", Rollout: "a-1", Text: "a-1 is Paused"}, "00:00:00 a refused: a-1 is Paused",
+			rollout.Event{Kind: rollout.KindRefused, Service: "a", Rollout: "a-1", Text: "refused: a-1 is Paused"}, "00:00:00 a refused: a-1 is Paused", "",
 		},
-		"unchanged": {
-			rollout.Event{Kind: rollout.KindUnchanged, Service: "a", Rollout: "a-1", Text: "a-1 rolls it out already"},
-			"00:00:00 a nothing to do: a-1 rolls it out already",
+		"paused": {
+			rollout.Event{Kind: rollout.KindPaused, Rollout: "a-1", Phase: rollout.Paused, Text: "paused at step 1 of 2", Verdict: &analysis.Verdict{Canary: analysis.Counts{Requests: 3}}},
+			"00:00:00 a-1 paused at step 1 of 2", "",
 		},
-		"paused":  {rollout.Event{Kind: rollout.KindPaused, Rollout: "a-1", Phase: rollout.Paused, Text: "paused at step 1 of 2"}, "00:00:00 a-1 paused at step 1 of 2"},
-		"unknown": {rollout.Event{Kind: "moonstruck", Rollout: "a-1", Phase: rollout.Paused, Text: "shines"}, "00:00:00 a-1 shines"},
-		"no stable traffic": {
-			rollout.Event{Kind: rollout.KindPaused, Rollout: "a-1", Phase: rollout.Paused, Text: "p", Verdict: &analysis.Verdict{Canary: analysis.Counts{Requests: 3}}},
-			"00:00:00 a-1 p  5xx 0.00% vs no traffic",
-		},
+		"unknown": {rollout.Event{Kind: "moonstruck", Rollout: "a-1", Phase: rollout.Paused, Text: "shines"}, "00:00:00 a-1 shines", ""},
 	} {
 		if got := plainly().Event(x.event); got != x.want {
 			t.Errorf("%s:\n got %q\nwant %q", name, got, x.want)
 		}
+		if x.brief == "" {
+			x.brief = x.want
+		}
+		if got := plainly().Brief(x.event); got != x.brief {
+			t.Errorf("%s in brief:\n got %q\nwant %q", name, got, x.brief)
+		}
+		o := plainly()
+		o.Palette.On = true
+		coloured := o.Event(x.event)
+		for _, code := range []string{plain, red, green, yellow, cyan, reset} {
+			coloured = strings.ReplaceAll(coloured, code, "")
+		}
+		if coloured != x.want {
+			t.Errorf("%s: colour changes the words: %q", name, coloured)
+		}
+	}
+	install.Text, install.From = "step 1 of 1: 100% on 1 of 1 host: by ann: go on", "1"
+	if got := plainly().Brief(install); !strings.HasSuffix(got, "on 2 of 2 hosts  by ann: go on") {
+		t.Errorf("a person's step: %q", got)
+	}
+	install.Text, install.Verdict = "step 1 of 1: 100% on 1 of 1 host: by ann", &analysis.Verdict{}
+	if got := plainly().Brief(install); strings.Contains(got, "ann") {
+		t.Errorf("a step by evidence: %q", got)
 	}
 }
 
@@ -110,7 +133,7 @@ func TestLiveKeepsItsLineBelow(t *testing.T) {
 	l.Event(stepped(), nil)
 	l.Close()
 	status := emptyLine + noWrap + "22:14:54 checkout-7 step 2/3  20% on 3 of 12 hosts  5xx 0.41% vs 0.39%  holds for 58s more" + wrap
-	want := status + emptyLine + plainly().Event(stepped()) + "\n" + status + emptyLine
+	want := status + emptyLine + plainly().Brief(stepped()) + "\n" + status + emptyLine
 	if diff := cmp.Diff(want, out.String()); diff != "" {
 		t.Error(diff)
 	}

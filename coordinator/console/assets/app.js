@@ -32,6 +32,7 @@ const page = {
   curve: /** @type {any[]} */ ([]),
   sparks: /** @type {Record<string, number[][]>} */ ({}),
   explanation: /** @type {string | undefined} */ (undefined),
+  numbers: /** @type {Map<string, string[]>} */ (new Map()), // of the decisions of the rollout that is shown, by event
   replica: "",
   views: new Map(),
   get session() { return session; },
@@ -76,7 +77,7 @@ function open() {
   now = session.role ? route() : { page: login, id: "" };
   stream?.close();
   stream = null;
-  Object.assign(page, { events: [], curve: [], sparks: {}, explanation: undefined, views: new Map() });
+  Object.assign(page, { events: [], curve: [], sparks: {}, explanation: undefined, numbers: new Map(), views: new Map() });
   document.title = `${now.page.title(now.id)} · serin`;
   connect();
   draw();
@@ -170,7 +171,10 @@ function explain(soon) {
     const id = now.id;
     const reply = await replicas.ask(`rollouts/${id}/explain`);
     if (now.page !== rollout || now.id !== id) return;
-    if (reply.ok) page.explanation = reply.data.explanation + (reply.data.incomplete ? ` (${reply.data.incomplete})` : "");
+    if (reply.ok) {
+      page.explanation = reply.data.explanation + (reply.data.incomplete ? ` (${reply.data.incomplete})` : "");
+      page.numbers = new Map((reply.data.decisions ?? []).map((x) => [String(x.seq), x.numbers]));
+    }
     schedule();
     if (!reply.ok || !reply.data.ended) explain(EXPLAINING);
   }, soon);

@@ -23,7 +23,7 @@ export function render(page, id) {
       h("p", { id: "explanation" }, page.explanation ?? "…"),
       d.waiting && h("p", { class: "waiting" }, h("strong", null, "Now: "), d.waiting)),
     gates(d.verdict), charts(page, d), fleet(page, d), troubles(d),
-    feed(page.events, page.draw, false),
+    feed(page.events, page.draw, false, page.numbers),
   ];
 }
 
@@ -135,7 +135,7 @@ function gauge(g) {
     return h("label", { class: "gauge" }, `${word} `, h("meter", { min: 0, max: 1, value: part.toFixed(3) }), ` ${Math.round(part * 100)}%`);
   };
   return [one("within", g.evidence.safe, g.evidence.safe_limit), one("beyond", g.evidence.fail, g.evidence.fail_limit),
-    g.needed ? h("small", null, `about ${g.needed} more requests`) : null];
+    g.needed ? h("small", null, `about ${plural(g.needed, "more request")}`) : null];
 }
 
 function charts(page, d) {
