@@ -41,6 +41,7 @@ type slot struct {
 	owed     float64         // parts of a request
 	busy     time.Duration   // until when requests are open after the last one came
 	lastSent time.Duration
+	opened   time.Duration // when it was opened
 	closed   time.Duration // when it was closed
 	whose    string        // the revision that it last led to
 }
@@ -106,6 +107,14 @@ func (p *balancer) forget(service string) {
 	p.flow()
 	delete(p.backends, service)
 	p.renew()
+}
+
+// open has requests sent to a slot, if it has a share or a weight.
+func (p *balancer) open(service string, s *slot) {
+	s.open, s.opened = true, p.h.w.now
+	if c := p.live(service, s); c != nil {
+		s.whose = c.revision.ID // its container may die before the first request
+	}
 }
 
 // live returns the running container of the service behind an open slot.

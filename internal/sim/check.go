@@ -23,6 +23,7 @@ type record struct {
 	frozen  []byte                       // the last published state that was kept, in JSON
 	sum     hash.Hash64                  // of every decision
 	marks   map[string]marks             // of the running rollouts
+	deaths  map[death]deaths             // of canaries, that agents have counted for sure
 	decided time.Duration                // when the entry that is being checked was proposed
 }
 
@@ -32,14 +33,20 @@ type moved struct {
 	at    time.Duration
 }
 
-// marks are when, by no fleet's clock, a rollout, its phase and its step began.
-type marks struct{ start, phase, step time.Duration }
+// marks are when, by no fleet's clock, a rollout, its phase and its step were
+// decided, from which on their deadlines count; when the step was committed, and with
+// how many hosts the rollout began.
+type marks struct {
+	start, phase, step time.Duration
+	taken              time.Duration
+	hosts              int
+}
 
 func newRecord(w *world) *record {
 	return &record{
 		w: w, epochs: map[string][]moved{}, asks: map[string]trigger{}, answers: map[string]rollout.Result{},
 		starts: map[string]string{}, settled: map[string]map[string]uint64{}, sum: fnv.New64a(),
-		marks: map[string]marks{},
+		marks: map[string]marks{}, deaths: map[death]deaths{},
 	}
 }
 

@@ -124,14 +124,14 @@ func (r *record) mark(old, now *rollout.Rollout) {
 	switch {
 	case now == nil:
 	case old == nil || old.ID != now.ID:
-		r.marks[now.ID] = marks{r.w.now, r.w.now, r.w.now}
+		r.marks[now.ID] = marks{r.decided, r.decided, r.decided, r.w.now, len(now.Hosts)}
 	default:
 		m := r.marks[now.ID]
 		if old.Phase != now.Phase {
-			m.phase = r.w.now
+			m.phase = r.decided
 		}
 		if old.StepAt != now.StepAt || old.Step != now.Step {
-			m.step = r.w.now
+			m.step, m.taken = r.decided, r.w.now
 		}
 		r.marks[now.ID] = m
 	}

@@ -26,7 +26,7 @@ func (r *record) checkDecision(before *rollout.State, e rollout.Entry, result ro
 	case rollout.RollBack:
 		r.checkBack(run, c.Why)
 	case rollout.Pause:
-		r.checkEvidence(run, c.Why.Verdict)
+		r.checkPaused(run, c)
 	case rollout.Exclude:
 		r.checkEvidence(run, c.Why.Verdict)
 		all := len(run.Hosts) + len(run.Excluded)
@@ -35,6 +35,7 @@ func (r *record) checkDecision(before *rollout.State, e rollout.Entry, result ro
 		}
 	case rollout.Lose:
 		r.checkLost(run, c.Hosts)
+		r.checkFew(run, c.Hosts)
 	case rollout.Finish:
 		r.checkFinish(svc, c)
 	default:
@@ -42,22 +43,33 @@ func (r *record) checkDecision(before *rollout.State, e rollout.Entry, result ro
 }
 
 // checkLook holds what a leader decides against what it has seen: it does not
-// spin, and it acts on a gate that has failed.
-func (w *world) checkLook(s *rollout.State, e rollout.Evidence, commands []rollout.Command, atOnce bool) {
+// spin, and it acts on what has failed.
+func (w *world) checkLook(l *leader, e rollout.Evidence, commands []rollout.Command, atOnce bool) {
+	s := l.r.state
 	if len(commands) == 0 && atOnce {
 		w.violate("look", "nothing is to be done, and it is to be looked at again at once")
 	}
 	for _, name := range s.Names() {
-		run := s.Services[name].Active
-		if run == nil || run.Parked || run.Phase != rollout.Progressing && run.Phase != rollout.Paused {
+		svc := s.Services[name]
+		about := func(c rollout.Command) bool { t, _ := rollout.TargetOf(c); return t.Service == name }
+		if svc.Active == nil || slices.ContainsFunc(commands, about) {
 			continue
 		}
-		failed := e[name].Verdict.Outcome == analysis.Fail && run.Weight() > 0 && run.Spec.Gates.Acting() && !run.Install()
-		about := func(c rollout.Command) bool { t, _ := rollout.TargetOf(c); return t.Service == name }
-		if failed && !slices.ContainsFunc(commands, about) {
+		w.checkWaits(l, svc)
+		if !watched(svc.Active) {
+			continue
+		}
+		w.checkDeaths(l, svc)
+		run := svc.Active
+		if e[name].Verdict.Outcome == analysis.Fail && run.Weight() > 0 && run.Spec.Gates.Acting() && !run.Install() {
 			w.violate("gate", "a gate of %s has failed, and nothing follows", run.ID)
 		}
 	}
+}
+
+// watched tells whether a rollout's canary is to be taken back when it fails: one that is parked has failed already.
+func watched(run *rollout.Rollout) bool {
+	return !run.Parked && (run.Phase == rollout.Progressing || run.Phase == rollout.Paused)
 }
 
 // checkForward is what has to hold before serin takes a step.
@@ -76,8 +88,8 @@ func (r *record) checkForward(svc *rollout.Service, why rollout.Why) {
 	switch {
 	case run.Phase == rollout.Paused:
 		w.violate("pause", "%s went on from a pause by itself", run.ID)
-	case w.now-r.marks[run.ID].step < byClocks(step.Hold):
-		w.violate("hold", "%s held step %d for %s of %s", run.ID, run.Step+1, w.now-r.marks[run.ID].step, step.Hold)
+	case w.now-r.marks[run.ID].taken < byClocks(step.Hold):
+		w.violate("hold", "%s held step %d for %s of %s", run.ID, run.Step+1, w.now-r.marks[run.ID].taken, step.Hold)
 	case step.Approve && !run.Approved:
 		w.violate("approval", "%s left step %d without an approval", run.ID, run.Step+1)
 	case gated && (why.Verdict == nil || why.Verdict.Outcome != analysis.Pass):
@@ -107,10 +119,10 @@ func (r *record) checkBack(run *rollout.Rollout, why rollout.Why) {
 		r.w.violate("I4", "%s goes back without a cause", run.ID)
 	case why.Cause == rollout.CauseDeadline && early > 0:
 		r.w.violate("deadline", "%s goes back %s before any deadline", run.ID, early)
-	case why.Cause == rollout.CauseGate && (why.Verdict == nil || why.Verdict.Outcome != analysis.Fail && why.Verdict.Outlier == ""):
-		r.w.violate("gate", "%s goes back, and no gate has failed", run.ID)
+	case why.Cause != rollout.CauseDeadline && run.Phase == rollout.Progressing && run.Spec.OnFailure == rollout.PauseOnFailure:
+		r.w.violate("on failure", "%s goes back (%s), and its file says that it pauses", run.ID, why.Cause)
 	}
-	r.checkEvidence(run, why.Verdict)
+	r.checkFailed(run, why)
 }
 
 // checkEvidence: what a verdict counted was really served.

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"github.com/serin-rollouts/serin/agent/plan"
@@ -64,13 +65,13 @@ func (w *world) checkHeard(s *service, told rollout.Wave) {
 	})
 }
 
-// capacity counts the slots that take what the split does not, and can.
-func (h *host) capacity(service string) int {
+// capacity counts the slots of a bank that take what the split does not, and can.
+func (h *host) capacity(service string, bank plan.Bank) int {
 	n := 0
 	if back := h.balancer.backends[service]; back != nil && h.balancer.up {
 		for i := range back.slots {
 			x := &back.slots[i]
-			if c := h.balancer.live(service, x); c != nil && x.weight > 0 && c.ready(h.w.now) {
+			if c := h.balancer.live(service, x); x.bank == bank && c != nil && x.weight > 0 && c.ready(h.w.now) {
 				n++
 			}
 		}
@@ -149,11 +150,24 @@ func (w *world) checkDetach(s *service, op plan.Detach) {
 	}
 }
 
+// least is how many containers have to serve after an instruction (I7): all that
+// are wanted, or as many as do. Where a promotion was interrupted and a third
+// revision is stable by now, the bank with less to lose makes room for it.
+func (h *host) least(service string, op plan.Op, b basis) int {
+	_, flips := op.(plan.Promote)
+	here := func(c *container) bool { return c.service == service && c.revision.ID == b.stable }
+	one, two := h.capacity(service, plan.BankA), h.capacity(service, plan.BankB)
+	if flips && !slices.ContainsFunc(h.docker.containers, here) {
+		return min(max(one, two), b.wanted)
+	}
+	return min(one+two, b.wanted)
+}
+
 // checkAct looks at what an instruction has done.
-func (w *world) checkAct(s *service, op plan.Op, b basis, capacity int) {
+func (w *world) checkAct(s *service, op plan.Op, b basis, least int) {
 	h, epoch := s.h, b.epoch
-	if want := b.wanted; h.capacity(s.name) < min(capacity, want) {
-		w.violate("I7", "%q left %s with %d of %d containers that serve", op, h.name, h.capacity(s.name), want)
+	if left := h.capacity(s.name, plan.BankA) + h.capacity(s.name, plan.BankB); left < least {
+		w.violate("I7", "%q left %s with %d of %d containers that serve", op, h.name, left, b.wanted)
 	}
 	back := h.balancer.backends[s.name]
 	if back != nil && back.split.Share == 0 {

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -42,7 +43,7 @@ type sabotage struct {
 }
 
 func sabotages() []sabotage {
-	return append(append(sabotagesOfState(), sabotagesOfDecisions()...), append(sabotagesOfHosts(), sabotagesOfBroadcasts()...)...)
+	return slices.Concat(sabotagesOfState(), sabotagesOfDecisions(), sabotagesOfHosts(), sabotagesOfBroadcasts(), sabotagesOfFailures())
 }
 
 func sabotagesOfState() []sabotage {
@@ -134,7 +135,7 @@ func ripe(w *world, svc *rollout.Service, but string) bool {
 	if r.Phase != rollout.Progressing || r.Install() || r.Parked || step.Approve && !r.Approved && but != "approval" {
 		return false
 	}
-	if but != "hold" && w.now-w.record.marks[r.ID].step < step.Hold {
+	if but != "hold" && w.now-w.record.marks[r.ID].taken < step.Hold {
 		return false
 	}
 	for _, host := range r.Hosts[:r.Wave()] {

@@ -129,6 +129,7 @@ func (s *service) begin(op plan.Op) {
 	}
 	s.job = j
 	s.w.checkBegin(s, op)
+	s.w.checkWarmUp(s, op)
 	s.raising = guarded(op)
 	j.next()
 }

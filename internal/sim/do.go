@@ -66,18 +66,25 @@ func (h *host) instructions(s *service, op plan.Op) []instruction {
 // basis is what of an assignment an operation is held against.
 type basis struct {
 	epoch  uint64
-	wanted int // containers that are to serve
+	wanted int    // containers that are to serve
+	stable string // the revision that is to serve; "": none
 }
 
-func (s *service) basis() basis { return basis{s.post.Assigned.Epoch, wanted(s.post.Assigned)} }
+func (s *service) basis() basis {
+	a := s.post.Assigned
+	if a.Stable == nil {
+		return basis{epoch: a.Epoch}
+	}
+	return basis{a.Epoch, a.Stable.Replicas, a.Stable.ID}
+}
 
 // act lets an instruction take effect, and has the checkers look at what it did.
 func (h *host) act(s *service, op plan.Op, b basis, effect func()) {
 	h.balancer.flow()
 	h.w.checkBefore(s, op)
-	capacity := h.capacity(s.name)
+	least := h.least(s.name, op, b)
 	effect()
-	h.w.checkAct(s, op, b, capacity)
+	h.w.checkAct(s, op, b, least)
 }
 
 // steer does a whole operation on HAProxy at once, for the reflex.
@@ -165,7 +172,7 @@ func (h *host) steering(s *service, op plan.Op) []instruction {
 		s.memory.attachedAt[op.Slot] = s.agent.now()
 		add(false, func(back *backend) { x := back.slot(op.Slot); x.open, x.addr, x.lastSent = false, op.Addr, 0 })
 		add(false, func(back *backend) { back.slot(op.Slot).weight = 0 })
-		add(false, func(back *backend) { back.slot(op.Slot).open = true })
+		add(false, func(back *backend) { b.open(s.name, back.slot(op.Slot)) })
 	case plan.Detach:
 		add(false, func(back *backend) { x := back.slot(op.Slot); x.open, x.weight, x.closed = false, 0, h.w.now })
 	case plan.Weights:

@@ -18,7 +18,11 @@ type docker struct {
 	images     map[string]bool
 	away       time.Duration // until when it does not answer
 	made       int
+	ends       map[edition]int // of containers
 }
+
+// edition is a revision of a service.
+type edition struct{ service, revision string }
 
 // container is one container, ours or somebody else's (service "").
 type container struct {
@@ -36,7 +40,7 @@ type container struct {
 const foreign = "somebody-else"
 
 func newDocker(h *host) *docker {
-	d := &docker{h: h, chance: h.w.chance(h.name + "/docker"), images: map[string]bool{}}
+	d := &docker{h: h, chance: h.w.chance(h.name + "/docker"), images: map[string]bool{}, ends: map[edition]int{}}
 	d.containers = []*container{{id: foreign, state: plan.Running, addr: "10.0.0.2:8080"}}
 	return d
 }
@@ -74,11 +78,14 @@ func (d *docker) start(id string, late bool) {
 	c.addr = d.freeAddr()
 	c.state, c.started, c.readyAt, c.surprise = plan.Running, w.now, w.now+v.boot, late
 	c.life.gen++
+	if late {
+		d.h.hurt(0)
+	}
 	if v.never {
 		c.readyAt = rollout.Never
 	}
-	if v.dies > 0 {
-		w.set(&c.life, v.dies, nil, func() {
+	if after := v.diesOn(d.h.name); after > 0 {
+		w.set(&c.life, after, nil, func() {
 			if v.dies > 0 { // it may have been healed
 				d.die(c, true)
 			}
@@ -113,7 +120,8 @@ func (d *docker) die(c *container, tell bool) {
 	if a := d.h.agent; a != nil {
 		a.after(d.chance.between(time.Millisecond, 20*time.Millisecond), func() { a.onDeath(c) })
 	}
-	d.h.w.noteDeath(d.h, c)
+	w.noteDeath(d.h, c)
+	w.noteCounted(d.h, c)
 }
 
 // killOne has some container of ours die.
@@ -137,6 +145,7 @@ func (c *container) ready(now time.Duration) bool { return c.state == plan.Runni
 func (d *docker) end(c *container) {
 	d.h.balancer.flow()
 	c.state, c.addr, c.ended = plan.Stopped, "", d.h.w.now
+	d.ends[edition{c.service, c.revision.ID}]++
 	c.life.gen++
 }
 

@@ -141,7 +141,7 @@ func (l *leader) decide() {
 	}
 	l.renew(s)
 	commands, next := rollout.Decide(s, e, now)
-	l.w.checkLook(s, e, commands, next <= now)
+	l.w.checkLook(l, e, commands, next <= now)
 	for _, watch := range l.watches {
 		next = min(next, watch.nextSilence(now))
 	}

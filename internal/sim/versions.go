@@ -17,7 +17,7 @@ type version struct {
 	never    bool          // it never gets ready
 	missing  bool          // no registry has it
 	dies     time.Duration // so long after its start it ends; 0: never
-	oddHost  string        // where alone it is that bad; "": everywhere
+	oddHost  string        // where alone it is that bad, or ends; "": everywhere
 	hopeless bool          // so bad that no test may let it pass
 }
 
@@ -58,6 +58,14 @@ func (v *version) errorsOn(host string) float64 {
 	return v.errors
 }
 
+// diesOn is so long after its start that it ends on a host; 0: never.
+func (v *version) diesOn(host string) time.Duration {
+	if v.oddHost != "" && v.oddHost != host {
+		return 0
+	}
+	return v.dies
+}
+
 // Private
 
 func (v *versions) spoil(made *version) {
@@ -70,12 +78,15 @@ func (v *versions) spoil(made *version) {
 		made.never = true
 	case 4:
 		made.dies = v.chance.between(2*time.Second, 2*time.Minute)
+		made.oddHost = pick(&v.chance, "", v.someHost())
 	case 5:
 		made.missing = true
 	default:
-		made.errors, made.oddHost = badErrors, hostName(v.chance.below(v.w.mix.hosts))
+		made.errors, made.oddHost = badErrors, v.someHost()
 	}
 }
+
+func (v *versions) someHost() string { return hostName(v.chance.below(v.w.mix.hosts)) }
 
 // heal makes all programs good ones.
 func (v *versions) heal() {

@@ -109,7 +109,7 @@ func (w *watch) hear(name string, h *serviceReport, now time.Duration) {
 		return
 	}
 	w.hosts[name] = rollout.HostEvidence{
-		SeenAt: now,
+		SeenAt: w.hosts[name].SeenAt,
 		Epoch:  h.epoch, Settled: h.settled, HasImage: h.hasImage, Weight: h.weight,
 		Deaths: h.deaths, Death: h.death, Problem: h.problem.text, Cause: h.problem.cause, Fatal: h.problem.fatal,
 	}
