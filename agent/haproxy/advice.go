@@ -7,6 +7,21 @@ import (
 	"strings"
 )
 
+// Advice looks whether the configuration of a HAProxy has what canaries need: for each
+// backend that is named, and for each that has slots, what it lacks, in a line. Backends
+// that stand in another file have none.
+func Advice(file string, backends []string) ([]string, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read the existing HAProxy's file: %w", err)
+	}
+	var all []string
+	for _, name := range slices.Compact(slices.Sorted(slices.Values(slices.Concat(backends, slotted(string(text)))))) {
+		all = append(all, advice(string(text), name)...)
+	}
+	return all, nil
+}
+
 // advice reads the text of a HAProxy configuration and says what a backend should
 // have for a canary to fail without users seeing it, and has not: each with the
 // line to add. A backend that is not in the text has none.
@@ -43,6 +58,24 @@ func advice(text, backend string) []string {
 func starts(text string) func(words []string) bool {
 	want := strings.Fields(text)
 	return func(words []string) bool { return len(words) >= len(want) && slices.Equal(words[:len(want)], want) }
+}
+
+// slotted returns the backends in which the first slot of a bank is declared.
+func slotted(text string) []string {
+	var all []string
+	name := ""
+	for line := range strings.Lines(text) {
+		line, _, _ = strings.Cut(line, "#")
+		words := strings.Fields(line)
+		switch {
+		case len(words) < 2:
+		case words[0] == "backend" || words[0] == "listen":
+			name = words[1]
+		case words[0] == "server" && words[1] == "a1", words[0] == "server-template" && words[1] == "a":
+			all = append(all, name)
+		}
+	}
+	return all
 }
 
 // linesOf returns the words of each line that holds for a backend: those of the
