@@ -17,17 +17,18 @@ import (
 
 // analyzed is what `serin analyze` prints of a record or a request log.
 type analyzed struct {
-	Format  record.Format    `json:"format"`
-	Rollout string           `json:"rollout,omitempty"`
-	Service string           `json:"service,omitempty"`
-	From    *time.Time       `json:"from,omitempty"` // the first entry; not known of every record
-	Long    int64            `json:"millis"`         // from the first entry to the last
-	Steps   int              `json:"steps"`
-	Outcome analysis.Outcome `json:"outcome"`
-	Gate    string           `json:"gate,omitempty"`
-	Host    string           `json:"host,omitempty"`
-	Outlier string           `json:"outlier,omitempty"`
-	Reason  string           `json:"reason"`
+	Format  record.Format `json:"format"`
+	Rollout string        `json:"rollout,omitempty"`
+	Service string        `json:"service,omitempty"`
+	From    *time.Time    `json:"from,omitempty"` // the first entry; not known of every record
+	Long    int64         `json:"millis"`         // from the first entry to the last
+	Steps   int           `json:"steps"`
+	// Outcome is wait, pass or fail, or observed where no gate decides.
+	Outcome string `json:"outcome"`
+	Gate    string `json:"gate,omitempty"`
+	Host    string `json:"host,omitempty"`
+	Outlier string `json:"outlier,omitempty"`
+	Reason  string `json:"reason"`
 	// Decided is when, in milliseconds since the first entry, Requests after how many to the canary,
 	// of all steps; -1 and all of them if it is open.
 	Decided  int64            `json:"decided_ms"`
@@ -80,13 +81,13 @@ type decision struct {
 func (z *analyze) report(head record.Head, c *record.Course, format record.Format) error {
 	r := summary(head, c)
 	r.Format = format
-	err := z.app.print(r, func(out io.Writer, o show.Options) error { return r.text(out, o) }, []string{r.Outcome.String()})
+	err := z.app.print(r, func(out io.Writer, o show.Options) error { return r.text(out, o) }, []string{r.Outcome})
 	switch {
 	case err != nil:
 		return err
 	case r.Repeated != nil && r.Repeated.Differ > 0:
 		return exitf(exitUnexpected, "%s: line %d: the verdict is another one than was recorded: %s", z.from, r.Repeated.Line, r.Repeated.Differs)
-	case r.Outcome == analysis.Fail:
+	case r.Outcome == analysis.Fail.String():
 		return &exit{code: exitRolledBack}
 	}
 	return nil
@@ -97,22 +98,24 @@ func summary(head record.Head, c *record.Course) analyzed {
 	from, to := c.Span()
 	r := analyzed{
 		Rollout: head.Rollout, Service: head.Service, Long: (to - from).Milliseconds(), Steps: c.Step(),
-		Outcome: v.Outcome, Gate: v.Gate, Host: v.Host, Outlier: v.Outlier, Reason: v.Reason,
+		Outcome: v.Outcome.String(), Gate: v.Gate, Host: v.Host, Outlier: v.Outlier, Reason: v.Reason,
 		Decided: -1, Requests: c.Requests(), Verdict: v, Full: c.Full(), Turns: []turn{},
 	}
 	if head.Wall > 0 {
 		at := time.UnixMilli(head.Wall).Add(from).UTC()
 		r.From = &at
 	}
-	if t, is := c.Decided(); is {
+	if t, is := c.Decided(); !decides(v) {
+		r.Outcome, r.Reason = observedOnly, noneDecides
+	} else if is {
 		r.Decided, r.Requests = (t.At - from).Milliseconds(), t.Requests
-	}
-	if !decides(v) {
-		r.Reason = noneDecides
 	}
 	turns, lost := c.Turns()
 	r.Lost = lost
 	for _, t := range turns {
+		if t.Gate == "" && r.Outcome == observedOnly {
+			continue // that none of them decides is no turn
+		}
 		r.Turns = append(r.Turns, turn{
 			At: (t.At - from).Milliseconds(), Step: t.Step, Gate: t.Gate, By: t.By, Outcome: t.Outcome, Requests: t.Requests,
 			Observe: slices.ContainsFunc(v.Findings, func(f analysis.Finding) bool { return f.Observe && f.Gate == t.Gate }),
@@ -128,8 +131,11 @@ func summary(head record.Head, c *record.Course) analyzed {
 	return r
 }
 
-// noneDecides stands for the reason where all gates are observed only: nothing was asked, and nothing passed.
-const noneDecides = "no gate decides; all of them are only observed"
+// Where all gates are observed only, nothing was asked, and nothing passed: a rollout has no verdict then.
+const (
+	observedOnly = "observed"
+	noneDecides  = "no gate decides; all of them are only observed"
+)
 
 // decides tells whether any gate of a verdict does.
 func decides(v analysis.Verdict) bool {
@@ -169,7 +175,7 @@ func (r analyzed) undecided() [][]string {
 		turned := slices.ContainsFunc(r.Turns, func(t turn) bool { return t.Gate == f.Gate })
 		if f.Outcome == analysis.Wait && !turned {
 			rows = append(rows, []string{
-				span(r.Long), strconv.Itoa(r.Steps), f.Gate, f.Outcome.String(), strconv.FormatInt(r.Requests, 10), f.Reason,
+				span(r.Long), strconv.Itoa(r.Steps), f.Gate, turn{Outcome: f.Outcome, Observe: f.Observe}.word(), strconv.FormatInt(r.Requests, 10), f.Reason,
 			})
 		}
 	}
@@ -184,11 +190,11 @@ func (r analyzed) conclude(out io.Writer) error {
 	if r.Gate != "" {
 		verdict += ": " + r.Gate
 	}
-	if verdict += ": " + r.Reason; r.Reason == noneDecides {
+	if verdict += ": " + r.Reason; r.Outcome == observedOnly {
 		verdict = noneDecides
 	}
 	said := []string{"verdict: " + verdict}
-	if r.Requests == 0 && r.Reason != noneDecides {
+	if r.Requests == 0 && r.Outcome != observedOnly {
 		said = append(said, "no canary requests count yet: a host's do once it has served 4 of each version, or after a minute")
 	}
 	if r.Outlier != "" {
@@ -222,8 +228,6 @@ func (r analyzed) why(k int) string {
 		why = t.Reason
 	case t.By != "":
 		why = "by " + t.By
-	case r.Reason == noneDecides:
-		why = noneDecides
 	}
 	if t.Gate == "" && t.Outcome == analysis.Fail && t.At == r.Decided && k < len(r.Turns)-1 {
 		why += "; here the rollout would have gone back"
