@@ -94,7 +94,9 @@ func askCommitted(conn *bus.Conn) func(context.Context) (uint64, error) {
 // expose begins to serve HTTP, where that is wanted, before the replica is open.
 func (p *parts) expose(ctx context.Context, r *readiness, open *teardown) error {
 	var err error
-	if p.console, err = console.New(p.cfg.console(), p.log.With().Str("component", "console").Logger()); err != nil {
+	pages := p.cfg.console()
+	pages.Traces = p.tracing.exporter
+	if p.console, err = console.New(pages, p.log.With().Str("component", "console").Logger()); err != nil {
 		return err
 	}
 	routes := p.console.Routes()

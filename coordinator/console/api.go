@@ -11,6 +11,7 @@ import (
 	"github.com/serin-rollouts/serin/internal/api"
 	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/rollout"
+	"github.com/serin-rollouts/serin/internal/trace"
 )
 
 const maxBody = 16 << 10
@@ -171,7 +172,7 @@ func read(what string) handler {
 			refuse(w, http.StatusNotFound, rollout.CodeUnknown, "nothing can have this name")
 			return
 		}
-		answer, err := l.ask(r.Context(), bus.GetSubject(what, id), nil, true)
+		answer, err := l.ask(r.Context(), question{subject: bus.GetSubject(what, id), again: true})
 		reply(w, answer, err)
 	}
 }
@@ -203,7 +204,11 @@ func (c *Console) command(l *live, w http.ResponseWriter, r *http.Request, p per
 		return
 	}
 	c.log.Info().Str("by", p.Name).Str("verb", verb).Str("service", service).Str("rollout", body.Rollout).Msg("console: command")
-	answer, err := l.ask(r.Context(), bus.CommandSubject(verb, service), data, body.ID != "" && verb == api.Rollback)
+	errand := c.begin(r, trace.Command{Verb: verb, Service: service, Rollout: body.Rollout, By: p.Name})
+	answer, err := l.ask(r.Context(), question{
+		subject: bus.CommandSubject(verb, service), header: errand.header(), data: data, again: body.ID != "" && verb == api.Rollback,
+	})
+	errand.end(answer, err)
 	reply(w, answer, err)
 }
 

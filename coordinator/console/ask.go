@@ -21,17 +21,24 @@ const (
 // errUnanswered means that something was sent and nobody said what came of it.
 var errUnanswered = errors.New("no leader has answered; it may have been carried out: look before you try again")
 
-// ask puts a question to the leader until somebody answers it. again says that
-// asking twice does no harm.
-func (l *live) ask(ctx context.Context, subject string, data []byte, again bool) ([]byte, error) {
+// question is what the leader is asked, or told to do.
+type question struct {
+	subject string
+	header  bus.Header
+	data    []byte
+	again   bool // asking twice does no harm
+}
+
+// ask puts a question to the leader until somebody answers it.
+func (l *live) ask(ctx context.Context, q question) ([]byte, error) {
 	ctx, stop := context.WithTimeout(ctx, patience)
 	defer stop()
 	for {
-		answer, err := l.try(ctx, subject, data)
+		answer, err := l.try(ctx, q)
 		switch {
 		case err == nil:
 			return answer, nil
-		case !again && errors.Is(err, context.DeadlineExceeded):
+		case !q.again && errors.Is(err, context.DeadlineExceeded):
 			return nil, errUnanswered
 		case !passing(err):
 			return nil, err
@@ -45,10 +52,10 @@ func (l *live) ask(ctx context.Context, subject string, data []byte, again bool)
 }
 
 // try asks once.
-func (l *live) try(ctx context.Context, subject string, data []byte) ([]byte, error) {
+func (l *live) try(ctx context.Context, q question) ([]byte, error) {
 	ctx, stop := context.WithTimeout(ctx, attempt)
 	defer stop()
-	m, err := l.bus.Request(ctx, subject, data)
+	m, err := l.bus.RequestHeader(ctx, q.subject, q.header, q.data)
 	if _, refused := errors.AsType[*bus.ServiceError](err); refused && len(m.Data) > 0 && json.Valid(m.Data) {
 		return m.Data, nil // the refusal stands in the body
 	}

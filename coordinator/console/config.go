@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+
+	"github.com/serin-rollouts/serin/internal/trace"
 )
 
 // Config says who may see the console, and who may use it.
@@ -23,6 +25,8 @@ type Config struct {
 	// Peers are the consoles of the other replicas as browsers reach them
 	// ("http://10.0.0.2:7310"), where a page goes on when this replica is away.
 	Peers []string
+	// Traces takes a span of each command; nil: none are made.
+	Traces *trace.Exporter
 }
 
 // Validate names the key that is wrong.

@@ -21,7 +21,7 @@ import (
 
 // Bus is the replica's way to the leader and to the stream of events.
 type Bus interface {
-	Request(ctx context.Context, subject string, data []byte) (bus.Msg, error)
+	RequestHeader(ctx context.Context, subject string, header bus.Header, data []byte) (bus.Msg, error)
 	Events(ctx context.Context, filter bus.Filter, f func(bus.EventMsg) error) error
 }
 

@@ -156,7 +156,7 @@ func running(s *rollout.State) bool {
 }
 
 func (c *curves) sample(ctx context.Context) {
-	answer, err := c.live.try(ctx, bus.GetSubject(api.GetServices, ""), nil)
+	answer, err := c.live.try(ctx, question{subject: bus.GetSubject(api.GetServices, "")})
 	if err != nil {
 		return // an election; the curve has a hole
 	}

@@ -25,6 +25,7 @@ type fake struct {
 	mu      sync.Mutex
 	answers map[string]string // by subject
 	asked   []string          // subject and body
+	places  []string          // in traces, of what was asked
 	away    bool              // no leader
 	events  []bus.EventMsg
 	more    chan struct{} // closed by the next event
@@ -36,10 +37,13 @@ func newFake() *fake {
 	return &fake{answers: map[string]string{}, more: make(chan struct{}), changed: make(chan struct{}), state: rollout.NewState()}
 }
 
-func (f *fake) Request(ctx context.Context, subject string, data []byte) (bus.Msg, error) {
+func (f *fake) RequestHeader(ctx context.Context, subject string, header bus.Header, data []byte) (bus.Msg, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.asked = append(f.asked, subject+" "+string(data))
+	if place := bus.TraceOf(header); place != "" {
+		f.places = append(f.places, place)
+	}
 	if f.away {
 		return bus.Msg{}, bus.ErrNoResponders
 	}

@@ -94,7 +94,7 @@ func (h *hub) keep(ctx context.Context, t *topic) {
 	defer timer.Stop()
 	for ctx.Err() == nil {
 		changed := h.live.ledger.Changed()
-		answer, err := h.live.try(ctx, t.subject, nil)
+		answer, err := h.live.try(ctx, question{subject: t.subject})
 		if ctx.Err() != nil {
 			return
 		}

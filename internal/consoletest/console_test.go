@@ -160,6 +160,8 @@ func (l *live) back(aborted string) {
 	l.UntilText("tbody tr", "3 → 1")
 	l.Shoot("history")
 	l.narrow("history")
+	l.traced(api.Abort)
+	l.traced(api.Rollback)
 }
 
 // others looks at the rest of the pages, while the fleet returns.

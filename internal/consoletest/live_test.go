@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/serin-rollouts/serin/coordinator/console"
 	"github.com/serin-rollouts/serin/internal/api"
@@ -15,6 +16,7 @@ import (
 	"github.com/serin-rollouts/serin/internal/fleettest"
 	"github.com/serin-rollouts/serin/internal/porttest"
 	"github.com/serin-rollouts/serin/internal/rollout"
+	"github.com/serin-rollouts/serin/internal/trace/tracetest"
 )
 
 // token is ann's, who is an operator.
@@ -32,6 +34,8 @@ type live struct {
 	t     *testing.T
 	fleet *fleettest.Fleet
 	doors []*door // to the replicas, in their order
+
+	collector tracetest.Collector
 }
 
 func run(t *testing.T, f func(l *live)) {
@@ -42,6 +46,7 @@ func run(t *testing.T, f func(l *live)) {
 		t.Fatal(err)
 	}
 	l := &live{t: t}
+	o.Collector = &l.collector
 	for range 3 {
 		address := porttest.Address(t)
 		d := newDoor(t, address)
@@ -128,6 +133,20 @@ func (l *live) sameFeed(id string) {
 	if !slices.Equal(page, stream) {
 		l.t.Fatalf("the page's feed has a gap, something twice, or other words:\n%v\nthe stream has\n%v", page, stream)
 	}
+}
+
+// traced waits until a command from the page, and what the leader made of it below,
+// are in one trace.
+func (l *live) traced(verb string) {
+	l.t.Helper()
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		for _, s := range l.collector.Find("console " + verb) {
+			if slices.ContainsFunc(l.collector.Find("command "+verb), func(c tracetest.Span) bool { return c.Parent == s.ID && c.Trace == s.Trace && !s.Failed && !c.Failed }) {
+				return
+			}
+		}
+	}
+	l.t.Errorf("no trace has the page's %s: %+v", verb, l.collector.Find("console "+verb))
 }
 
 // narrow looks whether the page fits a telephone.

@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"crypto/rand"
 	"encoding/hex"
 	"strings"
 )
@@ -41,6 +42,18 @@ func Parse(s string) (Context, bool) {
 
 // Valid reports whether c is a place.
 func (c Context) Valid() bool { return c.Trace != [16]byte{} && c.Span != [8]byte{} }
+
+// Begin returns a new place below another; one at the head of a new trace, if that is
+// no place.
+func Begin(parent Context) Context {
+	c := parent
+	if !c.Valid() {
+		c = Context{Sampled: true}
+		_, _ = rand.Read(c.Trace[:]) // never fails
+	}
+	_, _ = rand.Read(c.Span[:]) // as above
+	return c
+}
 
 // String renders c as W3C's traceparent, of 55 characters; "" if it is no place.
 func (c Context) String() string {
