@@ -57,9 +57,10 @@ func Campaign(ctx context.Context, out io.Writer, p Plan) error {
 		return errors.Join(sayJSON(out, Finding{Seeds: int(seed - p.First), Steps: steps}), ctx.Err())
 	}
 	took := time.Since(began)
-	_, err := fmt.Fprintf(out, "%d steps in %s (%.0f a second), seeds %d to %d, %s of the fleets' time\n%d triggers, %d rollouts: %d succeeded, %d rolled back, %d aborted; %d entries, %d containers died\nno promise was broken\n",
+	_, err := fmt.Fprintf(out, "%d steps in %s (%.0f a second), seeds %d to %d, %s of the fleets' time\n%d triggers, %d rollouts: %d succeeded, %d rolled back, %d aborted; %d entries, %d containers died\n%d hosts were lost, %d rollouts parked; %d deaths of canaries had to be counted, %d weights to be those of a warm-up\nno promise was broken\n",
 		steps, took.Round(time.Millisecond), float64(steps)/took.Seconds(), p.First, seed-1, simulated.Round(time.Second),
-		sum.Triggers, sum.Rollouts, sum.Succeeded, sum.RolledBack, sum.Aborted, sum.Entries, sum.Deaths)
+		sum.Triggers, sum.Rollouts, sum.Succeeded, sum.RolledBack, sum.Aborted, sum.Entries, sum.Deaths,
+		sum.Lost, sum.Parked, sum.CanaryDeaths, sum.WarmUps)
 	return errors.Join(err, ctx.Err())
 }
 
@@ -91,6 +92,10 @@ func (t *Tally) add(o Tally) {
 	t.Refused += o.Refused
 	t.Raises += o.Raises
 	t.Deaths += o.Deaths
+	t.Lost += o.Lost
+	t.Parked += o.Parked
+	t.CanaryDeaths += o.CanaryDeaths
+	t.WarmUps += o.WarmUps
 }
 
 // blame tells the story of a broken promise.

@@ -44,7 +44,9 @@ func (r *record) checkPaused(run *rollout.Rollout, c rollout.Pause) {
 		r.w.violate("one host", "%s pauses for %v, and its file says %s", run.ID, c.Why.Hosts, run.Spec.Gates.OneHost)
 	case cause != rollout.CauseHost && run.Spec.OnFailure != rollout.PauseOnFailure:
 		r.w.violate("on failure", "%s pauses (%s), and its file says that it goes back", run.ID, cause)
-	case !c.Park:
+	case c.Park:
+		r.w.tally.Parked++
+	default:
 		r.w.violate("on failure", "%s has failed (%s), is paused and keeps its traffic", run.ID, cause)
 	}
 	r.checkFailed(run, c.Why)
@@ -96,6 +98,7 @@ func (r *record) mayLose(run *rollout.Rollout) int {
 // checkFew: a rollout goes on without hosts only as long as they are as few as its
 // file says.
 func (r *record) checkFew(run *rollout.Rollout, hosts []string) {
+	r.w.tally.Lost += len(hosts)
 	if gone, most := len(run.Lost)+len(hosts), r.mayLose(run); gone > most {
 		r.w.violate("max lost", "%s goes on without %d of %d hosts, and may lose %d", run.ID, gone, r.marks[run.ID].hosts, most)
 	}
@@ -182,6 +185,7 @@ func (w *world) noteCounted(h *host, c *container) {
 		}
 		sum.n, sum.sequence = sum.n+1, a.sequence
 		w.record.deaths[where] = sum
+		w.tally.CanaryDeaths++
 	})
 }
 

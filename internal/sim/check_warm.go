@@ -31,9 +31,13 @@ func (w *world) checkWarmUp(s *service, op plan.Op) {
 			continue // an agent that has just started does not know what came back
 		}
 		carrier := s.carrier(back, x, c)
+		if carrier == "" {
+			continue
+		}
+		w.tally.WarmUps++
 		// by clocks that are a bit fast, and from when the attaching began
 		age := (w.now-x.opened)*102/100 + 50*time.Millisecond
-		if most := plan.FullWeight / 4 * (1 + int(age/quarterLasts)); carrier != "" && set.Weight > most {
+		if most := plan.FullWeight / 4 * (1 + int(age/quarterLasts)); set.Weight > most {
 			w.violate("warm-up", "%s gives %s, which came back %s ago, weight %d, and %s could carry it", s.h.name, set.Slot, w.now-x.opened, set.Weight, carrier)
 		}
 	}

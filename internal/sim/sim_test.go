@@ -26,6 +26,7 @@ func TestSimulatedFleetsKeepTheirPromises(t *testing.T) {
 	for what, n := range map[string]int{
 		"rollouts succeeded": sum.Succeeded, "rolled back": sum.RolledBack, "aborted": sum.Aborted,
 		"commands refused": sum.Refused, "raises": sum.Raises, "deaths": sum.Deaths,
+		"lost hosts": sum.Lost, "parked rollouts": sum.Parked, "weights for warming up": sum.WarmUps,
 	} {
 		if n == 0 {
 			t.Errorf("in %d steps there were no %s: this proves nothing", steps, what)

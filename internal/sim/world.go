@@ -45,6 +45,7 @@ type Outcome struct {
 type Tally struct {
 	Triggers, Rollouts, Succeeded, RolledBack, Aborted int
 	Entries, Refused, Raises, Deaths                   int
+	Lost, Parked, CanaryDeaths, WarmUps                int // hosts; rollouts; those that agents had to count; new weights
 }
 
 // Violation is a promise that was broken.
