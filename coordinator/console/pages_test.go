@@ -23,11 +23,11 @@ const (
 		{"id":"shop-0","service":"shop","phase":"Succeeded","to":"0","started":1,"ended":5000,"by":"ann"}]}}`
 	troubledHosts = `{"ok":true,"data":[{"host":"web-01","version":"1.2.3","docker":"20.10","haproxy":"2.6","seen_ms":400,"live":true,"skew_ms":-4200,"labels":{"role":"web"},
 		"services":[{"service":"shop","epoch":9,"settled":true,"stable":"r1","stable_version":"1","canary":"r2","canary_version":"2","stable_ready":1,"canary_ready":1,"weight":1000}]},
-		{"host":"web-02","version":"1.2.3","seen_ms":93000,"live":false,"skew_ms":0,"services":[{"service":"shop","epoch":8,"stable":"r1","stable_ready":0,"problem":"no space left on device"}]},
+		{"host":"web-02","version":"1.2.3","seen_ms":93000,"live":false,"skew_ms":0,"services":[{"service":"shop","epoch":8,"stable":"r1","stable_ready":0,"deaths":1,"death":"exit code 1; its last words: no such table","problem":"no space left on device"}]},
 		{"host":"web-03","version":"1.2.3","seen_ms":100,"live":true,"skew_ms":0,"services":[{"service":"shop","epoch":9,"settled":true,"held":true,"stable":"r0","stable_version":"0","stable_ready":1}]}]}`
-	troubledRollout = `{"ok":true,"data":{"id":"shop-2","service":"shop","phase":"Paused","from":"1","to":"2","image":"shop@sha256:2","step":1,"steps":2,"weight":1000,"reached":2,"fleet":3,
+	troubledRollout = `{"ok":true,"data":{"id":"shop-2","service":"shop","phase":"Paused","from":"1","to":"2","image":"shop@sha256:2","step":2,"steps":3,"weight":1000,"reached":2,"fleet":3,
 		"needs_approval":true,"cause":"approval","waiting":"waits for approval","started":1,"hold_left":42000,"deadline_left":7260000,"lost":["web-09"],"excluded":[{"host":"web-08","why":"its canary alone is bad"}],
-		"path":[{"hosts":2,"weight":1000,"share":666,"hold":60000,"approve":true,"state":"now"},{"hosts":3,"weight":10000,"share":10000,"hold":0,"state":"ahead"}],
+		"path":[{"hosts":1,"weight":500,"share":166,"hold":0,"state":"done"},{"hosts":2,"weight":1000,"share":666,"hold":60000,"approve":true,"state":"now"},{"hosts":3,"weight":10000,"share":10000,"hold":0,"state":"ahead"}],
 		"hosts":[{"host":"web-01","reached":true,"heard":true,"settled":true,"weight":1000},{"host":"web-02","reached":true,"heard":true,"settled":false,"weight":0,"problem":"no space left on device"},{"host":"web-03","heard":false,"settled":false,"weight":0}],
 		"verdict":{"outcome":"wait","gate":"errors","reason":"too few","canary":{"requests":200,"errors":4},"stable":{"requests":1800,"errors":2},"gates":[
 			{"name":"errors","kind":"errors","outcome":"wait","reason":"too few requests","canary":{"requests":200,"errors":4},"stable":{"requests":1800,"errors":2},"allowed_bp":100,"evidence":{"fail":2000,"fail_limit":5300,"safe":100,"safe_limit":5300},"needed":340},
@@ -37,7 +37,7 @@ const (
 )
 
 // saidOfShop is what an event of its rollout says.
-const saidOfShop = "step 1 of 2: 10% on 2 of 3 hosts: 5xx 2.00% (4 of 200) on canary, 0.11% (2 of 1800) on stable"
+const saidOfShop = "step 2 of 3: 10% on 2 of 3 hosts: 5xx 2.00% (4 of 200) on canary, 0.11% (2 of 1800) on stable"
 
 // troubled serves a fleet in which much is wrong.
 func troubled(t *testing.T, cfg Config) *site {
@@ -45,7 +45,7 @@ func troubled(t *testing.T, cfg Config) *site {
 	cfg.Replica = "c1"
 	s := serve(t, cfg)
 	s.bus.run("auth-4")
-	s.bus.tell(7, "shop", "shop-2", `{"specversion":"1.0","id":"7","time":"2026-11-22T23:56:42.815Z","data":{"seq":7,"kind":"step","service":"shop","rollout":"shop-2","by":"serin","text":"`+saidOfShop+`"}}`)
+	s.bus.tell(7, "shop", "shop-2", `{"specversion":"1.0","id":"7","time":"2026-11-22T23:56:42.815Z","data":{"seq":7,"kind":"step","service":"shop","rollout":"shop-2","step":2,"by":"serin","text":"`+saidOfShop+`","verdict":{"outcome":"pass","canary":{"requests":1000,"errors":4},"stable":{"requests":2000,"errors":0}}}}`)
 	for subject, answer := range map[string]string{
 		"get.services": troubledServices, "get.service.shop": troubledService, "get.history.shop": troubledHistory, "get.hosts": troubledHosts,
 		"get.rollout.shop-2": troubledRollout, "get.cluster": troubledCluster,
@@ -115,6 +115,9 @@ func TestPagesOfATroubledFleet(t *testing.T) {
 	b.UntilText(".gauge", "38%")
 	b.Click(`.tile[data-key="tile-web-02"]`)
 	b.UntilText("#host", "no space left on device")
+	b.UntilText("#host", "exit code 1; its last words: no such table")
+	b.UntilText(".steps .now .outcome", "… waits: 2.00% of 200 requests failed, stable 0.11%")
+	b.UntilText(".steps .done .outcome", "✓ passes: 0.40% of 1000 requests failed, stable 0.00%")
 	b.Until(`document.querySelector('[data-op=pause]').getAttribute("aria-disabled") === "true"`)
 	b.Click("[data-op=pause]")
 	b.UntilText("#said", "cannot pause shop-2: it is Paused")

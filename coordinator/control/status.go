@@ -238,7 +238,7 @@ func hostStatus(s *rollout.State, h Host) api.HostStatus {
 			Service: x.Service, Epoch: x.Epoch, Settled: x.Settled, Stable: x.Stable, Canary: x.Canary,
 			StableVersion: versionIn(s.Services[x.Service], x.Stable), CanaryVersion: versionIn(s.Services[x.Service], x.Canary),
 			StableReady: x.StableReady, CanaryReady: x.CanaryReady, Weight: x.Weight,
-			Deaths: x.Deaths, Doing: x.Doing, Problem: x.Problem,
+			Deaths: x.Deaths, Death: x.Death, Doing: x.Doing, Problem: x.Problem,
 			Counting: x.Incarnation, CanaryServed: api.Counts(x.CanaryCounts),
 		}
 		for _, c := range x.StableCounts {

@@ -234,12 +234,15 @@ type HostService struct {
 	StableVersion string `json:"stable_version,omitempty"`
 	CanaryVersion string `json:"canary_version,omitempty"`
 
-	StableReady int    `json:"stable_ready"`
-	CanaryReady int    `json:"canary_ready"`
-	Weight      int    `json:"weight"` // basis points
-	Deaths      int    `json:"deaths,omitempty"`
-	Doing       string `json:"doing,omitempty"`
-	Problem     string `json:"problem,omitempty"`
+	StableReady int `json:"stable_ready"`
+	CanaryReady int `json:"canary_ready"`
+	Weight      int `json:"weight"` // basis points
+	// Deaths are those of canary containers in the rollout that the host works for, and
+	// Death is the last one in words, with what the container had said last.
+	Deaths  int    `json:"deaths,omitempty"`
+	Death   string `json:"death,omitempty"`
+	Doing   string `json:"doing,omitempty"`
+	Problem string `json:"problem,omitempty"`
 	// StableServed and CanaryServed are the requests that each track has answered on
 	// the host since Counting became what it is: the counts begin again at zero when
 	// it changes, and lose those of a container that goes.

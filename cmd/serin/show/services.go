@@ -87,8 +87,12 @@ func (o Options) Host(out io.Writer, h api.HostStatus) error {
 		if doing == "" && s.Held {
 			doing = "held back: serin release " + s.Service + " " + h.Host
 		}
+		problem := s.Problem
+		if problem == "" && s.Death != "" {
+			problem = "the last death: " + s.Death
+		}
 		t.row(s.Service, o.track(s.Stable, s.StableVersion, s.StableReady), o.track(s.Canary, s.CanaryVersion, s.CanaryReady),
-			rollout.Percent(s.Weight), strconv.Itoa(s.Deaths), doing, FirstLine(s.Problem))
+			rollout.Percent(s.Weight), strconv.Itoa(s.Deaths), doing, FirstLine(problem))
 	}
 	return t.end()
 }

@@ -234,12 +234,13 @@ func TestHeldHostsAreMarked(t *testing.T) {
 	h := api.HostStatus{Host: "web-02", Live: true, Services: []api.HostService{
 		{Service: "checkout", Held: true, Settled: true, Stable: "r1", StableReady: 1},
 		{Service: "search", Held: true, Settled: true, Problem: "p"},
+		{Service: "shop", Settled: true, Deaths: 1, Death: "exit code 1; its last words: no such table"},
 	}}
 	var out bytes.Buffer
 	if err := plainly().Host(&out, h); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"checkout= search!", "held back: serin release checkout web-02"} {
+	for _, want := range []string{"checkout= search!", "held back: serin release checkout web-02", "the last death: exit code 1; its last words: no such table"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q:\n%s", want, out.String())
 		}

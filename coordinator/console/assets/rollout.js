@@ -17,7 +17,7 @@ export function render(page, id) {
   const d = page.view(`rollout/${id}`);
   if (!d) return page.waiting(`rollout/${id}`);
   return [
-    head(d), verbs(page, d), steps(d), traffic(d),
+    head(d), verbs(page, d), steps(d, page.events), traffic(d),
     h("section", { key: "why", "aria-labelledby": "why-title" },
       h("h2", { id: "why-title" }, "Why"),
       h("p", { id: "explanation" }, page.explanation ?? "…"),
@@ -74,13 +74,29 @@ function ask(page, d, v, label) {
 
 const STATES = { done: "✓", now: "▶", ahead: "○" };
 
-function steps(d) {
+function steps(d, events) {
   return h("section", { key: "steps", "aria-labelledby": "steps-title" },
     h("h2", { id: "steps-title" }, "Steps"),
     h("ol", { class: "steps" }, d.path.map((x, k) => h("li", { class: x.state, "aria-current": x.state === "now" ? "step" : null },
       h("span", { class: "number" }, h("span", { "aria-hidden": "true" }, `${STATES[x.state] ?? ""} `), `${k + 1}`, h("span", { class: "hidden" }, `, ${x.state}`)),
       h("span", null, `${percent(x.weight)} on ${plural(x.hosts, "host")}`),
-      h("small", null, [hold(x, d.hold_left), x.approve ? "then waits for a person" : ""].filter(Boolean).join(", ") || `${percent(x.share)} of the fleet`)))));
+      h("small", null, [hold(x, d.hold_left), x.approve ? "then waits for a person" : ""].filter(Boolean).join(", ") || `${percent(x.share)} of the fleet`),
+      verdict(d, k, events)))));
+}
+
+/**
+ * What the gates came to in a step: by the decision that ended it, the last if there
+ * were several, else what they say now. Nothing where they were not asked.
+ */
+function verdict(d, k, events) {
+  const left = events.findLast(({ data: e }) => e.verdict &&
+    (e.kind === "step" ? e.step === k + 2 : ["promoting", "rollingback", "paused"].includes(e.kind) && e.step === k + 1));
+  const v = left?.data.verdict ?? (d.path[k].state === "now" ? d.verdict : null);
+  if (!v) return null;
+  const rate = (c) => c?.requests ? share(c.errors / c.requests) : "-";
+  const first = v.findings?.[0]?.gate ?? v.gates?.[0]?.kind ?? "errors"; // whose counts these are
+  const counts = first === "errors" && v.canary?.requests ? `: ${rate(v.canary)} of ${plural(v.canary.requests, "request")} failed, stable ${rate(v.stable)}` : "";
+  return h("small", { class: `outcome ${v.outcome}` }, `${OUTCOMES[v.outcome] ?? v.outcome}${counts}`);
 }
 
 /** How long a step holds, and what is left of that. */
@@ -179,6 +195,7 @@ function about(x, seen, service) {
     ["weight of the canary", percent(x.weight)],
     ["stable", on ? `${on.stable_version || on.stable || "none"}: ${on.stable_ready ?? 0} ready` : "not known"],
     ["canary", on ? `${on.canary_version || on.canary || "none"}: ${on.canary_ready ?? 0} ready${on.deaths ? `, ${plural(on.deaths, "death")}` : ""}` : "not known"],
+    ...(on?.death ? [["last death", on.death]] : []),
     ["last heard", seen ? `${span(seen.seen_ms)} ago` : "never"],
   ];
   return h("dl", { class: "pairs card" }, pairs.map(([k, v]) => [h("dt", null, k), h("dd", null, v)]));
