@@ -56,6 +56,8 @@ missing_packages() {
   have openssl || echo openssl
   # The packages of make dist are tried with it, as with dpkg.
   have rpm || echo rpm
+  # Programs for the other architecture are tried in it.
+  have qemu-aarch64 && have qemu-x86_64 || echo qemu-user
   have ip || echo iproute2
   have curl || echo curl
   # The web console is tested in a browser, which needs a font.

@@ -2,6 +2,7 @@ package packagetest
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -87,18 +88,16 @@ func (m *machine) run(t *testing.T, line string) string {
 }
 
 // eventually runs a line until it succeeds.
-func (m *machine) eventually(t *testing.T, line string) string {
+func (m *machine) eventually(t *testing.T, line string) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); ; time.Sleep(look) {
+	eventually(t, func() error {
 		out, err := m.try(t, line)
-		if err == nil {
-			return out
-		}
-		if time.Now().After(deadline) {
+		if err != nil {
 			logs, _ := m.try(t, "tail -n 20 /run/services/*.log")
-			t.Fatalf("%s: %v\n%s\n%s", line, err, out, logs)
+			err = fmt.Errorf("%s: %w\n%s\n%s", line, err, out, logs)
 		}
-	}
+		return err
+	})
 }
 
 // changes are the paths, without the first slash, that are there and not on the

@@ -5,7 +5,6 @@ package packagetest
 
 import (
 	"bytes"
-	"debug/elf"
 	"fmt"
 	"os"
 	"os/exec"
@@ -86,50 +85,6 @@ func wantSame(t *testing.T, first string) {
 	check.Dir = second
 	if said, err := check.CombinedOutput(); err != nil || bytes.Count(said, []byte(": OK")) != 2*len(programs())+1 {
 		t.Errorf("sha256sum --check: %v\n%s", err, said)
-	}
-}
-
-// wantOther: the packages for machines that this one is not have the same files as
-// those in native, with programs for there.
-func wantOther(t *testing.T, native string) {
-	t.Helper()
-	arch, machine := "arm64", elf.EM_AARCH64
-	if runtime.GOARCH == arch {
-		arch, machine = "amd64", elf.EM_X86_64
-	}
-	dir := t.TempDir()
-	build(t, tree, before, arch, dir)
-	for _, f := range formats() {
-		for _, program := range programs() {
-			file := f.file(t, dir, program)
-			if got := strings.TrimSpace(shell(t, fmt.Sprintf(f.arch, file))); got != f.archNames[arch] {
-				t.Errorf("%s is for %s, not %s", file, got, f.archNames[arch])
-			}
-			if got, want := shell(t, fmt.Sprintf(f.list, file)), shell(t, fmt.Sprintf(f.list, f.file(t, native, program))); got != want {
-				t.Errorf("%s has\n%s\nand not\n%s", file, got, want)
-			}
-		}
-	}
-	wantPrograms(t, dir, arch, machine)
-}
-
-// wantPrograms: what is in the deb packages and in the archive runs on that machine.
-func wantPrograms(t *testing.T, dir, arch string, machine elf.Machine) {
-	t.Helper()
-	shell(t, fmt.Sprintf("tar -xzf %s/serin_*_linux_%s.tar.gz --strip-components=1 -C %[1]s", dir, arch))
-	for _, program := range programs() {
-		packed := filepath.Join(dir, program)
-		shell(t, fmt.Sprintf("dpkg-deb --fsys-tarfile %s | tar -xO ./usr/bin/%s > %s", formats()[0].file(t, dir, program), program, packed))
-		for _, name := range []string{packed, filepath.Join(dir, "bin", program)} {
-			file, err := elf.Open(name)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if file.Machine != machine {
-				t.Errorf("%s is for %s, not %s", name, file.Machine, machine)
-			}
-			_ = file.Close()
-		}
 	}
 }
 
