@@ -15,12 +15,16 @@ import (
 
 // Private
 
-// dish is a version with its ill, and how often it is chosen.
+// dish is a version with its ill, how often it is chosen, and what else goes with it
+// (workload.Choice).
 type dish struct {
 	localfleet.Version
 
-	ill   string
-	often int
+	ill       string
+	often     int
+	harmless  bool
+	approvals []int
+	wide      bool
 }
 
 // good are the versions that nothing is wrong with. The first is installed.
@@ -34,17 +38,18 @@ func menu() []dish {
 	}
 	const errors, broken, leak, late = 40, 95, 40, 300 * time.Millisecond
 	return []dish{
-		{version(good[0], localfleet.Manners{}), "", 3},
-		{version(good[1], localfleet.Manners{}), "", 3},
-		{version(good[2], localfleet.Manners{}), "", 3},
-		{version("abrupt", localfleet.Manners{Abrupt: true}), "ends at once", 2},
-		{version("deaf", localfleet.Manners{Deaf: true}), "does not hear SIGTERM", 2},
-		{version("late", localfleet.Manners{Late: late}), "is late", 1},
-		{version("dies", localfleet.Manners{DiesAt: 1}), "dies", 2},
-		{version("hangs", localfleet.Manners{Hangs: true}), check.Hanging, 1},
-		{localfleet.Version{Tag: "leaks", LeakMiB: leak}, "leaks", 2},
-		{localfleet.Version{Tag: "errs", ErrorPercent: errors}, "errs", 2},
-		{localfleet.Version{Tag: "broken", ErrorPercent: broken}, "errs", 2},
+		{Version: version(good[0], localfleet.Manners{}), often: 3, harmless: true},
+		{Version: version(good[1], localfleet.Manners{}), often: 3, harmless: true, approvals: []int{1, 2}},
+		{Version: version(good[2], localfleet.Manners{}), often: 3, harmless: true, approvals: []int{2, 3}},
+		{Version: version("abrupt", localfleet.Manners{Abrupt: true}), ill: "ends at once", often: 2, harmless: true, approvals: []int{1}},
+		{Version: version("deaf", localfleet.Manners{Deaf: true}), ill: "does not hear SIGTERM", often: 2, harmless: true},
+		{Version: version("late", localfleet.Manners{Late: late}), ill: "is late", often: 1, harmless: true, approvals: []int{3}},
+		{Version: version("dies", localfleet.Manners{DiesAt: 1}), ill: "dies", often: 2},
+		{Version: version("hangs", localfleet.Manners{Hangs: true}), ill: check.Hanging, often: 1},
+		{Version: localfleet.Version{Tag: "leaks", LeakMiB: leak}, ill: "leaks", often: 2, approvals: []int{1}},
+		{Version: localfleet.Version{Tag: "errs", ErrorPercent: errors}, ill: "errs", often: 2, approvals: []int{1}},
+		{Version: localfleet.Version{Tag: "broken", ErrorPercent: broken}, ill: "errs", often: 2},
+		{Version: localfleet.Version{Tag: "odd", BadAt: "h3"}, ill: "errs on one host", often: 5, wide: true},
 	}
 }
 
@@ -81,24 +86,23 @@ func (o Options) dishes() ([]dish, error) {
 // deadline bounds each rollout.
 const deadline = 90 * time.Second
 
-// service is the i-th one that operators roll out. Its first step is on two hosts: the
-// errors gate takes some minutes to tell a version that fails some of its requests on
-// a single one from a bad minute there.
+// service is the i-th one that operators roll out.
 func (r *storm) service(i int, chance *rand.Rand) workload.Service {
 	name := fmt.Sprintf("shop%d", i+1)
 	var mu sync.Mutex // two operators choose
 	return workload.Service{
 		Name: name,
-		File: func(version string) string {
+		File: func(c workload.Choice) string {
 			return fmt.Sprintf(`service: %s
 image: %s
 hosts: {labels: {role: web}}
 listen: ":%d"
 container: {port: %d, env: {%s: %s}, memory: 64m, stop_grace: 2s, drain_limit: 10s, health: {path: %s}}
-steps: [{hosts: %d, weight: 20%%}, {weight: 40%%}, {weight: 100%%, hold: 1s}]
+steps: [%s]
 gates: {errors: {max_increase: 20%%, min_requests: 20}}
 deadline: %s
-`, name, r.fleet.Image(version), firstPort+i, localfleet.AppPort, localfleet.ServiceVariable, name, localfleet.HealthPath, min(2, r.Hosts), deadline)
+`, name, r.fleet.Image(c.Version), firstPort+i, localfleet.AppPort, localfleet.ServiceVariable, name, localfleet.HealthPath,
+				r.path(c), deadline)
 		},
 		Next: func() workload.Choice {
 			mu.Lock()
@@ -111,6 +115,20 @@ deadline: %s
 			return rest(chance)
 		},
 	}
+}
+
+// path is the steps of a rollout. The first is on two hosts: the errors gate takes some
+// minutes to tell a version that fails some of its requests on a single one from a bad
+// minute there. To tell one host from the version it needs all of them.
+func (r *storm) path(c workload.Choice) string {
+	steps := []string{fmt.Sprintf("hosts: %d, weight: 20%%", min(2, r.Hosts)), "weight: 40%", "weight: 100%, hold: 1s"}
+	if c.Wide {
+		steps = []string{"weight: 50%", "weight: 100%, hold: 1s"}
+	}
+	for _, step := range c.Approvals {
+		steps[step-1] += ", approve: true"
+	}
+	return "{" + strings.Join(steps, "}, {") + "}"
 }
 
 // rest is how long nothing is rolled out: mostly shortly, and now and then for so long
@@ -131,8 +149,12 @@ func choose(from []dish, chance *rand.Rand) workload.Choice {
 	at := chance.IntN(total)
 	for _, d := range from {
 		if at -= d.often; at < 0 {
-			return workload.Choice{Version: d.Tag, Ill: d.ill}
+			return d.choice()
 		}
 	}
-	return workload.Choice{Version: good[0]}
+	return from[0].choice()
+}
+
+func (d dish) choice() workload.Choice {
+	return workload.Choice{Version: d.Tag, Ill: d.ill, Harmless: d.harmless, Approvals: d.approvals, Wide: d.wide}
 }

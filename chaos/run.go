@@ -193,7 +193,7 @@ func (r *storm) install(ctx context.Context) error {
 	for i := range r.Services {
 		o := r.operatorsOf(i)
 		r.operators = append(r.operators, o)
-		go func() { errs <- o.Install(ctx, good[0]) }()
+		go func() { errs <- o.Install(ctx, r.dishes[0].choice()) }()
 	}
 	var all []error
 	for range r.Services {
@@ -222,6 +222,7 @@ func (r *storm) rage(ctx context.Context) {
 	for _, o := range r.operators {
 		others.Go(func() { o.Deliver(storming, 0) })
 		others.Go(func() { o.Disturb(storming) })
+		others.Go(func() { o.Steer(storming) })
 	}
 	if kinds, _ := r.kinds(); len(kinds) > 0 { // Validate has found them
 		n := nemesis.Nemesis{Fleet: r.fleet, Log: r.log, Chance: r.chance(ofNemesis), Kinds: kinds, Calm: r.Calm, Whole: r.whole, Say: r.Say}
@@ -293,11 +294,14 @@ func (r *storm) targets() []workload.Target {
 }
 
 func (r *storm) operatorsOf(i int) *workload.Operators {
-	const eachHasTwo = 2
-	chance := r.chance(ofServices + eachHasTwo*uint64(i)) //nolint:gosec // it is small
+	const streams = 3
+	chance := func(k uint64) *rand.Rand { return r.chance(ofServices + streams*uint64(i) + k) } //nolint:gosec // it is small
+	var hosts []string
+	for _, n := range r.fleet.Hosts {
+		hosts = append(hosts, n.Name)
+	}
 	return &workload.Operators{
-		Service: r.service(i, chance), Conn: r.conn, Log: r.log, Number: eachHasTwo * i,
-		Chance: r.chance(ofServices + eachHasTwo*uint64(i) + 1), //nolint:gosec // it is small
+		Service: r.service(i, chance(0)), Hosts: hosts, Conn: r.conn, Log: r.log, Number: workload.Clients * i, Chance: chance(1), Hand: chance(2),
 	}
 }
 

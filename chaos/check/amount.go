@@ -46,6 +46,7 @@ func Amounts(r *history.Record) []Amount {
 	for _, all := range callsOf(r) {
 		calls += len(all)
 	}
+	done := carried(r)
 	all := []Amount{
 		{Promise: I1, Of: "events", Times: len(r.End.Events)},
 		{Promise: I2, Of: "reports of another epoch or run", Times: len(r.Reports)},
@@ -64,6 +65,11 @@ func Amounts(r *history.Record) []Amount {
 		all,
 		cuts(r), raisable(r), lonely(r),
 		Amount{Promise: I15, Of: "triggers, commands, looks and turns of rollouts", Times: calls, Needed: true},
+		Amount{Promise: I15, Of: "approvals that were given", Times: done.approvals, Needed: true},
+		Amount{Promise: I15, Of: "steps that were taken by hand", Times: done.steps, Needed: true},
+		Amount{Promise: I15, Of: "promotions by hand, all the way", Times: done.promotions, Needed: true},
+		Amount{Promise: I15, Of: "hosts that were released", Times: done.releases, Needed: true},
+		Amount{Promise: I15, Of: "approvals, promotions and releases that came to nothing", Times: done.refused, Needed: true},
 		Amount{Promise: Own, Of: "answers that say whose container gave them", Times: owned(r), Needed: true},
 		Amount{Promise: Bad, Of: "rollouts of bad versions", Times: bad},
 		Amount{Promise: Whole, Of: "faults", Times: len(r.Faults)},

@@ -52,7 +52,7 @@ func (v Violation) String() string {
 // Record judges a whole run. The order is that of time.
 func Record(r *history.Record) []Violation {
 	all := slices.Concat(
-		Users(r), Traffic(r), Events(r), Triggers(r), Ends(r), Tidy(r), Converged(r), Linear(r), Outcomes(r), Fleet(r),
+		Users(r), Traffic(r), Events(r), Triggers(r), Ends(r), Tidy(r), Converged(r), Linear(r), Commands(r), Outcomes(r), Fleet(r),
 		Fence(r), CutOff(r), Alone(r), Owners(r),
 	)
 	slices.SortStableFunc(all, func(a, b Violation) int { return int(a.At - b.At) })

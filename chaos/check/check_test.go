@@ -3,6 +3,7 @@ package check
 import (
 	"cmp"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,13 +19,14 @@ func quiet() *history.Record {
 	r := &history.Record{Lease: 10 * time.Second, Hosts: []string{"h1"}, Took: 200 * time.Second}
 	event := func(at int, e rollout.Event) {
 		e.Seq, e.Service = uint64(len(r.End.Events))+1, "shop"
+		e.Index = e.Seq
 		r.End.Events = append(r.End.Events, e)
 		r.Events = append(r.Events, history.Event{At: seconds(at), Event: e})
 	}
 	first := rollout.Event{Rollout: "shop-1", To: "v1"}
 	second := rollout.Event{Rollout: "shop-2", From: "v1", To: "v2"}
 	with := func(e rollout.Event, k rollout.Kind, p rollout.Phase) rollout.Event {
-		e.Kind, e.Phase, e.Step, e.Text = k, p, 1, string(k)
+		e.Kind, e.Phase, e.Step, e.Steps, e.Text = k, p, 1, 1, string(k)
 		return e
 	}
 	submitted := with(first, rollout.KindSubmitted, rollout.Preparing)
@@ -42,11 +44,11 @@ func quiet() *history.Record {
 	r.Plans = []history.Plan{{ID: "a", Service: "shop", Version: "v1"}, {ID: "b", Service: "shop", Version: "v2", Ill: "errs"}}
 	r.Ops = []history.Op{
 		{Verb: history.Trigger, Service: "shop", ID: "a", Version: "v1", Called: seconds(0), Back: seconds(1), Reply: api.Reply{OK: true, Rollout: "shop-1"}},
-		{Verb: history.Look, Service: "shop", Called: seconds(5), Back: seconds(6), Seen: history.View{Last: "shop-1", Stable: "v1", Phase: rollout.Succeeded}},
+		{Verb: history.Look, Service: "shop", Called: seconds(5), Back: seconds(6), Seen: history.View{Last: "shop-1", To: "v1", Step: 1, Stable: "v1", Phase: rollout.Succeeded}},
 		{Verb: history.Trigger, Service: "shop", ID: "b", Version: "v2", Called: seconds(10), Back: seconds(11), Reply: api.Reply{OK: true, Rollout: "shop-2"}},
 		{Client: 1, Verb: history.Trigger, Service: "shop", ID: "c", Version: "v3", Called: seconds(13), Back: seconds(14), Reply: api.Reply{Code: rollout.CodeConflict, Rollout: "shop-2"}},
-		{Client: 1, Verb: history.Look, Service: "shop", Called: seconds(15), Back: seconds(16), Seen: history.View{Running: "shop-2", Last: "shop-2", Stable: "v1", Phase: rollout.Progressing}},
-		{Verb: history.Look, Service: "shop", Called: seconds(25), Back: seconds(26), Seen: history.View{Last: "shop-2", Stable: "v1", Phase: rollout.RolledBack}},
+		{Client: 1, Verb: history.Look, Service: "shop", Called: seconds(15), Back: seconds(16), Seen: history.View{Running: "shop-2", Last: "shop-2", To: "v2", Step: 1, Stable: "v1", Phase: rollout.Progressing}},
+		{Verb: history.Look, Service: "shop", Called: seconds(25), Back: seconds(26), Seen: history.View{Last: "shop-2", To: "v2", Step: 1, Stable: "v1", Phase: rollout.RolledBack}},
 	}
 	r.Faults = []history.Fault{{Kind: "host-kill", Targets: []string{"h1"}, Users: true, Began: seconds(50), Healed: seconds(55), Recovered: seconds(60)}}
 	r.Replicas = []string{"c1", "c2", "c3"}
@@ -150,7 +152,7 @@ func TestEachCanFail(t *testing.T) {
 		"event rewritten":    {I11, "and is \"promoting\" at the end", func(r *history.Record) { r.Events[2].Text = "other" }},
 		"no events":          {I11, "there are no events", func(r *history.Record) { r.Events, r.End.Events = nil, nil }},
 		"stale look":         {I15, "no order", func(r *history.Record) { r.Ops[4].Seen = r.Ops[1].Seen }},
-		"paused, but is not": {I15, "no order", func(r *history.Record) { r.Ops = append(r.Ops, command(history.Pause, 14)) }},
+		"paused, but is not": {I15, "the log does not have it", func(r *history.Record) { r.Ops = append(r.Ops, command(history.Pause, 14)) }},
 		"resumed, but is not": {I15, "no order", func(r *history.Record) {
 			pauses(r)
 			r.Ops = append(r.Ops, command(history.Resume, 25))
@@ -204,7 +206,7 @@ func TestGoingBack(t *testing.T) {
 			op.Client, op.Service, op.Called, op.Back = 1, "shop", seconds(20), seconds(20)+time.Millisecond
 			return op
 		}
-		back := during(history.Op{Verb: history.Look, Seen: history.View{Running: "shop-2", Last: "shop-2", Stable: "v1", Phase: rollout.RollingBack}})
+		back := during(history.Op{Verb: history.Look, Seen: history.View{Running: "shop-2", Last: "shop-2", To: "v2", Step: 1, Stable: "v1", Phase: rollout.RollingBack}})
 		same := during(history.Op{Verb: history.Trigger, ID: "d", Version: "v2", Reply: reply})
 		same.Called, same.Back = same.Called+2*time.Millisecond, same.Back+2*time.Millisecond
 		r.Ops = append(r.Ops, back, same)
@@ -224,6 +226,13 @@ func TestCulprit(t *testing.T) {
 	if len(all) != 1 || !strings.Contains(all[0].What, "answered at 31s") {
 		t.Errorf("%v", all)
 	}
+	r = steered()
+	remove(r, 9) // the approval that the third step needs
+	r.Ops = slices.Delete(r.Ops, opSecond, opSecond+1)
+	all = Linear(r)
+	if len(all) != 1 || !strings.Contains(strings.SplitN(all[0].What, "; under way", 2)[0], "{kind:step phase:Progressing step:3 ") {
+		t.Errorf("%v", all)
+	}
 }
 
 // TestSameVersionWhileAnotherEnds: whether there is anything to do is judged when a
@@ -233,13 +242,13 @@ func TestSameVersionWhileAnotherEnds(t *testing.T) {
 	for called, legal := range map[time.Duration]bool{seconds(20): true, seconds(21) + time.Second/2: false} {
 		r := quiet()
 		third := rollout.Event{
-			Seq: uint64(len(r.End.Events)) + 1, Service: "shop", Rollout: "shop-3", From: "v1", To: "v1",
+			Seq: uint64(len(r.End.Events)) + 1, Index: 9, Service: "shop", Rollout: "shop-3", From: "v1", To: "v1",
 			Kind: rollout.KindSubmitted, Phase: rollout.Preparing, Step: 1, Key: "id:shop:d",
 		}
 		r.End.Events = append(r.End.Events, third)
 		r.Events = append(r.Events, history.Event{At: seconds(23), Event: third})
 		r.Plans = append(r.Plans, history.Plan{ID: "d", Service: "shop", Version: "v1"})
-		r.Ops[5].Seen = history.View{Running: "shop-3", Last: "shop-3", Stable: "v1", Phase: rollout.Preparing}
+		r.Ops[5].Seen = history.View{Running: "shop-3", Last: "shop-3", To: "v1", Step: 1, Stable: "v1", Phase: rollout.Preparing}
 		r.Ops = append(r.Ops, history.Op{
 			Client: 1, Verb: history.Trigger, Service: "shop", ID: "d", Version: "v1", Called: called, Back: seconds(22), Reply: api.Reply{OK: true, Rollout: "shop-3"},
 		})
@@ -269,6 +278,7 @@ func TestReplaced(t *testing.T) {
 	for i, k := range []rollout.Kind{rollout.KindSubmitted, rollout.KindRollingBack, rollout.KindRolledBack} {
 		e := third
 		e.Seq, e.Kind, e.Text = uint64(len(r.End.Events))+1, k, string(k)
+		e.Index = e.Seq
 		e.Phase = []rollout.Phase{rollout.Preparing, rollout.RollingBack, rollout.RolledBack}[i]
 		if i == 0 {
 			e.Key = "id:shop:c"
@@ -279,7 +289,7 @@ func TestReplaced(t *testing.T) {
 	r.Plans = append(r.Plans, history.Plan{ID: "c", Service: "shop", Version: "v3"})
 	r.Ops[3].Replace, r.Ops[3].Reply = true, api.Reply{OK: true, Rollout: "shop-3"}
 	r.Ops[4].Seen.Phase = rollout.RollingBack
-	r.Ops[5].Seen.Last = "shop-3"
+	r.Ops[5].Seen.Last, r.Ops[5].Seen.To = "shop-3", "v3"
 	for _, v := range Record(r) {
 		t.Error(v)
 	}
@@ -368,7 +378,7 @@ func swap(a, b rollout.Event) (one, other rollout.Event) {
 
 func command(verb history.Verb, at int) history.Op {
 	return history.Op{
-		Client: 1, Verb: verb, Service: "shop", Rollout: "shop-2", Reply: api.Reply{OK: true, Rollout: "shop-2"},
+		Client: 1, Verb: verb, ID: "chaos-" + string(verb), Service: "shop", Rollout: "shop-2", Reply: api.Reply{OK: true, Rollout: "shop-2"},
 		Called: seconds(at), Back: seconds(at) + time.Millisecond,
 	}
 }
@@ -380,8 +390,8 @@ func pauses(r *history.Record) {
 	for i, e := range r.End.Events {
 		if i == before {
 			paused, resumed := r.End.Events[i-1], r.End.Events[i-1]
-			paused.Kind, paused.Phase, paused.Text = rollout.KindPaused, rollout.Paused, "paused"
-			resumed.Kind, resumed.Text = rollout.KindResumed, "resumed"
+			paused.Kind, paused.Phase, paused.Text, paused.By = rollout.KindPaused, rollout.Paused, "paused", "chaos-pause"
+			resumed.Kind, resumed.Text, resumed.By = rollout.KindResumed, "resumed", "chaos-resume"
 			all = append(all, paused, resumed)
 		}
 		all = append(all, e)
@@ -389,6 +399,7 @@ func pauses(r *history.Record) {
 	r.End.Events, r.Events = nil, nil
 	for i, e := range all {
 		e.Seq = uint64(i) + 1
+		e.Index = e.Seq
 		r.End.Events = append(r.End.Events, e)
 		r.Events = append(r.Events, history.Event{At: []time.Duration{1, 2, 3, 4, 11, 12, 15, 17, 20, 21}[i] * time.Second, Event: e})
 	}

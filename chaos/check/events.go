@@ -75,12 +75,15 @@ func Triggers(r *history.Record) []Violation {
 	return f.all
 }
 
-// Outcomes is that a version which is bad by design never becomes stable.
+// Outcomes is that a version which is bad by design never becomes stable, unless a
+// person promotes it.
 func Outcomes(r *history.Record) []Violation {
-	f := found{promise: Bad}
+	f, commands := found{promise: Bad}, commandsOf(r)
 	for _, s := range stories(r) {
+		promoting, _ := s.find(rollout.KindPromoting)
+		_, byHand := commands[promoting.By]
 		end, ok := s.final()
-		if ok && end.Phase == rollout.Succeeded && slices.Contains(badIlls, s.plan.Ill) {
+		if ok && end.Phase == rollout.Succeeded && slices.Contains(badIlls, s.plan.Ill) && !byHand {
 			f.add(end.At, "%s has promoted %s, which %s", s.rollout, s.plan.Version, s.plan.Ill)
 		}
 	}

@@ -3,7 +3,6 @@ package check
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -38,159 +37,6 @@ func Linear(r *history.Record) []Violation {
 
 // Private
 
-// asked is a call's input; what it said, its output.
-type asked struct {
-	verb        history.Verb
-	id, version string
-	replace     bool
-	ending      bool   // another rollout may have ended between the trigger's call and its answer
-	rollout     string // that is meant
-	turn        int    // of a turn of the rollout's: its number, from 1
-	phase       rollout.Phase
-}
-
-// turned is the verb of what happens without a call: a rollout enters another
-// phase. Its turns have numbers, since their events have an order.
-const turned history.Verb = "turned"
-
-// said is a call's output.
-type said struct {
-	answer answer
-	seen   history.View
-}
-
-// answer is what a trigger was told; comparable.
-type answer struct {
-	kind    string // "began", "unchanged", "conflict" or another code
-	rollout string
-}
-
-const (
-	began      = "began"
-	unchanged  = string(rollout.CodeUnchanged)
-	conflict   = string(rollout.CodeConflict)
-	wrongPhase = string(rollout.CodePhase)
-)
-
-// register is what a coordinator knows of one service.
-type register struct {
-	running, target string // rollout and its version
-	turn            int    // how many turns it has taken
-	phase           rollout.Phase
-	last            string // rollout
-	next, nextTo    string // rollout that waits to take the place of the running one, and its version
-	stable          string // version
-	answers         map[string]answer
-}
-
-func (s register) equal(o register) bool {
-	return maps.Equal(s.answers, o.answers) && s.running == o.running && s.target == o.target && s.turn == o.turn &&
-		s.phase == o.phase && s.last == o.last && s.next == o.next && s.nextTo == o.nextTo && s.stable == o.stable
-}
-
-func model() porcupine.Model {
-	return porcupine.Model{
-		Init: func() any { return register{} },
-		Step: func(state, input, output any) (bool, any) {
-			return state.(register).step(input.(asked), output.(said)) //nolint:forcetypeassert // they are ours
-		},
-		Equal:             func(a, b any) bool { return a.(register).equal(b.(register)) }, //nolint:forcetypeassert // they are ours
-		DescribeOperation: func(input, output any) string { return fmt.Sprintf("%+v -> %+v", input, output) },
-	}
-}
-
-// step tells whether that is possible, and what comes of it. An operator's command
-// has the effect that its event tells of, a turn of its own: what is asked of its
-// answer is that the rollout is as the command makes it, then.
-func (s register) step(in asked, out said) (bool, register) {
-	runs := s.running == in.rollout
-	switch in.verb {
-	case history.Trigger:
-		return s.trigger(in, out.answer)
-	case history.Abort:
-		return runs && s.phase != rollout.Promoting, s
-	case history.Pause:
-		return runs && s.phase == rollout.Paused, s
-	case history.Resume:
-		return runs && s.phase == rollout.Progressing, s
-	case history.Look:
-		return s.shows(out.seen), s
-	case turned:
-		return runs && s.turn == in.turn-1, s.enter(in)
-	}
-	return false, s
-}
-
-// enter is a turn of the running rollout. When it has ended another may begin in its
-// place at once.
-func (s register) enter(in asked) register {
-	s.turn, s.phase = in.turn, in.phase
-	if !in.phase.Final() {
-		return s
-	}
-	if in.phase == rollout.Succeeded {
-		s.stable = s.target
-	}
-	next, to := s.next, s.nextTo
-	s.running, s.target, s.next, s.nextTo = "", "", "", ""
-	if next != "" {
-		s = s.begin(next, to)
-	}
-	return s
-}
-
-func (s register) begin(id, version string) register {
-	s.running, s.last, s.target, s.turn, s.phase = id, id, version, 0, rollout.Preparing
-	return s
-}
-
-func (s register) trigger(in asked, a answer) (bool, register) {
-	if known, ok := s.answers[in.id]; ok {
-		return known == a, s
-	}
-	answers := maps.Clone(s.answers)
-	if answers == nil {
-		answers = map[string]answer{}
-	}
-	answers[in.id] = a
-	legal, next := s.decide(in, a)
-	next.answers = answers
-	return legal, next
-}
-
-// decide tells whether a trigger that is new may come to that.
-func (s register) decide(in asked, a answer) (bool, register) {
-	under := s.target == in.version && s.phase != rollout.RollingBack && s.next == ""
-	switch a.kind {
-	case began:
-		if s.running == "" {
-			// Whether there is anything to do is judged when a trigger comes; before it is
-			// decided what ran then may have ended.
-			return s.last != a.rollout && (in.ending || s.stable != in.version), s.begin(a.rollout, in.version)
-		}
-		legal := in.replace && s.next == "" && s.phase != rollout.Promoting && s.running != a.rollout && !under
-		s.next, s.nextTo = a.rollout, in.version
-		return legal, s
-	case unchanged:
-		if s.running == "" {
-			return s.stable == in.version, s
-		}
-		return under, s
-	case conflict:
-		return s.running == a.rollout && !under && (!in.replace || s.next != ""), s
-	case wrongPhase:
-		return s.running != "" && in.replace && s.phase == rollout.Promoting, s
-	}
-	return true, s // refused for what the state does not tell, such as a registry that is away
-}
-
-// shows tells whether a look may show that. While it is promoted, the new
-// version may be called stable already.
-func (s register) shows(v history.View) bool {
-	stable := v.Stable == s.stable || s.phase == rollout.Promoting && v.Stable == s.target
-	return v.Running == s.running && v.Last == s.last && v.Phase == s.phase && stable
-}
-
 // callsOf are the operations of each service.
 func callsOf(r *history.Record) map[string][]porcupine.Operation {
 	calls := map[string][]porcupine.Operation{}
@@ -198,19 +44,25 @@ func callsOf(r *history.Record) map[string][]porcupine.Operation {
 	unheard := map[string]history.Op{} // the first call of a trigger that nobody answered, by key
 	for _, op := range r.Ops {
 		key := keyPrefix + op.Service + ":" + op.ID
-		if op.Unknown && op.Verb == history.Trigger {
+		switch {
+		case op.Verb == history.Trigger && op.Unknown:
 			if first, ok := unheard[key]; !ok || op.Called < first.Called {
 				unheard[key] = op
 			}
-		} else if call, ok := callOf(op, outcomes[key].answer); ok {
-			calls[op.Service] = append(calls[op.Service], call)
+		case op.Verb == history.Trigger:
+			calls[op.Service] = append(calls[op.Service], triggerCall(r, op, answerOf(op, outcomes[key].answer)))
+		case op.Verb == history.Look:
+			calls[op.Service] = append(calls[op.Service], operation(op, asked{verb: history.Look}, said{seen: op.Seen}))
+		case !op.Unknown && !op.Reply.OK:
+			in := asked{verb: op.Verb, rollout: op.Rollout, full: op.Full, host: op.Host}
+			calls[op.Service] = append(calls[op.Service], operation(op, in, said{refused: op.Reply.Code}))
 		}
 	}
 	// Repetitions change nothing, so one call stands for all that were not
 	// answered; one that not even the log knows of was none.
 	for key, op := range unheard {
 		if outcome, ok := outcomes[key]; ok {
-			call := triggerCall(op, outcome.answer)
+			call := triggerCall(r, op, outcome.answer)
 			call.Return = max(int64(outcome.at), call.Call)
 			calls[op.Service] = append(calls[op.Service], call)
 		}
@@ -219,8 +71,12 @@ func callsOf(r *history.Record) map[string][]porcupine.Operation {
 	for service := range calls {
 		markEnding(r, service, all, calls[service])
 	}
+	commands := commandsOf(r)
 	for _, s := range all {
-		calls[s.service] = append(calls[s.service], turns(r, s)...)
+		calls[s.service] = append(calls[s.service], turns(r, s, commands)...)
+	}
+	for service, released := range releases(r, commands) {
+		calls[service] = append(calls[service], released...)
 	}
 	return calls
 }
@@ -267,27 +123,15 @@ func told(kind, rolloutID string) answer {
 	return answer{kind, rolloutID}
 }
 
-// callOf is the operation of a call that was answered.
-func callOf(op history.Op, logged answer) (porcupine.Operation, bool) {
-	call := porcupine.Operation{ClientId: op.Client, Call: int64(op.Called), Return: int64(op.Back)}
-	switch op.Verb {
-	case history.Look:
-		call.Input, call.Output = asked{verb: history.Look}, said{seen: op.Seen}
-		return call, !op.Unknown
-	case history.Abort, history.Pause, history.Resume:
-		call.Input, call.Output = asked{verb: op.Verb, rollout: op.Rollout}, said{}
-		return call, !op.Unknown && op.Reply.OK && !op.Reply.Unchanged
-	case history.Trigger:
-		return triggerCall(op, answerOf(op, logged)), true
-	}
-	return call, false
+// operation is a call that was answered.
+func operation(op history.Op, in asked, out said) porcupine.Operation {
+	return porcupine.Operation{ClientId: op.Client, Call: int64(op.Called), Return: int64(op.Back), Input: in, Output: out}
 }
 
-func triggerCall(op history.Op, a answer) porcupine.Operation {
-	return porcupine.Operation{
-		ClientId: op.Client, Call: int64(op.Called), Return: int64(op.Back),
-		Input: asked{verb: history.Trigger, id: op.ID, version: op.Version, replace: op.Replace}, Output: said{answer: a},
-	}
+func triggerCall(r *history.Record, op history.Op, a answer) porcupine.Operation {
+	in := asked{verb: history.Trigger, id: op.ID, version: op.Version, replace: op.Replace}
+	in.approvals = planOf(r, keyPrefix+op.Service+":"+op.ID).Approvals
+	return operation(op, in, said{answer: a})
 }
 
 // answerOf reads a reply. One that says that nothing changed, of a trigger that
@@ -305,39 +149,74 @@ func answerOf(op history.Op, logged answer) answer {
 	}
 }
 
-// turns are what a rollout did by itself: each after the call that began it, and
-// before it was seen.
-func turns(r *history.Record, s story) []porcupine.Operation {
+// turns are what moved a rollout, by itself or by a command: each after the call that
+// began it, and before it was seen.
+func turns(r *history.Record, s story, commands map[string]history.Op) []porcupine.Operation {
 	earliest := s.asked(r)
 	var all []porcupine.Operation
-	phase := rollout.Preparing
-	for _, e := range s.events {
-		if e.Phase == phase {
-			continue
+	for _, entry := range entries(s.events) {
+		in := asked{verb: turned, rollout: s.rollout, turn: len(all) + 1, fleet: len(r.Hosts)}
+		for _, e := range entry {
+			if e.Kind != rollout.KindSubmitted { // the trigger's, or the end of what ran before
+				in.moves = append(in.moves, move{e.Kind, e.Phase, e.Step, e.Steps, e.Fleet, e.Cause, e.Host})
+			}
 		}
-		phase = e.Phase
-		all = append(all, porcupine.Operation{
-			ClientId: fleetClient, Call: int64(earliest), Return: int64(max(e.At, earliest)),
-			Input: asked{verb: turned, rollout: s.rollout, turn: len(all) + 1, phase: phase}, Output: said{},
-		})
+		if len(in.moves) > 0 {
+			all = append(all, inTime(in, entry[0], earliest, commands))
+		}
 	}
 	return all
+}
+
+// releases are the hosts that were let go, by service.
+func releases(r *history.Record, commands map[string]history.Op) map[string][]porcupine.Operation {
+	all := map[string][]porcupine.Operation{}
+	for _, e := range seen(r) {
+		if e.Kind == rollout.KindReleased {
+			all[e.Service] = append(all[e.Service], inTime(asked{verb: history.Release, host: e.Host}, e, 0, commands))
+		}
+	}
+	return all
+}
+
+// inTime is an entry of the log as an operation: between its command and the answer to
+// that if it has one, and anyway before it was seen.
+func inTime(in asked, e history.Event, earliest time.Duration, commands map[string]history.Op) porcupine.Operation {
+	client, latest := fleetClient, max(e.At, earliest)
+	if op, ok := commands[e.By]; ok {
+		client, in.verb, in.full, earliest = op.Client, op.Verb, op.Full, max(op.Called, earliest)
+		latest = max(e.At, earliest)
+		if acknowledged(op) {
+			latest = max(min(latest, op.Back), earliest)
+		}
+	}
+	return porcupine.Operation{ClientId: client, Call: int64(earliest), Return: int64(latest), Input: in, Output: said{}}
 }
 
 // fleetClient is who does what nobody called for.
 const fleetClient = -1
 
 // culprit names the shortest beginning of the calls, in the order of their answers,
-// that has no explanation even with what was under way.
+// that has no explanation even with the first of what was under way.
 func culprit(calls []porcupine.Operation) string {
 	slices.SortFunc(calls, func(a, b porcupine.Operation) int { return cmp.Compare(a.Return, b.Return) })
 	for n := 1; n <= len(calls); n++ {
-		begun := begunBy(calls[n:], calls[n-1].Return)
-		if porcupine.CheckOperationsTimeout(model(), slices.Concat(calls[:n], begun), time.Second) == porcupine.Illegal {
+		if begun := begunBy(calls[n:], calls[n-1].Return); !explained(calls[:n], begun) {
 			return describe(n, calls[n-1], begun)
 		}
 	}
 	return "all of them together"
+}
+
+// explained tells whether calls have an order together with some of what was begun, of
+// which the last may not have come to anything yet.
+func explained(calls, begun []porcupine.Operation) bool {
+	for n := len(begun); n >= 0; n-- {
+		if porcupine.CheckOperationsTimeout(model(), slices.Concat(calls, begun[:n]), time.Second) != porcupine.Illegal {
+			return true
+		}
+	}
+	return false
 }
 
 func describe(n int, last porcupine.Operation, begun []porcupine.Operation) string {
@@ -356,7 +235,7 @@ func begunBy(calls []porcupine.Operation, at int64) []porcupine.Operation {
 	var all []porcupine.Operation
 	for _, c := range calls {
 		in, out := c.Input.(asked), c.Output.(said) //nolint:forcetypeassert // they are ours
-		if c.Call <= at && (in.verb == turned || out.answer.kind == began) {
+		if c.Call <= at && (len(in.moves) > 0 || in.verb == history.Release && out.refused == "" || out.answer.kind == began) {
 			c.Return = math.MaxInt64
 			all = append(all, c)
 		}

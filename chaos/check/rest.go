@@ -25,7 +25,7 @@ func Tidy(r *history.Record) []Violation {
 			continue
 		}
 		for _, c := range h.Containers {
-			if problem := orphan(r, c); problem != "" {
+			if problem := orphan(r, h.Host, c); problem != "" {
 				f.add(0, "%s: container %s: %s", h.Host, c.Name, problem)
 			}
 		}
@@ -101,7 +101,7 @@ func onBadDisk(r *history.Record, c history.Crash) bool {
 }
 
 // orphan says why a container should not be there.
-func orphan(r *history.Record, c history.Container) string {
+func orphan(r *history.Record, host string, c history.Container) string {
 	service, ours := c.Labels[serviceLabel]
 	if !ours {
 		return ""
@@ -110,8 +110,8 @@ func orphan(r *history.Record, c history.Container) string {
 		if s.Service != service || s.Stable == nil {
 			continue
 		}
-		if c.Labels[revisionLabel] != s.Stable.ID {
-			return fmt.Sprintf("of revision %s, %s; stable is %s", c.Labels[revisionLabel], c.State, s.Stable.ID)
+		if want, _ := wanted(s, host); c.Labels[revisionLabel] != want {
+			return fmt.Sprintf("of revision %s, %s; stable there is %s", c.Labels[revisionLabel], c.State, want)
 		}
 		if c.State != running {
 			return "is " + c.State
@@ -121,10 +121,22 @@ func orphan(r *history.Record, c history.Container) string {
 	return "of " + service + ", which is no service"
 }
 
+// wanted is the revision that a host is to have, and its version: the stable one, or
+// another if the host is held back.
+func wanted(s api.ServiceStatus, host string) (revision, version string) {
+	for _, held := range s.Held {
+		if held.Host == host {
+			return held.Revision, held.Version
+		}
+	}
+	return s.Stable.ID, s.Stable.Version
+}
+
 func differs(h history.Rest, s api.ServiceStatus) string {
 	n := 0
+	want, version := wanted(s, h.Host)
 	for _, c := range h.Containers {
-		if c.Labels[serviceLabel] == s.Service && c.Labels[revisionLabel] == s.Stable.ID && c.State == running {
+		if c.Labels[serviceLabel] == s.Service && c.Labels[revisionLabel] == want && c.State == running {
 			n++
 		}
 	}
@@ -132,7 +144,7 @@ func differs(h history.Rest, s api.ServiceStatus) string {
 	case h.Problem != "":
 		return h.Problem
 	case n != 1:
-		return fmt.Sprintf("%d containers of %s run, want 1", n, s.Stable.Version)
+		return fmt.Sprintf("%d containers of %s run, want 1", n, version)
 	case h.Shares[s.Service] != 0:
 		return fmt.Sprintf("the canary has %d basis points", h.Shares[s.Service])
 	case len(h.Open[s.Service]) != 1:

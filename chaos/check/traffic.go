@@ -41,6 +41,7 @@ type back struct {
 	at      time.Duration
 	done    time.Duration // the rollout's end was seen; 0: it was not
 	behind  []string      // hosts that had not followed by then, or went on without it
+	held    []string      // hosts that may have its version as their stable one, since they were held back at it
 	until   time.Duration // its version may be rolled out again
 	next    time.Duration // anything of its service may be rolled out
 }
@@ -48,12 +49,15 @@ type back struct {
 func backs(r *history.Record) []back {
 	var found []back
 	all := stories(r)
+	held := map[string]map[string][]string{} // hosts, by service and version
 	for i, s := range all {
+		keeps(r, held, s)
 		e, ok := s.find(rollout.KindRollingBack)
 		if !ok {
 			continue
 		}
 		b := back{story: s, version: s.events[0].To, at: e.At, until: r.Took, next: r.Took}
+		b.held = slices.Clone(held[s.service][b.version])
 		b.ends()
 		for _, later := range all[i+1:] {
 			if later.service == s.service {
@@ -63,6 +67,33 @@ func backs(r *history.Record) []back {
 		found = append(found, b)
 	}
 	return found
+}
+
+// keeps notes which hosts a rollout that is promoted leaves at the version before. They
+// may keep it until another one that has all other hosts is promoted there.
+func keeps(r *history.Record, held map[string]map[string][]string, s story) {
+	promoting, ok := s.find(rollout.KindPromoting)
+	if !ok {
+		return
+	}
+	left := map[string]string{} // versions, by host
+	for _, e := range s.events {
+		if e.Kind == rollout.KindExcluded {
+			left[e.Host] = e.From
+		}
+	}
+	for version, hosts := range held[s.service] {
+		held[s.service][version] = slices.DeleteFunc(hosts, func(host string) bool {
+			_, again := left[host]
+			return !again && promoting.Fleet+len(left) >= len(r.Hosts)
+		})
+	}
+	if held[s.service] == nil {
+		held[s.service] = map[string][]string{}
+	}
+	for host, version := range left {
+		held[s.service][version] = append(held[s.service][version], host)
+	}
 }
 
 // ends notes who followed by the rollout's end.
@@ -152,5 +183,5 @@ func (f *found) answers(r *history.Record, b back, host string, due time.Duratio
 // the beginning of another rollout of the same version may be that one's.
 func (b back) mustNot(q history.Request, host string, due time.Duration) bool {
 	first := b.story.events[0]
-	return q.Host == host && q.Service == b.story.service && q.At > due && q.At+q.Took < b.until && first.To != first.From
+	return q.Host == host && q.Service == b.story.service && q.At > due && q.At+q.Took < b.until && first.To != first.From && !slices.Contains(b.held, host)
 }

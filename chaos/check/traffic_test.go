@@ -142,6 +142,9 @@ func TestAmounts(t *testing.T) {
 	for at := 21; at < 180; at++ {
 		r.Weights = append(r.Weights, later(of("", at, 0), 100))
 	}
+	unchecked := func(all []Amount) []Amount { // but for what people do by hand: see TestUnsteered
+		return slices.DeleteFunc(Unchecked(all), func(a Amount) bool { return a.Promise == I15 })
+	}
 	all := Amounts(r)
 	for _, p := range Promises() {
 		some := false
@@ -152,7 +155,7 @@ func TestAmounts(t *testing.T) {
 			t.Errorf("%s: nothing was checked: %v", p, all)
 		}
 	}
-	if missing := Unchecked(all); len(missing) > 0 {
+	if missing := unchecked(all); len(missing) > 0 {
 		t.Errorf("not checked: %v", missing)
 	}
 	for _, a := range all {
@@ -167,11 +170,11 @@ func TestAmounts(t *testing.T) {
 		}
 	}
 	r.Faults[2].Mending = r.Faults[2].Began + licence + underWay
-	if got := Unchecked(Amounts(r)); len(got) != 1 || got[0].Promise != I13 {
+	if got := unchecked(Amounts(r)); len(got) != 1 || got[0].Promise != I13 {
 		t.Errorf("nobody led for 7 s: not checked is %v", got)
 	}
 	r.Weights = nil
-	if got := Unchecked(Amounts(r)); len(got) != 3 {
+	if got := unchecked(Amounts(r)); len(got) != 3 {
 		t.Errorf("no HAProxy was looked at: not checked is %v", got)
 	}
 }

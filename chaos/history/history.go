@@ -35,6 +35,8 @@ const (
 	Abort   Verb = "abort"
 	Pause   Verb = "pause"
 	Resume  Verb = "resume"
+	Promote Verb = "promote" // approves the step, takes the next one or, with Full, goes all the way
+	Release Verb = "release" // of a host that is held back
 	Look    Verb = "look"
 )
 
@@ -47,11 +49,16 @@ type Op struct {
 	Back    time.Duration // when the answer came
 	Unknown bool          // none came: it may have been carried out, or may still be
 
-	ID, Version string    // of a trigger
-	Replace     bool      // a trigger that ends what runs
-	Rollout     string    // that another command names
-	Reply       api.Reply // to all but a look
-	Seen        View      // by a look
+	// ID is a trigger's. Another command has one as well: it is who asks, so that
+	// events say which call they came of.
+	ID      string
+	Version string    // of a trigger
+	Replace bool      // a trigger that ends what runs
+	Rollout string    // that another command names
+	Full    bool      // a promotion on all hosts at once
+	Host    string    // that is released
+	Reply   api.Reply // to all but a look
+	Seen    View      // by a look
 }
 
 // View is what a look at a service shows.
@@ -60,6 +67,11 @@ type View struct {
 	Phase   rollout.Phase
 	Last    string // the running rollout or else the last
 	Stable  string // version
+
+	To            string   // version of Last
+	Step          int      // of Last, from 1
+	NeedsApproval bool     // it has to be given before that step is left
+	Held          []string // hosts that are held back
 }
 
 // Fault is one thing that was done to the fleet.
@@ -122,6 +134,7 @@ type Event struct {
 type Plan struct {
 	ID, Service, Version string
 	Ill                  string // what is wrong with the version; empty: nothing
+	Approvals            []int  // steps that wait for a person, from 1
 }
 
 // Container is one on a host at the end of the run.

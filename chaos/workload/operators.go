@@ -19,15 +19,18 @@ import (
 // Service is one that operators roll out, again and again.
 type Service struct {
 	Name string
-	File func(version string) string // the rollout file
-	Next func() Choice               // what to roll out next
-	Rest func() time.Duration        // between two rollouts
+	File func(Choice) string  // the rollout file
+	Next func() Choice        // what to roll out next
+	Rest func() time.Duration // between two rollouts
 }
 
-// Choice is a version to roll out.
+// Choice is a version to roll out. What goes with a version is always the same.
 type Choice struct {
-	Version string
-	Ill     string // what is wrong with it; empty: nothing
+	Version   string
+	Ill       string // what is wrong with it; empty: nothing
+	Harmless  bool   // it may become stable: a person may pass over the gates
+	Approvals []int  // steps that wait for a person, from 1
+	Wide      bool   // its first step is on all hosts
 }
 
 // callPatience bounds one call of an operator.
@@ -36,17 +39,23 @@ const callPatience = 8 * time.Second
 // Operators are whoever starts, follows and disturbs the rollouts of one service.
 type Operators struct {
 	Service Service
+	Hosts   []string // of the fleet
 	Conn    *bus.Conn
 	Log     *history.Log
 	Chance  *rand.Rand // for Disturb
-	Number  int        // of the first client: each has another
+	Hand    *rand.Rand // for Steer
+	Number  int        // of the first client of Clients
 
 	resting atomic.Bool // nobody is to roll anything out
 
-	mu   sync.Mutex
-	sent int
-	last *ticket // the last trigger that was sent
+	mu       sync.Mutex
+	sent     int
+	last     *ticket // the last trigger that was sent
+	harmless map[string]bool
 }
+
+// Clients is how many clients the operators of a service are.
+const Clients = 4
 
 // ticket is a trigger as it was sent, to be sent again.
 type ticket struct {
@@ -56,16 +65,16 @@ type ticket struct {
 }
 
 // Install rolls the first version out and waits for its end.
-func (o *Operators) Install(ctx context.Context, version string) error {
-	id := o.send(ctx, o.Number, Choice{Version: version})
+func (o *Operators) Install(ctx context.Context, c Choice) error {
+	id := o.send(ctx, o.Number, c)
 	for ctx.Err() == nil {
 		v, err := o.look(ctx, o.Number)
-		if err == nil && v.Running == "" && v.Stable == version {
+		if err == nil && v.Running == "" && v.Stable == c.Version {
 			return nil
 		}
 		pause(ctx, 200*time.Millisecond)
 	}
-	return fmt.Errorf("install %s as %s (%s): %w", version, o.Service.Name, id, ctx.Err())
+	return fmt.Errorf("install %s as %s (%s): %w", c.Version, o.Service.Name, id, ctx.Err())
 }
 
 // Deliver rolls out one version after another, each when the one before has
@@ -96,13 +105,13 @@ func (o *Operators) Disturb(ctx context.Context) {
 		case n < rivals:
 			o.try(ctx, client, o.ticket(o.Service.Next(), o.Chance.IntN(replaces) == 0))
 		case n < pauses:
-			o.command(ctx, client, history.Pause, api.Pause)
+			o.disturb(ctx, client, history.Pause)
 			pause(ctx, time.Duration(o.Chance.IntN(3000))*time.Millisecond)
 			if o.Chance.IntN(leaves) > 0 {
-				o.command(ctx, client, history.Resume, api.Resume)
+				o.disturb(ctx, client, history.Resume)
 			}
 		default:
-			o.command(ctx, client, history.Abort, api.Abort)
+			o.disturb(ctx, client, history.Abort)
 		}
 	}
 }
@@ -125,9 +134,8 @@ func (o *Operators) send(ctx context.Context, client int, c Choice) string {
 func (o *Operators) ticket(c Choice, replace bool) *ticket {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.sent++
-	id := fmt.Sprintf("%s-%d", o.Service.Name, o.sent)
-	spec, err := json.Marshal(o.Service.File(c.Version))
+	id := o.name()
+	spec, err := json.Marshal(o.Service.File(c))
 	if err != nil {
 		panic(err) // a string always encodes
 	}
@@ -135,7 +143,11 @@ func (o *Operators) ticket(c Choice, replace bool) *ticket {
 	if err != nil {
 		panic(err) // it always encodes
 	}
-	o.Log.Plan(history.Plan{ID: id, Service: o.Service.Name, Version: c.Version, Ill: c.Ill})
+	o.Log.Plan(history.Plan{ID: id, Service: o.Service.Name, Version: c.Version, Ill: c.Ill, Approvals: c.Approvals})
+	if o.harmless == nil {
+		o.harmless = map[string]bool{}
+	}
+	o.harmless[c.Version] = c.Harmless
 	o.last = &ticket{id: id, version: c.Version, replace: replace, data: data}
 	return o.last
 }
@@ -155,17 +167,29 @@ func (o *Operators) try(ctx context.Context, client int, t *ticket) bool {
 	return o.call(ctx, op, bus.TriggerSubject(o.Service.Name), t.data)
 }
 
-// command does something to the rollout that runs.
-func (o *Operators) command(ctx context.Context, client int, verb history.Verb, name string) {
-	v, err := o.look(ctx, client)
-	if err != nil || v.Running == "" {
-		return
+// disturb does something to the rollout that runs.
+func (o *Operators) disturb(ctx context.Context, client int, verb history.Verb) {
+	if v, err := o.look(ctx, client); err == nil && v.Running != "" {
+		o.command(ctx, client, history.Op{Verb: verb, Rollout: v.Running})
 	}
-	data, err := json.Marshal(api.Command{Rollout: v.Running, By: chaos})
+}
+
+// command sends a command, once, under a name of its own.
+func (o *Operators) command(ctx context.Context, client int, op history.Op) {
+	o.mu.Lock()
+	op.Client, op.ID = client, chaos+"-"+o.name()
+	o.mu.Unlock()
+	data, err := json.Marshal(api.Command{Rollout: op.Rollout, By: op.ID, Full: op.Full, Host: op.Host})
 	if err != nil {
 		panic(err) // it always encodes
 	}
-	o.call(ctx, history.Op{Client: client, Verb: verb, Rollout: v.Running}, bus.CommandSubject(name, o.Service.Name), data)
+	o.call(ctx, op, bus.CommandSubject(string(op.Verb), o.Service.Name), data)
+}
+
+// name is another one for each call that is repeated or looked up in the log; it needs o.mu.
+func (o *Operators) name() string {
+	o.sent++
+	return fmt.Sprintf("%s-%d", o.Service.Name, o.sent)
 }
 
 // call records a request and its answer.
@@ -204,9 +228,13 @@ func view(s api.ServiceStatus) (v history.View) {
 	}
 	if s.Rollout != nil {
 		v.Last, v.Phase = s.Rollout.ID, s.Rollout.Phase
+		v.To, v.Step, v.NeedsApproval = s.Rollout.To, s.Rollout.Step, s.Rollout.NeedsApproval
 		if s.Running {
 			v.Running = s.Rollout.ID
 		}
+	}
+	for _, h := range s.Held {
+		v.Held = append(v.Held, h.Host)
 	}
 	return v
 }

@@ -82,23 +82,24 @@ func (u Users) Run(ctx context.Context) {
 
 func (u Users) ask(ctx context.Context, client *http.Client, t Target, number uint64) {
 	r := history.Request{At: u.Log.Now(), Host: t.Host, Service: t.Service}
-	get(ctx, client, t.URL, number, &r)
+	get(ctx, client, t, number, &r)
 	r.Took = u.Log.Now() - r.At
 	u.Log.Request(r)
 }
 
 // get sends one request to its end, and notes what came of it and, if it failed, why.
-func get(ctx context.Context, client *http.Client, url string, number uint64, r *history.Request) {
+func get(ctx context.Context, client *http.Client, t Target, number uint64, r *history.Request) {
 	// Go's client silently asks again when a kept connection ends without an
 	// answer. Another client would not, so that is a failure.
 	var tries atomic.Int32
 	trace := httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { tries.Add(1) }}
-	request, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, &trace), http.MethodGet, url, http.NoBody)
+	request, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, &trace), http.MethodGet, t.URL, http.NoBody)
 	if err != nil {
 		r.Failure = err.Error()
 		return
 	}
 	request.Header.Set(localfleet.NumberHeader, strconv.FormatUint(number, 10))
+	request.Header.Set(localfleet.HostHeader, t.Host)
 	answer, err := client.Do(request)
 	if err != nil {
 		r.Failure = err.Error()

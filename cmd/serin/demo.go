@@ -73,6 +73,7 @@ func newDemoApp() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&v.Tag, "version", "", "what it says that it is")
 	f.Float64Var(&v.ErrorPercent, "error-percent", 0, "how many of its answers are errors")
+	f.StringVar(&v.BadAt, "bad-at", "", "host all of whose requests it answers with errors")
 	f.Float64Var(&v.SlowPercent, "slow-percent", 0, "by how much its slow path is slower")
 	f.IntVar(&v.LeakMiB, "leak-mib", 0, "how much memory it loses in a second")
 	f.Float64Var(&v.FailedPercent, "failed-percent", 0, "how many of its orders fail")

@@ -24,8 +24,11 @@ const (
 	ServiceVariable = "SERIN_DEMO_SERVICE"
 )
 
-// NumberHeader numbers the load's requests.
-const NumberHeader = "X-Serin-Demo-Request"
+// NumberHeader numbers the load's requests; HostHeader says by which host one comes.
+const (
+	NumberHeader = "X-Serin-Demo-Request"
+	HostHeader   = "X-Serin-Demo-Host"
+)
 
 // AppPort is where the demo app listens inside its container.
 const AppPort = 8080
@@ -100,7 +103,7 @@ func (v Version) handler(served func(), manners *conduct) http.Handler {
 			return
 		}
 		w.Header().Set(VersionHeader, v.Tag)
-		if reply.Bad {
+		if reply.Bad || v.BadAt != "" && v.BadAt == r.Header.Get(HostHeader) {
 			w.WriteHeader(http.StatusInternalServerError)
 		}
 		_, _ = io.WriteString(w, "hello from "+v.Tag+"\n")

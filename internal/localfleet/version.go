@@ -15,6 +15,7 @@ import (
 type Version struct {
 	Tag          string
 	ErrorPercent float64 // of its answers, which are 500
+	BadAt        string  // host all of whose requests it answers so, if they say by which they come (HostHeader)
 	SlowPercent  float64 // by which its slow path takes longer than the others'
 	LeakMiB      int     // of memory that it loses each second, from its first request on
 
@@ -72,7 +73,7 @@ func (v Version) Reply(number uint64) Reply {
 func (v Version) Args() []string {
 	number := func(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
 	return []string{
-		"demo", "app", "--version", v.Tag, "--error-percent", number(v.ErrorPercent),
+		"demo", "app", "--version", v.Tag, "--error-percent", number(v.ErrorPercent), "--bad-at", v.BadAt,
 		"--slow-percent", number(v.SlowPercent), "--leak-mib", strconv.Itoa(v.LeakMiB),
 		"--failed-percent", number(v.FailedPercent), "--queue", strconv.Itoa(v.Queue), "--lag", strconv.Itoa(v.Lag),
 		"--unwell=" + strconv.FormatBool(v.Unwell),

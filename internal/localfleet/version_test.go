@@ -80,6 +80,27 @@ func TestAnswers(t *testing.T) {
 	})
 }
 
+// TestBadAt: a version that is bad at one host answers who comes by that with errors,
+// and nobody else.
+func TestBadAt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for by, want := range map[string]int{"h1": http.StatusOK, "h3": http.StatusInternalServerError, "": http.StatusOK} {
+			r := httptest.NewRequest(http.MethodGet, "/", nil)
+			r.Header.Set(HostHeader, by)
+			w := httptest.NewRecorder()
+			Version{Tag: "v9", BadAt: "h3"}.handler(func() {}, new(conduct)).ServeHTTP(w, r)
+			if w.Code != want {
+				t.Errorf("by %q: %d, want %d", by, w.Code, want)
+			}
+			w = httptest.NewRecorder()
+			Version{Tag: "v1"}.handler(func() {}, new(conduct)).ServeHTTP(w, r)
+			if w.Code != http.StatusOK {
+				t.Errorf("by %q, of a version that is bad nowhere: %d", by, w.Code)
+			}
+		}
+	})
+}
+
 // TestLeak: nothing is lost before the first request, then as much as was said
 // in each second, and never more than the machine can bear.
 func TestLeak(t *testing.T) {
