@@ -20,7 +20,7 @@ func newHosts(a *app) *cobra.Command {
 			"~ for work under way, ! for a problem, = for a host that is held back at an older version.",
 		Example:           "  serin hosts -o wide\n  serin hosts web-01",
 		Args:              atMostOne("host"),
-		ValidArgsFunction: a.completeHosts,
+		ValidArgsFunction: a.completeHosts(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 1 {
 				return a.host(cmd.Context(), args[0])

@@ -15,7 +15,7 @@ import (
 // completionWait bounds how long a press of the tab key may take.
 const completionWait = 1500 * time.Millisecond
 
-// completion proposes names for a command's only argument.
+// completion proposes names for a command's arguments.
 type completion = func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective)
 
 // rolloutOf finds the rollout that an argument means: itself, or a service's
@@ -29,7 +29,7 @@ func rolloutOf(ctx context.Context, c *client.Client, name string) (api.RolloutD
 
 // completeRollouts proposes services and their rollouts.
 func (a *app) completeRollouts() completion {
-	return a.complete(func(s api.ServiceStatus) []cobra.Completion {
+	return complete(a, api.GetServices, 1, func(s api.ServiceStatus, _ []string) []cobra.Completion {
 		names := []cobra.Completion{s.Service}
 		if r := s.Rollout; r != nil {
 			names = append(names, cobra.CompletionWithDesc(r.ID, string(r.Phase)+", to "+r.To))
@@ -40,25 +40,16 @@ func (a *app) completeRollouts() completion {
 
 // completeServices proposes services.
 func (a *app) completeServices() completion {
-	return a.complete(func(s api.ServiceStatus) []cobra.Completion { return []cobra.Completion{s.Service} })
+	return complete(a, api.GetServices, 1, func(s api.ServiceStatus, _ []string) []cobra.Completion {
+		return []cobra.Completion{s.Service}
+	})
 }
 
 // completeHosts proposes hosts.
-func (a *app) completeHosts(cmd *cobra.Command, args []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	if len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	hosts, err := ask[[]api.HostStatus](cmd.Context(), a, api.GetHosts)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	var names []cobra.Completion
-	for _, h := range hosts {
-		if strings.HasPrefix(h.Host, prefix) {
-			names = append(names, h.Host)
-		}
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
+func (a *app) completeHosts() completion {
+	return complete(a, api.GetHosts, 1, func(h api.HostStatus, _ []string) []cobra.Completion {
+		return []cobra.Completion{h.Host}
+	})
 }
 
 // completeFile proposes files of the file system.
@@ -68,18 +59,20 @@ func completeFile(*cobra.Command, []string, string) ([]cobra.Completion, cobra.S
 
 // Private
 
-func (a *app) complete(names func(api.ServiceStatus) []cobra.Completion) completion {
+// complete proposes names out of a list that the leader has, for each of so many
+// arguments; names knows those before.
+func complete[T any](a *app, what string, most int, names func(one T, args []string) []cobra.Completion) completion {
 	return func(cmd *cobra.Command, args []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
-		if len(args) > 0 {
+		if len(args) >= most {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		services, err := ask[[]api.ServiceStatus](cmd.Context(), a, api.GetServices)
+		all, err := ask[[]T](cmd.Context(), a, what)
 		if err != nil {
 			return nil, cobra.ShellCompDirectiveError
 		}
 		var found []cobra.Completion
-		for _, s := range services {
-			for _, name := range names(s) {
+		for _, one := range all {
+			for _, name := range names(one, args) {
 				if strings.HasPrefix(name, prefix) {
 					found = append(found, name)
 				}

@@ -31,7 +31,7 @@ func newRelease(a *app) *cobra.Command {
 			}
 			return nil
 		},
-		ValidArgsFunction: a.completeHeld,
+		ValidArgsFunction: a.completeHeld(),
 		RunE:              func(cmd *cobra.Command, args []string) error { return a.release(cmd.Context(), args[0], args[1]) },
 	})
 }
@@ -90,27 +90,21 @@ func others(held []api.HeldHost) string {
 }
 
 // completeHeld proposes services with hosts that are held back, then those hosts.
-func (a *app) completeHeld(cmd *cobra.Command, args []string, prefix string) ([]cobra.Completion, cobra.ShellCompDirective) {
-	if len(args) > 1 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	services, err := ask[[]api.ServiceStatus](cmd.Context(), a, api.GetServices)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	var found []cobra.Completion
-	for _, s := range services {
-		if len(args) == 0 && len(s.Held) > 0 && strings.HasPrefix(s.Service, prefix) {
-			found = append(found, s.Service)
+func (a *app) completeHeld() completion {
+	return complete(a, api.GetServices, 2, func(s api.ServiceStatus, args []string) []cobra.Completion {
+		if len(s.Held) == 0 {
+			return nil
 		}
-		if len(args) == 0 || s.Service != args[0] {
-			continue
+		if len(args) == 0 {
+			return []cobra.Completion{s.Service}
 		}
+		if s.Service != args[0] {
+			return nil
+		}
+		var hosts []cobra.Completion
 		for _, h := range s.Held {
-			if strings.HasPrefix(h.Host, prefix) {
-				found = append(found, cobra.CompletionWithDesc(h.Host, "has "+h.Version))
-			}
+			hosts = append(hosts, cobra.CompletionWithDesc(h.Host, "has "+h.Version))
 		}
-	}
-	return found, cobra.ShellCompDirectiveNoFileComp
+		return hosts
+	})
 }
