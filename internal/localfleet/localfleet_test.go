@@ -1,13 +1,16 @@
 package localfleet
 
 import (
+	"errors"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -77,6 +80,34 @@ func TestStrangersProcess(t *testing.T) {
 	if err != nil || slices.Contains(pids, pager.Process.Pid) {
 		t.Errorf("processes of the fleet: %v, %v", pids, err)
 	}
+}
+
+// TestSignalOfWhatHasEnded: a part whose end has not been noted yet does not run any
+// more, and once that is said it can be started again.
+func TestSignalOfWhatHasEnded(t *testing.T) {
+	gone := exec.Command("true")
+	if err := gone.Run(); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		p := &part{name: "c1", command: gone, ended: make(chan struct{})}
+		f := &Fleet{parts: []*part{p}}
+		said := make(chan error, 1)
+		go func() { said <- f.Signal("c1", syscall.SIGTERM) }()
+		synctest.Wait()
+		select {
+		case err := <-said:
+			t.Fatalf("its end was not waited for: %v", err)
+		default:
+		}
+		close(p.ended)
+		if err := <-said; !errors.Is(err, ErrNotRunning) {
+			t.Error(err)
+		}
+		if p.runs() || p.failed() == nil {
+			t.Error("it did not end by itself")
+		}
+	})
 }
 
 // TestFreePorts: no port twice, and none that the kernel gives away. Whoever has got

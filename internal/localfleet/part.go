@@ -47,10 +47,15 @@ func (f *Fleet) Signal(name string, signal syscall.Signal) error {
 	if !p.runs() {
 		return fmt.Errorf("signal %s: it %w", name, ErrNotRunning)
 	}
-	p.asked = true
-	if err := p.command.Process.Signal(signal); err != nil {
+	err = p.command.Process.Signal(signal)
+	if errors.Is(err, os.ErrProcessDone) {
+		<-p.ended // at once: now it can be started again
+		return fmt.Errorf("signal %s: it %w", name, ErrNotRunning)
+	}
+	if err != nil {
 		return fmt.Errorf("signal %s: %w", name, err)
 	}
+	p.asked = true
 	return nil
 }
 
