@@ -63,7 +63,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		return fmt.Errorf("find this program: %w", err)
 	}
 	fleet, err := localfleet.New(ctx, localfleet.Config{
-		Name: "demo", Bin: filepath.Dir(self), Hosts: o.Hosts, Replicas: o.Replicas, Err: o.Err,
+		Name: "demo", Bin: filepath.Dir(self), Hosts: o.Hosts, Replicas: o.Replicas, Operate: true, Err: o.Err,
 	})
 	if err != nil {
 		return err

@@ -16,8 +16,19 @@ func (r *run) howToTalk() error {
 		return fmt.Errorf("write an example: %w", err)
 	}
 	self := filepath.Join(f.Bin, "serin")
+	var coordinators, agents []string
+	for _, url := range f.Consoles() {
+		coordinators = append(coordinators, url+"/metrics")
+	}
+	for _, h := range f.Hosts {
+		agents = append(agents, "http://"+h.HTTP+"/metrics")
+	}
 	r.screen.write(fmt.Sprintf(`
-The fleet goes on running. Talk to it:
+The fleet goes on running. Open it in a browser on this machine, and steer it there:
+%[9]s/
+Each of the %[10]d replicas serves that page, and it goes on when the replica behind it goes.
+
+Talk to it:
   export SERIN_SERVER=%[1]s
   %[2]s status
   %[2]s hosts
@@ -37,9 +48,14 @@ Or with the nats command-line client:
   nats --server %[1]s req serin.v1.get.service.%[5]s ''
   nats --server %[1]s req serin.v1.feedback.%[5]s '{"revision": "v2", "kind": "complaint"}'
 
+What Prometheus would read:
+  curl -s %[11]s   # of the coordinators
+  curl -s %[12]s   # of the agents
+
 End it and remove everything:
   %[2]s %[8]s </dev/null
-`, strings.Join(f.URLs(), ","), quoted(self), quoted(file), f.Image("v3"), service, f.Frontends()[0], f.Image("v1"), quoted(f.SweepArgs()...)))
+`, strings.Join(f.URLs(), ","), quoted(self), quoted(file), f.Image("v3"), service, f.Frontends()[0], f.Image("v1"), quoted(f.SweepArgs()...),
+		f.Consoles()[0], len(f.Replicas), quoted(coordinators...), quoted(agents...)))
 	return nil
 }
 

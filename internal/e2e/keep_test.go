@@ -2,10 +2,15 @@ package e2e
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,13 +27,14 @@ func TestDemoKept(t *testing.T) {
 	t.Parallel()
 	needMachine(t)
 	const hosts = 3 // the more, the sooner they have the evidence together
-	d := startDemo(t, "--hosts", strconv.Itoa(hosts), "--replicas", "1", "--keep")
+	d := startDemo(t, "--hosts", strconv.Itoa(hosts), "--replicas", "3", "--keep")
 	d.await("installing")
 	d.note()
 	d.guard(hosts)
 	if code := d.end(10 * time.Minute); code != 0 {
 		t.Fatalf("exit code %d\n%s", code, d.out())
 	}
+	wantConsole(t, d)
 	k := newKept(t, d)
 	for _, c := range []struct{ command, answer string }{
 		{"serin status", "v2"},
@@ -43,6 +49,8 @@ func TestDemoKept(t *testing.T) {
 		{" req serin.v1.trigger", `"code":"conflict"`},
 		{" req serin.v1.get.", `"ok":true`},
 		{" req serin.v1.feedback.", `"ok":true`},
+		{"of the coordinators", "serin_raft_members"},
+		{"of the agents", "serin_agent_containers_ready"},
 	} {
 		k.run(c.command, c.answer)
 	}
@@ -53,6 +61,44 @@ func TestDemoKept(t *testing.T) {
 	}
 	k.end()
 	d.wantNothingLeft()
+}
+
+// wantConsole looks at the page that a kept demo names first: it takes commands, and
+// knows the other replicas' pages.
+func wantConsole(t *testing.T, d *demo) {
+	t.Helper()
+	url := regexp.MustCompile(`(?m)^http://\S+/$`).FindString(d.out())
+	if page := get(t, url); !strings.Contains(page, "<html") {
+		t.Errorf("%s shows\n%s", url, page)
+	}
+	var session struct {
+		ReadOnly string `json:"read_only"`
+		Peers    []string
+	}
+	if err := json.Unmarshal([]byte(get(t, url+"api/v1/session")), &session); err != nil {
+		t.Fatal(err)
+	}
+	if session.ReadOnly != "" || len(session.Peers) != 3 || !slices.Contains(session.Peers, strings.TrimSuffix(url, "/")) {
+		t.Errorf("the session at %s is %+v", url, session)
+	}
+}
+
+func get(t *testing.T, url string) string {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusOK {
+		t.Fatalf("GET %s: %s, %v", url, answer.Status, err)
+	}
+	return string(body)
 }
 
 // guard has the demo removed when this process ends before the test does, too:

@@ -68,7 +68,14 @@ data: %s
 nats: {listen: %q, cluster: %q, routes: [%s]}
 raft: {listen: %q, %s}
 http: {listen: %q}
-%s`, r.Name, f.path(r.Name), r.NATS, r.Cluster, quoted(routes), r.Raft, group, r.HTTP, f.lease()) + tlsSection(f.identity(r.Name))
+%s`, r.Name, f.path(r.Name), r.NATS, r.Cluster, quoted(routes), r.Raft, group, r.HTTP, f.lease()) + f.console() + tlsSection(f.identity(r.Name))
+}
+
+func (f *Fleet) console() string {
+	if !f.Operate {
+		return ""
+	}
+	return fmt.Sprintf("console: {operate: true, peers: [%s]}\n", quoted(f.Consoles()))
 }
 
 func (f *Fleet) lease() string {

@@ -27,6 +27,9 @@ type Config struct {
 	// Lease is how long agents keep a canary without a leader; the coordinator's
 	// default if zero.
 	Lease time.Duration
+	// Operate lets everybody on this machine give commands in the web consoles,
+	// as everybody may over NATS where there is no TLS.
+	Operate bool
 	// TLS gives the identity of a replica or a host by its name, and Operator's;
 	// nil means plain text.
 	TLS func(name string) identity.Files
@@ -129,6 +132,15 @@ func (f *Fleet) URLs() []string {
 	var urls []string
 	for _, r := range f.Replicas {
 		urls = append(urls, "nats://"+r.NATS)
+	}
+	return urls
+}
+
+// Consoles are the URLs of the replicas' web consoles.
+func (f *Fleet) Consoles() []string {
+	var urls []string
+	for _, r := range f.Replicas {
+		urls = append(urls, "http://"+r.HTTP)
 	}
 	return urls
 }
