@@ -49,9 +49,9 @@ func (p parts) pushed(ctx context.Context, service string, t api.Trigger) (api.R
 	if err != nil {
 		return api.Reply{}, fmt.Errorf("encode trigger: %w", err)
 	}
-	header := bus.Header{msgID: {t.ID}}
+	var header bus.Header
 	if t.Trace != "" {
-		header[bus.TraceHeader] = []string{t.Trace}
+		header = bus.Header{bus.TraceHeader: {t.Trace}}
 	}
 	ctx, stop := context.WithTimeout(ctx, hookAttempt)
 	defer stop()

@@ -88,7 +88,7 @@ func (z *analyze) report(head record.Head, c *record.Course, format record.Forma
 	case r.Repeated != nil && r.Repeated.Differ > 0:
 		return exitf(exitUnexpected, "%s: line %d: the verdict is another one than was recorded: %s", z.from, r.Repeated.Line, r.Repeated.Differs)
 	case r.Outcome == analysis.Fail.String():
-		return &exit{code: exitRolledBack}
+		return exitf(exitRolledBack, "%s: the verdict is fail", z.from)
 	}
 	return nil
 }

@@ -35,6 +35,8 @@ type app struct {
 	env     func(string) string
 	started bool // cobra found the command line in order
 	wrote   bool // a document, on standard output
+	// complained: standard error says what went wrong.
+	complained bool
 
 	settings settings
 	loader   *config.Loader
@@ -112,6 +114,7 @@ func (a *app) say(format string, args ...any) {
 
 // complain writes what went wrong, -q or not.
 func (a *app) complain(format string, args ...any) {
+	a.complained = true
 	_, _ = fmt.Fprintf(a.err, "serin: "+format+"\n", args...)
 }
 

@@ -19,33 +19,52 @@ import (
 const (
 	exitOK          = 0
 	exitUnexpected  = 1
-	exitUsage       = 2 // or an unknown name, or an invalid file
-	exitRolledBack  = 3 // by a gate or a failure
-	exitAborted     = 4 // by a person
-	exitTimeout     = 5 // --timeout reached, the rollout goes on
-	exitPaused      = 6 // waits for approval
-	exitRefused     = 7 // conflict, stale, not possible now
-	exitNoLeader    = 8 // no coordinator, no leader, not permitted
-	exitChanges     = 9 // plan --exit-code: there is something to do
+	exitUsage       = 2
+	exitRolledBack  = 3
+	exitAborted     = 4
+	exitTimeout     = 5
+	exitPaused      = 6
+	exitRefused     = 7
+	exitNoLeader    = 8
+	exitChanges     = 9
 	exitInterrupted = 130
 )
 
-const exitHelp = `Exit codes:
-  0  promoted, or the condition is met
-  1  unexpected error
-  2  wrong usage, an unknown name, or an invalid file
-  3  rolled back by a gate or a failure
-  4  aborted by a person
-  5  --timeout reached, the rollout goes on
-  6  paused, waits for approval (wait --for done)
-  7  refused: conflict, stale, not possible now
-  8  no coordinator, no leader, or not permitted
-  9  plan --exit-code: there is something to do
-  130  interrupted; a rollout goes on
-`
+// meaning is what an exit code means.
+type meaning struct {
+	code int
+	text string
+}
 
-// exit is an error that has its own code. Its text may be empty: all has been
-// said then.
+// meanings has all exit codes, in their order.
+func meanings() []meaning {
+	return []meaning{
+		{exitOK, "promoted, or the condition is met"},
+		{exitUnexpected, "unexpected error"},
+		{exitUsage, "wrong usage, an unknown name, or an invalid file"},
+		{exitRolledBack, "rolled back by a gate or a failure"},
+		{exitAborted, "aborted by a person"},
+		{exitTimeout, "--timeout reached, the rollout goes on"},
+		{exitPaused, "paused, waits for approval (wait --for done)"},
+		{exitRefused, "refused: conflict, stale, not possible now"},
+		{exitNoLeader, "no coordinator, no leader, or not permitted"},
+		{exitChanges, "plan --exit-code: there is something to do"},
+		{exitInterrupted, "interrupted; a rollout goes on"},
+	}
+}
+
+// exitHelp lists the exit codes.
+func exitHelp() string {
+	var b strings.Builder
+	b.WriteString("Exit codes:\n")
+	for _, m := range meanings() {
+		fmt.Fprintf(&b, "  %d  %s\n", m.code, m.text)
+	}
+	return b.String()
+}
+
+// exit is an error that has its own code. Its text is empty where complaints have
+// said all.
 type exit struct {
 	code int
 	text string
@@ -63,8 +82,17 @@ func usagef(format string, args ...any) error { return exitf(exitUsage, format, 
 
 // Private
 
-// finish says what went wrong, with what to type next, and returns the code.
+// finish says what went wrong, with what to type next, and returns the code. No
+// code but 0 goes without a word on standard error.
 func (a *app) finish(command *cobra.Command, err error) int {
+	code := a.conclude(command, err)
+	if code != exitOK && !a.complained {
+		a.complain("%s", meaningOf(code))
+	}
+	return code
+}
+
+func (a *app) conclude(command *cobra.Command, err error) int {
 	if err == nil || errors.Is(err, errPrinted) {
 		return exitOK
 	}
@@ -81,6 +109,8 @@ func (a *app) finish(command *cobra.Command, err error) int {
 		}
 	}
 	switch text := err.Error(); {
+	case text == "" && refused:
+		a.complain("%s", meaningOf(code))
 	case text == "":
 	case errors.Is(err, context.Canceled):
 		a.complain("interrupted")
@@ -99,6 +129,15 @@ func (a *app) finish(command *cobra.Command, err error) int {
 		}
 	}
 	return code
+}
+
+func meaningOf(code int) string {
+	for _, m := range meanings() {
+		if m.code == code {
+			return m.text
+		}
+	}
+	return fmt.Sprintf("unexpected exit code %d", code)
 }
 
 // replyOf is an error for programs: what the coordinator refused, or what went

@@ -44,7 +44,7 @@ func newPlan(a *app) *cobra.Command {
 					return err
 				}
 				if byCode && !p.Unchanged {
-					return &exit{code: exitChanges}
+					return exitf(exitChanges, "--exit-code: there is something to do")
 				}
 				return nil
 			})

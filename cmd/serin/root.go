@@ -28,7 +28,7 @@ func newRoot(a *app) *cobra.Command {
 		Use:   "serin",
 		Short: "Roll container versions out over Docker hosts, and take bad ones back",
 		Long: "Roll container versions out over Docker hosts, and take bad ones back.\n\n" +
-			"Rollouts are called checkout-7. Where a ROLLOUT is wanted, a SERVICE means its running or last one.\n\n" + exitHelp,
+			"Rollouts are called checkout-7. Where a ROLLOUT is wanted, a SERVICE means its running or last one.\n\n" + exitHelp(),
 		Example:           rootExample,
 		SilenceErrors:     true,
 		SilenceUsage:      true,

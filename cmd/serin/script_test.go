@@ -121,6 +121,9 @@ func exitCode(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}
+	if args[1] == "serin" && got != exitOK && ts.ReadFile("stderr") == "" {
+		ts.Fatalf("exit code %d without a word on stderr", got)
+	}
 }
 
 // limited bounds what a fake waits for; test machines are slow and shared.

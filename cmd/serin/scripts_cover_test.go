@@ -72,7 +72,7 @@ func TestScriptsCoverExitCodes(t *testing.T) {
 	for _, run := range scripts(t) {
 		wanted[run.code] = true
 	}
-	table := regexp.MustCompile(`(?m)^  (\d+)  (.+)$`).FindAllStringSubmatch(exitHelp, -1)
+	table := regexp.MustCompile(`(?m)^  (\d+)  (.+)$`).FindAllStringSubmatch(exitHelp(), -1)
 	if len(table) != 11 {
 		t.Fatalf("the table has %d codes", len(table))
 	}

@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/serin-rollouts/serin/internal/rollout"
@@ -45,25 +46,49 @@ func (r Reply) Refusal() *rollout.Refusal {
 	return &rollout.Refusal{Code: r.Code, Field: r.Field, Message: r.Message, Rollout: r.Rollout}
 }
 
+// ErrForeign means that an answer is not a coordinator's.
+var ErrForeign = errors.New("the answer is not a coordinator's")
+
 // DecodeReply reads the answer to a trigger or a verb. Unknown fields are left
-// alone: the coordinator may be newer.
+// alone: the coordinator may be newer. What does not say whether it is OK is
+// ErrForeign: anybody on the bus can answer, and a stream does.
 func DecodeReply(data []byte) (Reply, error) {
 	var r Reply
-	if err := json.Unmarshal(data, &r); err != nil {
-		return Reply{}, fmt.Errorf("decode reply: %w", err)
+	if err := decode(data, &r); err != nil {
+		return Reply{}, err
 	}
 	return r, nil
 }
 
 // DecodeAnswer reads the answer to a read; its error is a *rollout.Refusal if
-// the coordinator refused.
+// the coordinator refused, or ErrForeign.
 func DecodeAnswer[T any](data []byte) (T, error) {
 	var a Answer[T]
-	if err := json.Unmarshal(data, &a); err != nil {
-		return a.Data, fmt.Errorf("decode answer: %w", err)
+	if err := decode(data, &a); err != nil {
+		return a.Data, err
 	}
 	if r := a.Refusal(); r != nil {
 		return a.Data, r
 	}
 	return a.Data, nil
+}
+
+// Private
+
+func decode(data []byte, into any) error {
+	var has struct {
+		OK *bool `json:"ok"`
+	}
+	err := json.Unmarshal(data, &has)
+	if err == nil && has.OK == nil {
+		err = errors.New(`there is no "ok" in it`)
+	}
+	if err == nil {
+		err = json.Unmarshal(data, into)
+	}
+	if err != nil {
+		const most = 200
+		return fmt.Errorf("%w (%w): %.*q", ErrForeign, err, most, data)
+	}
+	return nil
 }

@@ -7,9 +7,10 @@ import "encoding/json"
 // last tried), or Spec, a whole rollout file (Image then overrides the file's).
 type Trigger struct {
 	// ID makes the trigger idempotent: repeating it starts nothing and gets
-	// the same answer. A Nats-Msg-Id header does the same. Without either,
-	// every message is a trigger of its own, and is answered only when the
-	// stream hands it out; with one the answer does not wait for the stream.
+	// the same answer. A Nats-Msg-Id header does the same, but JetStream may
+	// answer a repetition within 100 ms first. Without either, every message is
+	// a trigger of its own, and is answered only when the stream hands it out;
+	// with one the answer does not wait for the stream.
 	ID    string `json:"id,omitempty"`
 	Image string `json:"image,omitempty"`
 	// Spec is the rollout file: a JSON object, or a JSON string that holds the

@@ -2,11 +2,13 @@ package bus
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nats.go/micro"
 )
 
@@ -135,9 +137,10 @@ func (c *Conn) SubscribeTriggers(f func(Msg)) (*Subscription, error) {
 	return c.Subscribe(AllTriggers, f)
 }
 
-// Request sends data and waits for the first answer, until ctx ends. Errors:
-// ErrNoResponders, ErrNotConnected, ctx's, and *ServiceError (together with
-// the message) if the responder refused.
+// Request sends data and waits for the first answer, until ctx ends. What a
+// stream says of a trigger is no answer to it. Errors: ErrNoResponders,
+// ErrNotConnected, ctx's, and *ServiceError (together with the message) if the
+// responder refused.
 func (c *Conn) Request(ctx context.Context, subject string, data []byte) (Msg, error) {
 	return c.RequestHeader(ctx, subject, nil, data)
 }
@@ -147,7 +150,11 @@ func (c *Conn) RequestHeader(ctx context.Context, subject string, header Header,
 	if err := concrete(subject); err != nil {
 		return Msg{}, err
 	}
-	reply, err := c.nc.RequestMsgWithContext(ctx, &nats.Msg{Subject: subject, Header: header, Data: data})
+	ask := c.nc.RequestMsgWithContext
+	if strings.HasPrefix(subject, strings.TrimSuffix(AllTriggers, ">")) {
+		ask = c.requestStored
+	}
+	reply, err := ask(ctx, &nats.Msg{Subject: subject, Header: header, Data: data})
 	if err != nil {
 		return Msg{}, fmt.Errorf("request %s: %w", subject, c.typed(err))
 	}
@@ -159,6 +166,33 @@ func (c *Conn) RequestHeader(ctx context.Context, subject string, header Header,
 }
 
 // Private
+
+// requestStored requests on a subject that a stream takes, too, and passes over
+// what that says: see triggersWindow.
+func (c *Conn) requestStored(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
+	m.Reply = c.nc.NewInbox() // the client's own requests take one answer
+	inbox, err := c.nc.SubscribeSync(m.Reply)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = inbox.Unsubscribe() }() // it fails where the connection is closed
+	if err := c.nc.PublishMsg(m); err != nil {
+		return nil, err
+	}
+	for {
+		reply, err := inbox.NextMsgWithContext(ctx)
+		if err != nil || !ofStream(reply.Data) {
+			return reply, err
+		}
+	}
+}
+
+// ofStream reports whether JetStream has answered: {"stream":"SERIN_TRIGGERS",
+// "seq":8,"duplicate":true}, or with an error.
+func ofStream(data []byte) bool {
+	var ack jetstream.PubAck
+	return json.Unmarshal(data, &ack) == nil && ack.Stream != ""
+}
 
 func (c *Conn) received(m *nats.Msg) Msg {
 	return Msg{Subject: m.Subject, Reply: m.Reply, Header: m.Header, Data: m.Data, conn: c}

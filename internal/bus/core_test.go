@@ -73,16 +73,49 @@ func TestRequestErrorsAreTyped(t *testing.T) {
 	c := bustest.Connect(t, s)
 	ctx, stop := context.WithTimeout(t.Context(), patience)
 	defer stop()
-	if _, err := c.Request(ctx, bus.GetSubject("hosts", ""), nil); !errors.Is(err, bus.ErrNoResponders) {
-		t.Errorf("nobody there: %v", err)
+	for pattern, subject := range map[string]string{
+		bus.AllGets: bus.GetSubject("hosts", ""), bus.AllTriggers: bus.TriggerSubject("checkout"),
+	} {
+		if _, err := c.Request(ctx, subject, nil); !errors.Is(err, bus.ErrNoResponders) {
+			t.Errorf("%s, nobody there: %v", subject, err)
+		}
+		if _, err := c.Subscribe(pattern, func(bus.Msg) {}); err != nil {
+			t.Fatal(err)
+		}
+		short, stopShort := context.WithTimeout(ctx, 10*time.Millisecond)
+		defer stopShort()
+		if _, err := c.Request(short, subject, nil); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s, no answer: %v", subject, err)
+		}
 	}
-	if _, err := c.Subscribe(bus.AllGets, func(bus.Msg) {}); err != nil {
+}
+
+// What a stream says of a trigger is not the leader's word, and nothing that a
+// leader says is taken for a stream's.
+func TestOnlyTheLeaderAnswersATrigger(t *testing.T) {
+	c := bustest.Connect(t, bustest.StartEmpty(t))
+	ctx, stop := context.WithTimeout(t.Context(), patience)
+	defer stop()
+	answers := make(chan string, 10)
+	if _, err := c.SubscribeTriggers(func(m bus.Msg) {
+		for range len(answers) {
+			if err := m.Respond([]byte(<-answers)); err != nil {
+				t.Error(err)
+			}
+		}
+	}); err != nil {
 		t.Fatal(err)
 	}
-	short, stopShort := context.WithTimeout(ctx, 10*time.Millisecond)
-	defer stopShort()
-	if _, err := c.Request(short, bus.GetSubject("hosts", ""), nil); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("no answer: %v", err)
+	for _, want := range []string{`{"ok":true}`, `{"ok":false,"message":"stream"}`, `{"stream":""}`, `"stream"`, ``, `[]`} {
+		for _, text := range []string{
+			`{"stream":"SERIN_TRIGGERS", "seq":8,"duplicate": true}`, `{"stream":"OTHERS","seq":1}`,
+			`{"error":{"code":503,"description":"insufficient resources"},"stream":"OTHERS","seq":0}`, want,
+		} {
+			answers <- text
+		}
+		if m, err := c.Request(ctx, bus.TriggerSubject("checkout"), nil); err != nil || string(m.Data) != want {
+			t.Errorf("got %s, %v; want %s", m.Data, err, want)
+		}
 	}
 }
 
@@ -100,8 +133,10 @@ func TestUnreachableServerIsTriedOnAndNothingIsKeptForLater(t *testing.T) {
 	if err := c.PublishHeader(bus.BeatSubject, bus.Header{"A": {"b"}}, nil); !errors.Is(err, bus.ErrNotConnected) {
 		t.Errorf("publish with header: %v", err)
 	}
-	if _, err := c.Request(t.Context(), bus.BeatSubject, nil); !errors.Is(err, bus.ErrNotConnected) {
-		t.Errorf("request: %v", err)
+	for _, subject := range []string{bus.BeatSubject, bus.TriggerSubject("checkout")} {
+		if _, err := c.Request(t.Context(), subject, nil); !errors.Is(err, bus.ErrNotConnected) {
+			t.Errorf("request %s: %v", subject, err)
+		}
 	}
 	if err := c.PublishEvent(t.Context(), bus.Event{Seq: 1, Subject: bus.EventSubject("a", "a-1", "x")}, 0); !errors.Is(err, bus.ErrNotConnected) {
 		t.Errorf("event: %v", err)

@@ -26,13 +26,20 @@
 // A trigger is published plainly, or as a request. The stream does not
 // acknowledge (NoAck), so that a request hears the leader and not the stream.
 // A request reaches the leader twice: at once through SubscribeTriggers, and
-// through ConsumeTriggers; both copies carry the same Nats-Msg-Id if the
-// sender set one, so that the second can be recognised.
+// through ConsumeTriggers; both copies are the same, so that the second can be
+// recognised by the id in it, or by its Nats-Msg-Id.
+//
+// A trigger that is sent twice is stored twice, and the leader knows it by its
+// id. The stream does not tell them apart: one that three servers keep answers a
+// message whose Nats-Msg-Id it knows, in spite of NoAck, and before the leader
+// does. So it forgets ids as soon as a server can, requests pass over what it
+// says, and serin's own name triggers in the body alone. Other clients may hear
+// the stream if they send the same Nats-Msg-Id twice within that moment.
 //
 // A plain publish is kept if the stream has a leader at that moment; in the
 // seconds after a server of the bus died it may have none (4 to 8 s were
 // measured), and the message is lost without a word. Whoever needs to know
-// sends a request and repeats it, with the same Nats-Msg-Id, until answered.
+// sends a request and repeats it, with the same id, until answered.
 //
 // # The outbox
 //

@@ -21,7 +21,11 @@ const (
 )
 
 const (
-	dedupeWindow   = 10 * time.Minute
+	eventsWindow = 10 * time.Minute
+	// triggersWindow is the least that a server takes. Three servers that keep a stream
+	// answer a message whose id they know by themselves, whatever NoAck says, and what a
+	// trigger is called is the leader's to know.
+	triggersWindow = 100 * time.Millisecond
 	triggersMaxAge = 7 * 24 * time.Hour
 	eventsMaxAge   = 30 * 24 * time.Hour
 
@@ -119,7 +123,7 @@ func streamConfigs(replicas int) []jetstream.StreamConfig {
 			Storage:     jetstream.FileStorage,
 			Replicas:    replicas,
 			NoAck:       true, // a request is answered by the leader
-			Duplicates:  dedupeWindow,
+			Duplicates:  triggersWindow,
 			MaxAge:      triggersMaxAge,
 			MaxMsgs:     triggersMaxMessages,
 			MaxBytes:    triggersMaxBytes,
@@ -133,7 +137,7 @@ func streamConfigs(replicas int) []jetstream.StreamConfig {
 			Retention:   jetstream.LimitsPolicy,
 			Storage:     jetstream.FileStorage,
 			Replicas:    replicas,
-			Duplicates:  dedupeWindow,
+			Duplicates:  eventsWindow,
 			MaxAge:      eventsMaxAge,
 			MaxMsgs:     eventsMaxMessages,
 			MaxBytes:    eventsMaxBytes,

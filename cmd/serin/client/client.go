@@ -31,9 +31,6 @@ const (
 	triggerAttempt = 10 * time.Second
 	// explainAttempt is longer than a coordinator waits for the stream of events.
 	explainAttempt = 4 * time.Second
-
-	// msgID names a message for the stream that stores it.
-	msgID = "Nats-Msg-Id"
 )
 
 // Config says whom to ask, and how patiently.
@@ -138,7 +135,7 @@ func (c *Client) Trigger(ctx context.Context, service string, t api.Trigger, wai
 		return api.Reply{}, fmt.Errorf("encode trigger: %w", err)
 	}
 	return c.reply(c.ask(ctx, question{
-		subject: bus.TriggerSubject(service), header: headerOf(t), data: data,
+		subject: bus.TriggerSubject(service), header: traced(t.Trace), data: data,
 		attempt: triggerAttempt, wait: wait, again: true, stored: true,
 	}))
 }
@@ -153,7 +150,7 @@ func (c *Client) Fire(ctx context.Context, service string, t api.Trigger) error 
 	ctx, stop := context.WithTimeout(ctx, c.wait)
 	defer stop()
 	for {
-		err := c.conn.PublishHeader(bus.TriggerSubject(service), headerOf(t), data)
+		err := c.conn.PublishHeader(bus.TriggerSubject(service), traced(t.Trace), data)
 		if !errors.Is(err, bus.ErrNotConnected) {
 			return err
 		}
@@ -161,15 +158,6 @@ func (c *Client) Fire(ctx context.Context, service string, t api.Trigger) error 
 			return c.unreachable(question{subject: bus.TriggerSubject(service), wait: c.wait}, err)
 		}
 	}
-}
-
-// headerOf names a trigger, and where it is sent in a trace, if it is.
-func headerOf(t api.Trigger) bus.Header {
-	h := bus.Header{msgID: {t.ID}}
-	if t.Trace != "" {
-		h[bus.TraceHeader] = []string{t.Trace}
-	}
-	return h
 }
 
 // Events hands the selected events to f, each with the CloudEvent that it came
@@ -215,6 +203,14 @@ func (c *Client) LastEvent(ctx context.Context) (uint64, error) {
 }
 
 // Private
+
+// traced is the header that says where in a trace something is sent, if it is.
+func traced(place string) bus.Header {
+	if place == "" {
+		return nil
+	}
+	return bus.Header{bus.TraceHeader: {place}}
+}
 
 // permitted ends a context when the server says that the stream of events may not
 // be read: JetStream stays silent then, as if it were away. The cause is an
@@ -295,9 +291,7 @@ func (c *Client) command(ctx context.Context, verb, service string, body any, q 
 		return api.Reply{}, fmt.Errorf("encode %s: %w", verb, err)
 	}
 	q.subject, q.data, q.wait = bus.CommandSubject(verb, service), data, c.wait
-	if c.trace != "" {
-		q.header = bus.Header{bus.TraceHeader: {c.trace}}
-	}
+	q.header = traced(c.trace)
 	return c.reply(c.ask(ctx, q))
 }
 

@@ -221,8 +221,11 @@ func streamTable() string {
 		if s.MaxMessage > 0 {
 			message = fmt.Sprintf("%d KiB", s.MaxMessage>>10)
 		}
-		if s.Dedupe > 0 {
+		switch {
+		case s.Dedupe >= time.Minute:
 			dedupe = fmt.Sprintf("%.0f minutes", s.Dedupe.Minutes())
+		case s.Dedupe > 0:
+			dedupe = fmt.Sprintf("%d ms", s.Dedupe.Milliseconds())
 		}
 		fmt.Fprintf(&b, "| `%s` | `%s` | %s | %d messages, %d MiB | %s | %s |\n",
 			s.Name, strings.Join(s.Subjects, "`, `"), keeps, s.MaxMessages, s.MaxBytes>>20, message, dedupe)
