@@ -236,12 +236,13 @@ func (r *storm) rage(ctx context.Context) {
 	r.settle(ctx)
 }
 
-// settle waits, while users go on, until no rollout runs.
+// settle waits, while users go on, until no rollout runs, and releases hosts.
 func (r *storm) settle(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, settleLimit)
 	defer cancel()
 	for _, o := range r.operators {
 		o.AwaitEnd(ctx)
+		o.LetGo(ctx)
 	}
 }
 

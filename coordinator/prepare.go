@@ -1,9 +1,7 @@
 package coordinator
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -59,28 +57,13 @@ func (l *leader) prepare(ctx context.Context, service string, t api.Trigger) (pr
 	return p, nil, nil
 }
 
-// unchanged says why there is nothing to do: the same bytes run the same way,
-// under the same spec, or are on their way there.
+// unchanged says why there is nothing to do, as far as is known before the trigger is in
+// the log; nil if there is.
 func (p prepared) unchanged() *rollout.Refusal {
-	svc := p.service
-	if svc == nil {
+	if p.service == nil {
 		return nil
 	}
-	if r := svc.Active; r != nil {
-		moving := r.Phase != rollout.RollingBack && svc.Next == nil
-		if moving && r.To.ID == p.to.ID && sameSpec(r.Spec.At(p.level), p.spec) {
-			return &rollout.Refusal{Code: rollout.CodeUnchanged, Rollout: r.ID, Message: r.ID + " rolls it out already"}
-		}
-		return nil
-	}
-	if svc.Stable == nil || svc.Stable.ID != p.to.ID || !sameSpec(svc.Spec.At(p.level), p.spec) {
-		return nil
-	}
-	refusal := &rollout.Refusal{Code: rollout.CodeUnchanged, Message: svc.Stable.Version() + " is stable already"}
-	if r, ok := svc.Latest(); ok && r.Phase == rollout.Succeeded {
-		refusal.Rollout = r.ID
-	}
-	return refusal
+	return p.service.Unchanged(p.to, p.spec, p.level)
 }
 
 // Private
@@ -199,15 +182,6 @@ func (l *leader) choose(ctx context.Context, selector rollout.Selector) ([]strin
 			return hosts, nil
 		}
 	}
-}
-
-// sameSpec compares specs but for the name of the image: the revision says
-// which bytes it means.
-func sameSpec(a, b rollout.Spec) bool {
-	a.Image, b.Image = "", ""
-	x, errX := json.Marshal(a)
-	y, errY := json.Marshal(b)
-	return errX == nil && errY == nil && bytes.Equal(x, y)
 }
 
 func invalid(field, message string) *rollout.Refusal {

@@ -236,24 +236,32 @@ func TestCulprit(t *testing.T) {
 }
 
 // TestSameVersionWhileAnotherEnds: whether there is anything to do is judged when a
-// trigger comes. One that asks for the stable version while another rollout goes back
-// is a rollout of its own if that has ended when it is decided; any other is not.
+// trigger is decided. One that asks for the stable version while another rollout goes
+// back may be in conflict with that, or ask for nothing if that has ended by then; it
+// never is a rollout of its own.
 func TestSameVersionWhileAnotherEnds(t *testing.T) {
-	for called, legal := range map[time.Duration]bool{seconds(20): true, seconds(21) + time.Second/2: false} {
+	for code, legal := range map[rollout.Code]bool{"": false, rollout.CodeUnchanged: true, rollout.CodeConflict: true} {
 		r := quiet()
 		third := rollout.Event{
 			Seq: uint64(len(r.End.Events)) + 1, Index: 9, Service: "shop", Rollout: "shop-3", From: "v1", To: "v1",
 			Kind: rollout.KindSubmitted, Phase: rollout.Preparing, Step: 1, Key: "id:shop:d",
 		}
-		r.End.Events = append(r.End.Events, third)
-		r.Events = append(r.Events, history.Event{At: seconds(23), Event: third})
-		r.Plans = append(r.Plans, history.Plan{ID: "d", Service: "shop", Version: "v1"})
-		r.Ops[5].Seen = history.View{Running: "shop-3", Last: "shop-3", To: "v1", Step: 1, Stable: "v1", Phase: rollout.Preparing}
-		r.Ops = append(r.Ops, history.Op{
-			Client: 1, Verb: history.Trigger, Service: "shop", ID: "d", Version: "v1", Called: called, Back: seconds(22), Reply: api.Reply{OK: true, Rollout: "shop-3"},
-		})
+		same := history.Op{Verb: history.Trigger, Service: "shop", ID: "d", Version: "v1", Called: seconds(20), Back: seconds(22)}
+		switch code {
+		case rollout.CodeUnchanged:
+			same.Reply = api.Reply{OK: true, Unchanged: true}
+		case rollout.CodeConflict:
+			same.Reply = api.Reply{Code: code, Rollout: "shop-2"}
+		default:
+			same.Reply = api.Reply{OK: true, Rollout: "shop-3"}
+			r.Ops[5].Seen = history.View{Running: "shop-3", Last: "shop-3", To: "v1", Step: 1, Stable: "v1", Phase: rollout.Preparing}
+			r.End.Events = append(r.End.Events, third)
+			r.Events = append(r.Events, history.Event{At: seconds(23), Event: third})
+			r.Plans = append(r.Plans, history.Plan{ID: "d", Service: "shop", Version: "v1"})
+		}
+		r.Ops = append(r.Ops, same)
 		if got := len(Linear(r)) == 0; got != legal {
-			t.Errorf("called at %s: legal %v, want %v: %v", called, got, legal, Linear(r))
+			t.Errorf("%q: legal %v, want %v: %v", code, got, legal, Linear(r))
 		}
 	}
 }

@@ -68,9 +68,6 @@ func callsOf(r *history.Record) map[string][]porcupine.Operation {
 		}
 	}
 	all := stories(r)
-	for service := range calls {
-		markEnding(r, service, all, calls[service])
-	}
 	commands := commandsOf(r)
 	for _, s := range all {
 		calls[s.service] = append(calls[s.service], turns(r, s, commands)...)
@@ -79,18 +76,6 @@ func callsOf(r *history.Record) map[string][]porcupine.Operation {
 		calls[service] = append(calls[service], released...)
 	}
 	return calls
-}
-
-// markEnding notes at each trigger that began a rollout whether another one of the
-// service was there, and may not have ended, when it was called.
-func markEnding(r *history.Record, service string, all []story, calls []porcupine.Operation) {
-	for i, c := range calls {
-		in, a := c.Input.(asked), c.Output.(said).answer //nolint:forcetypeassert // they are ours
-		in.ending = a.kind == began && slices.ContainsFunc(all, func(s story) bool {
-			return s.service == service && s.rollout != a.rollout && int64(s.asked(r)) < c.Call && int64(s.ended(r.Took)) >= c.Call
-		})
-		calls[i].Input = in
-	}
 }
 
 // outcome is what the log says of a trigger, and when that was seen.

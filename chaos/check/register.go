@@ -17,7 +17,6 @@ type asked struct {
 	id, version string
 	replace     bool
 	approvals   []int  // steps of a trigger's rollout that wait for a person
-	ending      bool   // another rollout may have ended between the trigger's call and its answer
 	rollout     string // that is meant
 	full        bool   // a promotion on all hosts at once
 	host        string // that is released
@@ -260,9 +259,7 @@ func (s register) decide(in asked, a answer) (bool, register) {
 	switch a.kind {
 	case began:
 		if s.running == "" {
-			// Whether there is anything to do is judged when a trigger comes; before it is
-			// decided what ran then may have ended.
-			return s.last != a.rollout && (in.ending || s.stable != in.version), s.begin(a.rollout, fresh)
+			return s.last != a.rollout && s.stable != in.version, s.begin(a.rollout, fresh)
 		}
 		legal := in.replace && s.nextID == "" && s.phase != rollout.Promoting && s.running != a.rollout && !under
 		s.nextID, s.next = a.rollout, fresh

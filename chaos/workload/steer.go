@@ -23,6 +23,20 @@ func (o *Operators) Steer(ctx context.Context) {
 	}
 }
 
+// LetGo releases all hosts that are held back.
+func (o *Operators) LetGo(ctx context.Context) {
+	for ctx.Err() == nil {
+		v, err := o.look(ctx, o.Number+steering)
+		if err == nil && len(v.Held) == 0 {
+			return
+		}
+		for _, host := range v.Held {
+			o.by(ctx, steering, history.Op{Verb: history.Release, Host: host})
+		}
+		pause(ctx, 400*time.Millisecond)
+	}
+}
+
 // Private
 
 // The clients that steer. Two of them, so that they can call at once.

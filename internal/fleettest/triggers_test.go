@@ -52,3 +52,23 @@ func TestConflictAndReplace(t *testing.T) {
 		stable(t, f, "3")
 	})
 }
+
+// TestForce: what is stable is rolled out once more if somebody insists, and else not.
+func TestForce(t *testing.T) {
+	fleettest.Run(t, fleettest.Options{}, func(f *fleettest.Fleet) {
+		first := f.Install("1", gated)
+		if r := f.Trigger(api.Trigger{ID: "same", Image: fleettest.Image("1")}); !r.Unchanged || r.Rollout != first {
+			t.Errorf("%+v", r)
+		}
+		if r := f.Trigger(api.Trigger{ID: "again", Image: fleettest.Image("1"), Replace: true}); !r.Unchanged || r.Rollout != first {
+			t.Errorf("to replace what does not run: %+v", r)
+		}
+		again := f.Start(api.Trigger{ID: "forced", Image: fleettest.Image("1"), Force: true})
+		f.UntilStep(again, 1)
+		f.Command(api.Abort, api.Command{Rollout: again})
+		f.Until(again, rollout.Aborted)
+		if n := rollouts(f); n != 2 {
+			t.Errorf("%d rollouts", n)
+		}
+	})
+}

@@ -104,6 +104,7 @@ func (a *applier) submit(c Submit) {
 		svc = &Service{Name: c.Spec.Service}
 	}
 	switch {
+	case a.unchanged(svc, c):
 	case svc.Active == nil:
 		a.state.Services[svc.Name] = svc
 		a.start(svc, c)

@@ -39,6 +39,9 @@ type Submit struct {
 	Reason string   `json:"reason,omitempty"`
 	// Replace ends a running rollout first instead of being refused.
 	Replace bool `json:"replace,omitempty"`
+	// IfNew refuses the trigger if it asks for nothing new when it is applied, for
+	// another rollout may have ended or begun since it came (Service.Unchanged).
+	IfNew bool `json:"if_new,omitempty"`
 	// Back returns to a revision that was stable before: by Spec.Back, while
 	// Spec stays the service's.
 	Back bool `json:"back,omitempty"`

@@ -12,8 +12,10 @@ const (
 	LevelRenew = 3
 	// LevelTrace adds Trace in a Submit and a Rollout.
 	LevelTrace = 4
+	// LevelIfNew adds Submit.IfNew.
+	LevelIfNew = 5
 	// LevelNewest is what this release understands.
-	LevelNewest = LevelTrace
+	LevelNewest = LevelIfNew
 )
 
 // Raise lets the log hold what belongs to a level from here on. Whoever
@@ -54,10 +56,12 @@ func (s Spec) At(level int) Spec {
 // Private
 
 func (c Submit) needs() int {
-	if c.Trace != "" {
+	switch {
+	case c.IfNew:
+		return LevelIfNew
+	case c.Trace != "":
 		return LevelTrace
-	}
-	if c.Back || c.Spec.LostAfter != 0 || c.Spec.MaxLost != nil {
+	case c.Back || c.Spec.LostAfter != 0 || c.Spec.MaxLost != nil:
 		return LevelLost
 	}
 	return LevelFirst

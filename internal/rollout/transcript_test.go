@@ -74,7 +74,7 @@ func (w *world) apply(by string, c rollout.Command) {
 	}
 }
 
-// submit [key=K] [hosts=(a,b)] [replace] with the rollout file as input.
+// submit [key=K] [hosts=(a,b)] [replace] [if-new] with the rollout file as input.
 func (w *world) submit(t *testing.T, d *datadriven.TestData) {
 	t.Helper()
 	spec, err := specfile.Parse([]byte(d.Input))
@@ -92,7 +92,7 @@ func (w *world) submit(t *testing.T, d *datadriven.TestData) {
 	}
 	w.apply("ci", rollout.Submit{
 		Key: key, Spec: spec, To: rollout.NewRevision(spec, spec.Image+"@sha256:1"),
-		Hosts: hosts, Replace: d.HasArg("replace"),
+		Hosts: hosts, Replace: d.HasArg("replace"), IfNew: d.HasArg("if-new"),
 	})
 	delete(w.evidence, spec.Service)
 }

@@ -46,6 +46,7 @@ func (w *world) checkCommit(before, after *rollout.State, e rollout.Entry, resul
 	}
 	r.checkEvents(before, after, result)
 	r.checkSubmit(e.Command, result)
+	r.checkNew(before, e.Command, result)
 	r.checkAssignments(before, after)
 	_, _ = fmt.Fprintf(r.sum, "%d %T %d %v\n", after.Index, e.Command, e.At, result.Refused != nil)
 	for _, event := range result.Events {
@@ -231,6 +232,27 @@ func (r *record) checkSubmit(c rollout.Command, result rollout.Result) {
 	if r.starts[submit.Key] != result.Rollout {
 		r.w.violate("I3", "trigger %s was accepted as %s, and %q was started", submit.Key, result.Rollout, r.starts[submit.Key])
 	}
+}
+
+// checkNew is I15: no trigger starts what is stable already and runs the same way,
+// whatever ran when it came.
+func (r *record) checkNew(before *rollout.State, c rollout.Command, result rollout.Result) {
+	submit, ok := c.(rollout.Submit)
+	if !ok || !submit.IfNew || result.Refused != nil || result.Repeat {
+		return
+	}
+	svc := before.Services[submit.Spec.Service]
+	if svc != nil && svc.Active == nil && svc.Stable != nil && svc.Stable.ID == submit.To.ID && alike(svc.Spec, submit.Spec) {
+		r.w.violate("I15", "%s rolls out what is stable already", result.Rollout)
+	}
+}
+
+// alike tells whether specs say the same but for the image's name.
+func alike(a, b rollout.Spec) bool {
+	a.Image, b.Image = "", ""
+	one, _ := json.Marshal(a) // one that does not encode is like no other
+	other, _ := json.Marshal(b)
+	return len(one) > 0 && bytes.Equal(one, other)
 }
 
 // checkAssignments is what the state says to hosts: nothing new under an old

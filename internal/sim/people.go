@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
@@ -13,6 +12,7 @@ const (
 	clientPatience = 4 * time.Second
 	clientTries    = 6
 	staleTries     = 5
+	resolving      = 2 * time.Second
 )
 
 // person is somebody who starts rollouts or meddles with them: CI, operators.
@@ -55,7 +55,11 @@ func (p *person) act() {
 	p.w.after(p.chance.between(5*time.Second, time.Minute), nil, p.act)
 	service := serviceName(p.chance.below(p.w.mix.services))
 	if p.chance.strikes(Trigger) {
-		p.ask(p.draw(service, p.version(), p.chance.strikes(TriggerReplaces)))
+		t := p.draw(service, p.version(), p.chance.strikes(TriggerReplaces))
+		if p.chance.below(8) == 0 {
+			t = p.stable(t)
+		}
+		p.ask(t)
 		return
 	}
 	for _, k := range []Kind{OperatorPauses, OperatorResumes, OperatorAborts, OperatorPromotes, OperatorForces, OperatorReleases} {
@@ -93,6 +97,16 @@ func (p *person) draw(service string, v *version, replace bool) trigger {
 		panic("a spec of the simulator's own: " + problem.Message)
 	}
 	t.to = rollout.NewRevision(t.spec, v.image)
+	return t
+}
+
+// stable asks for what is stable, once more, if anything is.
+func (p *person) stable(t trigger) trigger {
+	for _, l := range p.w.leaders() {
+		if svc := l.r.state.Services[t.spec.Service]; svc != nil && svc.Stable != nil {
+			t.spec, t.to = svc.Spec, *svc.Stable
+		}
+	}
 	return t
 }
 
@@ -154,37 +168,22 @@ func (l *leader) take(t trigger, answer func(rollout.Result)) {
 		return
 	}
 	t.spec = t.spec.At(s.AtLevel())
-	var command rollout.Command = rollout.Submit{Key: t.key, Spec: t.spec, To: t.to, Hosts: hosts, By: "trigger", Replace: t.replace}
-	if unchanged := unchanged(s.Services[t.spec.Service], t); unchanged != nil {
-		command = rollout.Refuse{Key: t.key, Service: t.spec.Service, Refusal: *unchanged}
+	var command rollout.Command = rollout.Submit{
+		Key: t.key, Spec: t.spec, To: t.to, Hosts: hosts, By: "trigger", Replace: t.replace, IfNew: s.AtLevel() >= rollout.LevelIfNew,
 	}
-	l.propose("trigger", command, func(result rollout.Result, err error) {
-		if err == nil && (result.Refused == nil || result.Refused.Code != rollout.CodeBusy) {
-			answer(result)
+	if svc := s.Services[t.spec.Service]; svc != nil {
+		if unchanged := svc.Unchanged(t.to, t.spec, s.AtLevel()); unchanged != nil {
+			command = rollout.Refuse{Key: t.key, Service: t.spec.Service, Refusal: *unchanged}
 		}
-	})
-}
-
-// unchanged says why there is nothing to do, as coordinator/prepare.go does.
-func unchanged(svc *rollout.Service, t trigger) *rollout.Refusal {
-	switch {
-	case svc == nil:
-		return nil
-	case svc.Active != nil:
-		if svc.Active.Phase != rollout.RollingBack && svc.Next == nil && svc.Active.To.ID == t.to.ID && sameSpec(svc.Active.Spec, t.spec) {
-			return &rollout.Refusal{Code: rollout.CodeUnchanged, Rollout: svc.Active.ID, Message: "is rolled out already"}
-		}
-	case svc.Stable != nil && svc.Stable.ID == t.to.ID && sameSpec(svc.Spec, t.spec):
-		return &rollout.Refusal{Code: rollout.CodeUnchanged, Message: "is stable already"}
 	}
-	return nil
-}
-
-func sameSpec(a, b rollout.Spec) bool {
-	a.Image, b.Image = "", ""
-	x, errX := json.Marshal(a)
-	y, errY := json.Marshal(b)
-	return errX == nil && errY == nil && string(x) == string(y)
+	propose := func() {
+		l.propose("trigger", command, func(result rollout.Result, err error) {
+			if err == nil && (result.Refused == nil || result.Refused.Code != rollout.CodeBusy) {
+				answer(result)
+			}
+		})
+	}
+	l.after(l.chance.between(0, resolving), propose) // a registry tells which bytes the image is
 }
 
 // command carries out a verb; one that means the same at every epoch is tried
