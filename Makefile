@@ -17,6 +17,13 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 PKGS ?= ./...
 LINT := internal/tools/golangci-lint.sh
 LINTFLAGS := -c internal/tools/golangci.yml
+TEST := internal/tools/test.sh -race -shuffle=on -timeout 20m
+
+# The part of CI that looks for faults (docs/reliability.md, "In CI"). The simulator is one goroutine, so the race
+# detector would find nothing in it, at twenty times the cost. Hours of virtual time are seconds, but for the race detector.
+RACED_FAULTS := ./chaos/... ./internal/e2e ./internal/fleettest
+PLAIN_FAULTS := ./internal/sim/...
+HOURS := ^Test(LongRolloutOfALargeFleet|DeadlineOverFailovers|ControlLost|ReturningHost)$$
 
 .PHONY: help
 help: ## this list
@@ -57,7 +64,26 @@ demo-verdicts: runtime build ## 20 good rollouts, a version with errors, a slow 
 
 .PHONY: test
 test: setup ## all tests, with the race detector, real Docker and real HAProxy (TESTFLAGS='-run TestX -v', PKGS=./agent/...)
-	internal/tools/test.sh -race -shuffle=on -timeout 20m $(TESTFLAGS) $(PKGS)
+	$(TEST) $(TESTFLAGS) $(PKGS)
+
+.PHONY: faults
+faults: setup ## of all tests those that break whole fleets, and the simulator: what CI has for finding faults, below ten minutes
+	$(TEST) $(RACED_FAULTS)
+	make -j2 --output-sync=target faults-hours faults-simulated
+
+.PHONY: faults-hours
+faults-hours:
+	go test -count=1 -timeout 20m -v -run '$(HOURS)' ./internal/fleettest
+
+.PHONY: faults-simulated
+faults-simulated: # a million steps are some seconds of one core; of the planted faults every tenth is looked for
+	go test -count=1 $(PLAIN_FAULTS)
+	make sim ARGS='-steps 3000000'
+	make mutants ARGS='-every 10'
+
+.PHONY: test-rest
+test-rest: setup ## all tests that are not among `make faults`
+	$(TEST) $$(comm -23 <(go list ./... | sort) <(go list $(RACED_FAULTS) $(PLAIN_FAULTS) | sort))
 
 .PHONY: test-console
 test-console: setup ## the web console in a headless Chromium; pictures of every page, light and dark, in .screenshots/

@@ -82,7 +82,7 @@ func newGround() (Ground, *os.File, error) {
 // build makes the programs as they are delivered, from the module in which this
 // one was started.
 func build(ctx context.Context, dir string) error {
-	command := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-ldflags", "-s -w", "-o", dir+"/",
+	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", dir+"/",
 		"github.com/serin-rollouts/serin/cmd/...", "github.com/nats-io/nats-server/v2")
 	command.Env = append(os.Environ(), "CGO_ENABLED=0")
 	command.Stdout, command.Stderr = os.Stderr, os.Stderr

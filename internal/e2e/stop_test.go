@@ -100,7 +100,7 @@ const nextVersion = "99.0.0"
 func (w *world) nextRelease() string {
 	w.t.Helper()
 	dir := w.t.TempDir()
-	build := exec.CommandContext(w.t.Context(), "go", "build", "-buildvcs=false", "-ldflags", "-X main.version="+nextVersion, "-o", dir, "./cmd/serin-agent")
+	build := exec.CommandContext(w.t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-X main.version="+nextVersion, "-o", dir, "./cmd/serin-agent")
 	build.Dir = filepath.Join("..", "..")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	build.Stderr = w.t.Output()

@@ -85,7 +85,7 @@ func earlierRelease(t *testing.T) string {
 	changed, overlay := filepath.Join(work, "level.go"), filepath.Join(work, "overlay.json")
 	writeFile(t, changed, string(earlier))
 	writeFile(t, overlay, fmt.Sprintf(`{"Replace": {%q: %q}}`, source, changed))
-	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-overlay", overlay, "-ldflags", "-X main.version=0.1.0", "-o", dir, "./cmd/serin-coordinator")
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-overlay", overlay, "-ldflags", "-X main.version=0.1.0", "-o", dir, "./cmd/serin-coordinator")
 	build.Dir, build.Env, build.Stderr = filepath.Join("..", ".."), append(os.Environ(), "CGO_ENABLED=0"), t.Output()
 	if err := build.Run(); err != nil {
 		t.Fatalf("build the earlier release: %v", err)

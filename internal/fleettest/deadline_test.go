@@ -31,12 +31,13 @@ func TestDeadlineOverFailovers(t *testing.T) {
 			for i := range 3 {
 				f.KillReplica(i)
 			}
-			f.Sleep(time.Hour)
+			away = max(anHour(), rollout.StepDeadline)
+			f.Sleep(away)
 			for i := range 3 {
 				f.StartReplica(i)
 			}
 			f.Leader()
-			return time.Hour, rollout.StepDeadline / 2
+			return away, rollout.StepDeadline / 2
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -75,7 +75,7 @@ func runRoles(t *testing.T, bin string) {
 // embeds.
 func (r *rig) buildServer(t *testing.T) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-ldflags=-s -w", "-o", r.bin+"/", "github.com/nats-io/nats-server/v2")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", r.bin+"/", "github.com/nats-io/nats-server/v2")
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {

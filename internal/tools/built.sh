@@ -2,8 +2,8 @@
 # built.sh NAME MODULE/PACKAGE VERSION: prints the path of a Go program in the one version that we use it in.
 #
 # Built from source into .bin/ where it is not there yet (a minute, once): Debian has no package of it. It is no
-# requirement of go.mod, which would have to carry its dozens of modules. The flags are those by which the tests
-# build serin: what both have in them is compiled once.
+# requirement of go.mod, which would have to carry its dozens of modules. The flags are those by which serin
+# is built: what both have in them is compiled once.
 set -euo pipefail
 
 name=$1 package=$2 version=$3
@@ -18,7 +18,7 @@ if [ ! -x "$program" ]; then
     echo "$name $version is not here: building it into $bin (takes a minute, once)" >&2
     fresh=$(mktemp -d "$bin/$name-XXXXXX")
     trap 'rm -rf "$fresh"' EXIT
-    (cd / && GOFLAGS='' CGO_ENABLED=0 GOOS='' GOARCH='' GOBIN=$fresh go install "$package@v$version") >&2
+    (cd / && GOFLAGS='' CGO_ENABLED=0 GOOS='' GOARCH='' GOBIN=$fresh go install -trimpath "$package@v$version") >&2
     mv "$fresh/$name" "$program"
   fi
 fi

@@ -5,14 +5,18 @@
 # runs with Go 1.26.11, in none of 8 with 1.27.4.) Where that release cannot be had, packages in which the detector
 # itself has crashed are tested again without it, aloud. (Go's own faults read otherwise ("panic: runtime error"),
 # and a package that also reports a failed test, a panic or a data race has failed.)
+# Programs that tests build are built by the Go that everybody else has, so that they are what users get, and what
+# make has compiled of them is not compiled again.
 #   internal/tools/test.sh -race -timeout 20m ./...     packages come last, after all flags
 set -uo pipefail
 
 readonly sound=go1.27.4
+programs_by=()
 
 case $(go env GOVERSION) in
   go1.2[0-6]*)
     if GOTOOLCHAIN=$sound go version; then
+      programs_by=(-exec "env 'GOTOOLCHAIN=$(go env GOTOOLCHAIN)' 'GOROOT=${GOROOT:-}' 'PATH=$PATH'")
       export GOTOOLCHAIN=$sound
     else
       printf 'test: %s cannot be had: the race detector of this Go may crash by itself\n' "$sound" >&2
@@ -22,7 +26,7 @@ esac
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-go test "$@" 2>&1 | tee "$log"
+go test "${programs_by[@]}" "$@" 2>&1 | tee "$log"
 status=${PIPESTATUS[0]}
 [ "$status" -ne 0 ] || exit 0
 
@@ -47,4 +51,4 @@ for argument in "$@"; do
 done
 printf 'test: the race detector crashed in %s: again without it\n' "${crashed//$'\n'/ }" >&2
 # shellcheck disable=SC2086 # a package a word
-go test "${flags[@]}" $crashed
+go test "${programs_by[@]}" "${flags[@]}" $crashed
