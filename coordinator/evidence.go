@@ -25,6 +25,7 @@ type watch struct {
 	epoch   uint64
 	index   map[string]int // a host's position in the rollout
 	hosts   map[string]rollout.HostEvidence
+	deaths  *deaths
 	since   time.Duration // from when on the replica has heard the fleet
 
 	merge   *merge
@@ -60,7 +61,7 @@ type watch struct {
 func newWatch(svc *rollout.Service, since, now time.Duration) *watch {
 	r := svc.Active
 	w := &watch{
-		rollout: r, epoch: svc.Epoch, index: positions(r), hosts: map[string]rollout.HostEvidence{}, since: since,
+		rollout: r, epoch: svc.Epoch, index: positions(r), hosts: map[string]rollout.HostEvidence{}, deaths: newDeaths(), since: since,
 		merge: newMerge(), judging: r, first: r.Phase == rollout.Preparing, attempt: r.Anew,
 		instances: map[string]int{}, readings: readings{}, settledAt: -1, zeroMillis: -1,
 	}
@@ -85,6 +86,9 @@ func (w *watch) sync(svc *rollout.Service) {
 	if svc.Epoch != w.epoch {
 		w.epoch = svc.Epoch
 		w.settled = map[string]bool{}
+	}
+	if before.Parked && !svc.Active.Parked {
+		w.deaths.resume()
 	}
 	if before.Step != svc.Active.Step || before.StepAt != svc.Active.StepAt {
 		w.settle()
@@ -138,7 +142,9 @@ func (w *watch) look(name string, h wire.ServiceHealth, now time.Duration) {
 	if !ours {
 		return
 	}
-	w.hosts[name] = evidenceOf(h)
+	e := evidenceOf(h)
+	e.Deaths = w.deaths.count(name, h.Incarnation, h.Deaths)
+	w.hosts[name] = e
 	w.noteSettled(name, k, h, now)
 	w.noteZero(name, k, h, now)
 	w.readings.note(name, h.Readings, now)

@@ -34,11 +34,11 @@ type moved struct {
 }
 
 // marks are when, by no fleet's clock, a rollout, its phase and its step were
-// decided, from which on their deadlines count; when the step was committed, and with
-// how many hosts the rollout began.
+// decided, from which on their deadlines count; when the step was committed, when a
+// person last resumed what had failed, and with how many hosts the rollout began.
 type marks struct {
 	start, phase, step time.Duration
-	taken              time.Duration
+	taken, resumed     time.Duration
 	hosts              int
 }
 

@@ -125,7 +125,7 @@ func (r *record) mark(old, now *rollout.Rollout) {
 	switch {
 	case now == nil:
 	case old == nil || old.ID != now.ID:
-		r.marks[now.ID] = marks{r.decided, r.decided, r.decided, r.w.now, len(now.Hosts)}
+		r.marks[now.ID] = marks{start: r.decided, phase: r.decided, step: r.decided, taken: r.w.now, hosts: len(now.Hosts)}
 	default:
 		m := r.marks[now.ID]
 		if old.Phase != now.Phase {
@@ -133,6 +133,10 @@ func (r *record) mark(old, now *rollout.Rollout) {
 		}
 		if old.StepAt != now.StepAt || old.Step != now.Step {
 			m.step, m.taken = r.decided, r.w.now
+		}
+		if old.Parked && !now.Parked {
+			m.resumed = r.w.now
+			maps.DeleteFunc(r.deaths, func(d death, _ deaths) bool { return d.rollout == now.ID })
 		}
 		r.marks[now.ID] = m
 	}

@@ -169,6 +169,9 @@ func (w *world) noteCounted(h *host, c *container) {
 	}
 	w.after(countWithin, &a.alive, func() {
 		is := s.post.Assigned
+		if r := w.record.marks[is.Rollout].resumed; r > 0 && at < r+time.Second {
+			return // who leads may have been told of it before he learned of that
+		}
 		if h.soundFrom > at-time.Second || is.Rollout != was.Rollout || is.Canary == nil || is.Stable == nil || is.Stable.ID != was.Stable.ID {
 			return
 		}
@@ -189,8 +192,8 @@ func (w *world) noteCounted(h *host, c *container) {
 	})
 }
 
-// checkDeaths: a canary that has died as often as it may not, by Docker's word, is
-// taken back when who leads has heard of it. It is for a look that nothing follows from.
+// checkDeaths: a canary that has died as often as it may not, by Docker's word and
+// since a person last resumed what had failed, is taken back when who leads has heard of it. It is for a look that nothing follows from.
 func (w *world) checkDeaths(l *leader, svc *rollout.Service) {
 	run := svc.Active
 	dead, most := 0, 0

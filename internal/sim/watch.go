@@ -17,6 +17,8 @@ type watch struct {
 	rollout *rollout.Rollout
 	epoch   uint64
 	hosts   map[string]rollout.HostEvidence
+	told    map[string]toll // of deaths, by host
+	known   map[string]toll // when the rollout was last resumed
 	took    time.Duration
 
 	panel    *analysis.Panel // nil: nothing to compare with
@@ -35,8 +37,14 @@ type watch struct {
 	zeroMillis int64
 }
 
+// toll counts deaths within an incarnation.
+type toll struct {
+	incarnation string
+	n           int
+}
+
 func newWatch(svc *rollout.Service, took, now time.Duration) *watch {
-	w := &watch{hosts: map[string]rollout.HostEvidence{}, took: took, zeroMillis: -1, rollout: svc.Active, epoch: svc.Epoch}
+	w := &watch{hosts: map[string]rollout.HostEvidence{}, told: map[string]toll{}, took: took, zeroMillis: -1, rollout: svc.Active, epoch: svc.Epoch}
 	if !svc.Active.Install() {
 		w.renew(svc.Active.Anew)
 	}
@@ -81,6 +89,9 @@ func (w *watch) sync(svc *rollout.Service, now time.Duration) {
 	if svc.Epoch != w.epoch {
 		w.epoch, w.settled = svc.Epoch, map[string]bool{}
 	}
+	if before.Parked && !r.Parked {
+		w.known = maps.Clone(w.told)
+	}
 	switch {
 	case w.panel == nil:
 	case before.Anew != r.Anew:
@@ -111,11 +122,20 @@ func (w *watch) hear(name string, h *serviceReport, now time.Duration) {
 	w.hosts[name] = rollout.HostEvidence{
 		SeenAt: w.hosts[name].SeenAt,
 		Epoch:  h.epoch, Settled: h.settled, HasImage: h.hasImage, Weight: h.weight,
-		Deaths: h.deaths, Death: h.death, Problem: h.problem.text, Cause: h.problem.cause, Fatal: h.problem.fatal,
+		Deaths: w.deaths(name, h), Death: h.death, Problem: h.problem.text, Cause: h.problem.cause, Fatal: h.problem.fatal,
 	}
 	w.noteSettled(name, k, h, now)
 	w.noteZero(name, k, h, now)
 	w.observe(name, k, h, now)
+}
+
+// deaths is how many a host tells of that are not known (coordinator/deaths.go).
+func (w *watch) deaths(name string, h *serviceReport) int {
+	w.told[name] = toll{h.incarnation, h.deaths}
+	if k := w.known[name]; k.incarnation == h.incarnation {
+		return max(0, h.deaths-k.n)
+	}
+	return h.deaths
 }
 
 // saw notes when a host last reported, whatever it had to say of the service.
