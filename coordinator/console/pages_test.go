@@ -26,7 +26,7 @@ const (
 		{"host":"web-02","version":"1.2.3","seen_ms":93000,"live":false,"skew_ms":0,"services":[{"service":"shop","epoch":8,"stable":"r1","stable_ready":0,"deaths":1,"death":"exit code 1; its last words: no such table","problem":"no space left on device"}]},
 		{"host":"web-03","version":"1.2.3","seen_ms":100,"live":true,"skew_ms":0,"services":[{"service":"shop","epoch":9,"settled":true,"held":true,"stable":"r0","stable_version":"0","stable_ready":1}]}]}`
 	troubledRollout = `{"ok":true,"data":{"id":"shop-2","service":"shop","phase":"Paused","from":"1","to":"2","image":"shop@sha256:2","step":2,"steps":3,"weight":1000,"reached":2,"fleet":3,
-		"needs_approval":true,"cause":"approval","waiting":"waits for approval","started":1,"hold_left":42000,"deadline_left":7260000,"lost":["web-09"],"excluded":[{"host":"web-08","why":"its canary alone is bad"}],
+		"needs_approval":true,"cause":"approval","waiting":"waits for approval","explanation":"shop-2 (2 over 1) is Paused.","started":1,"hold_left":42000,"deadline_left":7260000,"lost":["web-09"],"excluded":[{"host":"web-08","why":"its canary alone is bad"}],
 		"path":[{"hosts":1,"weight":500,"share":166,"hold":0,"state":"done"},{"hosts":2,"weight":1000,"share":666,"hold":60000,"approve":true,"state":"now"},{"hosts":3,"weight":10000,"share":10000,"hold":0,"state":"ahead"}],
 		"hosts":[{"host":"web-01","reached":true,"heard":true,"settled":true,"weight":1000},{"host":"web-02","reached":true,"heard":true,"settled":false,"weight":0,"problem":"no space left on device"},{"host":"web-03","heard":false,"settled":false,"weight":0}],
 		"verdict":{"outcome":"wait","gate":"errors","reason":"too few","canary":{"requests":200,"errors":4},"stable":{"requests":1800,"errors":2},"gates":[
@@ -49,7 +49,7 @@ func troubled(t *testing.T, cfg Config) *site {
 	for subject, answer := range map[string]string{
 		"get.services": troubledServices, "get.service.shop": troubledService, "get.history.shop": troubledHistory, "get.hosts": troubledHosts,
 		"get.rollout.shop-2": troubledRollout, "get.cluster": troubledCluster,
-		"get.explain.shop-2":  `{"ok":true,"data":{"id":"shop-2","explanation":"shop-2 (2 over 1) is Paused.","decisions":[{"seq":7,"kind":"step","text":"` + saidOfShop + `","numbers":["errors: odds 1.1 (0.60 to 2.1); allowed +1 points; within: 1 in 40","latency-p99: odds not known yet"]}]}}`,
+		"get.explain.shop-2":  `{"ok":true,"data":{"id":"shop-2","explanation":"what was said some seconds ago.","decisions":[{"seq":7,"kind":"step","text":"` + saidOfShop + `","numbers":["errors: odds 1.1 (0.60 to 2.1); allowed +1 points; within: 1 in 40","latency-p99: odds not known yet"]}]}}`,
 		"get.diff.shop-0":     `{"ok":true,"data":{"service":"shop","rollout":"shop-0","from":{"version":"1"},"to":{"version":"0"},"changes":["image: shop@sha256:1 -> shop@sha256:0","container.env.MODE changes"],"path":[{"hosts":3,"weight":2500,"share":2500,"hold":2000},{"hosts":3,"weight":10000,"share":10000,"hold":0}]}}`,
 		"cmd.release.shop":    `{"ok":true}`,
 		"cmd.abort.shop":      `{"ok":true,"rollout":"shop-2"}`,
@@ -102,6 +102,8 @@ func TestPagesOfATroubledFleet(t *testing.T) {
 
 	b.Go(s.URL + "/r/shop-2")
 	b.UntilText("#explanation", "is Paused")
+	b.UntilText("[data-seq='7'] .numbers", "odds 1.1") // the explanation has come, and is older than what is shown
+	b.UntilText("#explanation", "is Paused")
 	b.Until(`document.querySelector(".waiting").innerText === "Now: waits for approval"`)
 	b.Until(`document.querySelector("[data-seq='7'] .said").textContent === "` + saidOfShop + `"`)
 	b.UntilText("[data-seq='7'] .numbers", "odds 1.1 (0.60 to 2.1)")
@@ -113,6 +115,7 @@ func TestPagesOfATroubledFleet(t *testing.T) {
 	b.Until(`document.querySelector(".tile.silent").getAttribute("aria-label").includes("silent")`)
 	b.UntilText(".troubles", "web-09: it is silent")
 	b.UntilText(".gauge", "38%")
+	b.Until(`[...document.querySelectorAll("td")].some((x) => x.innerText === "+1 points")`)
 	b.Click(`.tile[data-key="tile-web-02"]`)
 	b.UntilText("#host", "no space left on device")
 	b.UntilText("#host", "exit code 1; its last words: no such table")

@@ -101,8 +101,8 @@ func (s *server) readRollout(ctx context.Context, state *rollout.State, what, id
 	d.Verbs = s.verbs(state, r, v)
 	if what == api.GetExplain {
 		d.Decisions, d.Incomplete = s.decisions(ctx, state, r)
-		d.Explanation = explain(d)
 	}
+	d.Explanation = explain(d)
 	return answer(d)
 }
 

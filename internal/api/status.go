@@ -147,7 +147,8 @@ type RolloutDetail struct {
 	Decisions []Decision    `json:"decisions,omitempty"`
 	// Incomplete says why Decisions may lack events; empty if it has them all.
 	Incomplete string `json:"incomplete,omitempty"`
-	// Explanation says in a few sentences why it waits, went on or went back.
+	// Explanation says in a few sentences why it waits, went on or went back. Where the
+	// decisions are asked for, it has more to say of a rollout that has ended.
 	Explanation string `json:"explanation,omitempty"`
 	// Verbs are what a person may ask of it; empty once it has ended.
 	Verbs []Verb `json:"verbs,omitempty"`

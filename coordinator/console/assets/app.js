@@ -31,7 +31,7 @@ const page = {
   events: /** @type {any[]} */ ([]),
   curve: /** @type {any[]} */ ([]),
   sparks: /** @type {Record<string, number[][]>} */ ({}),
-  explanation: /** @type {string | undefined} */ (undefined),
+  explained: /** @type {{explanation: string, incomplete?: string} | undefined} */ (undefined),
   numbers: /** @type {Map<string, string[]>} */ (new Map()), // of the decisions of the rollout that is shown, by event
   replica: "",
   views: new Map(),
@@ -77,7 +77,7 @@ function open() {
   now = session.role ? route() : { page: login, id: "" };
   stream?.close();
   stream = null;
-  Object.assign(page, { events: [], curve: [], sparks: {}, explanation: undefined, numbers: new Map(), views: new Map() });
+  Object.assign(page, { events: [], curve: [], sparks: {}, explained: undefined, numbers: new Map(), views: new Map() });
   document.title = `${now.page.title(now.id)} · serin`;
   connect();
   draw();
@@ -172,7 +172,7 @@ function explain(soon) {
     const reply = await replicas.ask(`rollouts/${id}/explain`);
     if (now.page !== rollout || now.id !== id) return;
     if (reply.ok) {
-      page.explanation = reply.data.explanation + (reply.data.incomplete ? ` (${reply.data.incomplete})` : "");
+      page.explained = reply.data;
       page.numbers = new Map((reply.data.decisions ?? []).map((x) => [String(x.seq), x.numbers]));
     }
     schedule();

@@ -20,7 +20,7 @@ export function render(page, id) {
     head(d), verbs(page, d), steps(d, page.events), traffic(d),
     h("section", { key: "why", "aria-labelledby": "why-title" },
       h("h2", { id: "why-title" }, "Why"),
-      h("p", { id: "explanation" }, page.explanation ?? "…"),
+      h("p", { id: "explanation" }, explanation(page, d)),
       d.waiting && h("p", { class: "waiting" }, h("strong", null, "Now: "), d.waiting)),
     gates(d.verdict), charts(page, d), fleet(page, d), troubles(d),
     feed(page.events, page.draw, false, page.numbers),
@@ -119,6 +119,12 @@ function traffic(d) {
 
 // --- why
 
+/** Why it stands where it stands: of this moment while it runs, with what its decisions say once it has ended. */
+function explanation(page, d) {
+  const now = d.ended ? undefined : d.explanation;
+  return (now ?? page.explained?.explanation ?? "…") + (page.explained?.incomplete ? ` (${page.explained.incomplete})` : "");
+}
+
 function gates(v) {
   if (!v?.gates?.length) return v ? h("p", { key: "gates" }, v.reason) : null;
   return h("section", { key: "gates", "aria-labelledby": "gates-title" },
@@ -134,12 +140,12 @@ function gate(g) {
     if (memory) return `${Math.round(memory / 1048576)} MiB`;
     return counts?.requests ? `${share(counts.errors / counts.requests)} (${counts.errors} of ${counts.requests})` : "-";
   };
-  const unit = g.kind === "latency" || g.kind === "saturation" ? "" : " points";
+  const unit = g.kind === "latency" || g.kind === "saturation" ? "%" : " points";
   return h("tr", { key: `gate-${g.name}` },
     h("th", { scope: "row" }, g.name, g.observe ? " (observed)" : ""),
     h("td", { class: `outcome ${g.outcome}` }, OUTCOMES[g.outcome] ?? g.outcome),
     h("td", null, side(g.canary, g.canary_us, g.canary_memory)), h("td", null, side(g.stable, g.stable_us, g.stable_memory)),
-    h("td", null, g.allowed_bp === undefined ? "-" : `+${percent(g.allowed_bp)}${unit}`),
+    h("td", null, g.allowed_bp === undefined ? "-" : `+${+(g.allowed_bp / 100).toFixed(2)}${unit}`),
     h("td", null, g.evidence ? gauge(g) : "-"),
     h("td", { class: "text" }, g.reason));
 }
