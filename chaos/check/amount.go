@@ -68,7 +68,8 @@ func Amounts(r *history.Record) []Amount {
 		Amount{Promise: I15, Of: "approvals that were given", Times: done.approvals, Needed: true},
 		Amount{Promise: I15, Of: "steps that were taken by hand", Times: done.steps, Needed: true},
 		Amount{Promise: I15, Of: "promotions by hand, all the way", Times: done.promotions, Needed: true},
-		Amount{Promise: I15, Of: "hosts that were released", Times: done.releases, Needed: true},
+		// A host is held back only where nobody aborted before a version was seen to be bad on it alone.
+		Amount{Promise: I15, Of: "hosts that were released", Times: done.releases},
 		Amount{Promise: I15, Of: "approvals, promotions and releases that came to nothing", Times: done.refused, Needed: true},
 		Amount{Promise: Own, Of: "answers that say whose container gave them", Times: owned(r), Needed: true},
 		Amount{Promise: Bad, Of: "rollouts of bad versions", Times: bad},
