@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/serin-rollouts/serin/coordinator/replica"
 	"github.com/serin-rollouts/serin/internal/api"
@@ -93,20 +94,30 @@ func remove(t *testing.T, conn *bus.Conn, id string) {
 	})
 }
 
-// wantEvent waits until observers see an event.
+// wantEvent waits until observers see an event. Servers that have just lost one of
+// them, or start, know of no stream for a moment.
 func wantEvent(t *testing.T, conn *bus.Conn, id string, kind rollout.Kind) {
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), patience)
 	defer stop()
 	found := errors.New("found")
-	err := conn.Events(ctx, bus.Filter{Follow: true}, func(m bus.EventMsg) error {
-		e, err := event.Decode(m.Data)
-		if err == nil && e.Rollout == id && e.Kind == kind {
-			return found
+	for {
+		err := conn.Events(ctx, bus.Filter{Follow: true}, func(m bus.EventMsg) error {
+			e, err := event.Decode(m.Data)
+			if err == nil && e.Rollout == id && e.Kind == kind {
+				return found
+			}
+			return err
+		})
+		switch {
+		case errors.Is(err, found):
+			return
+		case !errors.Is(err, bus.ErrNoStream) || ctx.Err() != nil:
+			t.Fatalf("no event %s of %s: %v", kind, id, err)
 		}
-		return err
-	})
-	if !errors.Is(err, found) {
-		t.Fatalf("no event %s of %s: %v", kind, id, err)
+		select {
+		case <-ctx.Done():
+		case <-time.After(100 * time.Millisecond):
+		}
 	}
 }
