@@ -19,8 +19,9 @@ func newPlan(a *app) *cobra.Command {
 		Short: "Ask what a rollout file would do, and do nothing",
 		Long: "Ask the coordinator what FILE (- for standard input) would do: which hosts, in which steps,\n" +
 			"what changes, which hosts are missing, about how many requests to the canary each step needs as\n" +
-			"evidence, and at the traffic that there is how long that takes, when a worse version is found,\n" +
-			"and how many requests it has got by then. Nothing is started.",
+			"evidence, and at the traffic that there is how long the gates on errors and on latency take, when\n" +
+			"each finds a worse version (one that fails, or takes, 2, 5 or 10 times as much), and how many\n" +
+			"requests it has got by then. What is not foretold is named, with the reason. Nothing is started.",
 		Example: "  serin plan rollout.yaml\n  serin plan rollout.yaml --exit-code      # 0 nothing to do, 9 changes\n" +
 			"  serin plan rollout.yaml --if-revision 4f2a91c0   # 7 if another revision is stable by now",
 		Args:              oneOf("FILE"),

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -23,8 +24,8 @@ const (
 // Private
 
 // forecast says what evidence each step of a plan takes, and how long that is at
-// the traffic that there is. Where the gate has no say, at an install and at
-// weight 0, it says nothing.
+// the traffic that there is. Where no gate has a say, at an install and at weight
+// 0, it says nothing.
 func forecast(plan *api.Plan, p Proposal, svc *rollout.Service, v View) {
 	if svc == nil || svc.Stable == nil {
 		return
@@ -32,32 +33,42 @@ func forecast(plan *api.Plan, p Proposal, svc *rollout.Service, v View) {
 	gates := p.Spec.Gates
 	plan.PerSecond = p.PerSecond
 	plan.Alpha, plan.OneHost, plan.Gates = gates.Alpha, gates.OneHost, plannedGates(gates)
-	for _, g := range plan.Gates {
-		if g.Alpha > 0 && (gates.Errors == nil || g.Name != gates.Errors.Name) {
+	seen := v.stable(svc.Name, svc.Stable.ID)
+	if gates.Errors != nil {
+		needs(plan, *gates.Errors, seen)
+	}
+	k := known{seen: seen, times: v.times(svc.Name, svc.Stable.ID)}
+	k.traffic = rollout.Traffic{
+		Hosts: len(p.Hosts), PerSecond: p.PerSecond, Stable: seen, Times: k.times.sketches(),
+		Before: svc.Stable.Replicas, After: p.To.Replicas,
+	}
+	if k.some() {
+		inTime(plan, p.Spec, k.traffic)
+	}
+	for i := range plan.Gates {
+		g := &plan.Gates[i]
+		if g.Alpha == 0 {
+			continue
+		}
+		if g.Untold = k.untold(gates, g.Name); g.Untold != "" {
 			plan.Untold = append(plan.Untold, g.Name)
 		}
 	}
-	if gates.Errors == nil {
-		return
-	}
-	seen := v.stable(svc.Name, svc.Stable.ID)
+}
+
+// needs says how many requests the errors gate takes, by what hosts have counted.
+func needs(plan *api.Plan, gate rollout.ErrorsGate, seen analysis.Counts) {
 	if seen.Requests < enough {
 		seen = analysis.Counts{}
 	} else {
 		plan.Stable = &api.Counts{Requests: seen.Requests, Errors: seen.Errors}
 	}
-	g := gates.Judging().Errors
-	needs := analysis.Plan(analysis.Config{MaxIncrease: g.MaxIncrease, MinRequests: g.MinRequests}, seen, perWindow)
+	g := rollout.Gates{Errors: &gate}.Judging().Errors
+	n := analysis.Plan(analysis.Config{MaxIncrease: g.MaxIncrease, MinRequests: g.MinRequests}, seen, perWindow)
 	for i := range plan.Path {
 		if plan.Path[i].Weight > 0 {
-			plan.Path[i].Needs = needs
+			plan.Path[i].Needs = n
 		}
-	}
-	if plan.Stable != nil && p.PerSecond > 0 {
-		inTime(plan, p.Spec, rollout.Traffic{
-			Hosts: len(p.Hosts), PerSecond: p.PerSecond, Stable: seen,
-			Before: svc.Stable.Replicas, After: p.To.Replicas,
-		})
 	}
 }
 
@@ -68,23 +79,76 @@ func inTime(plan *api.Plan, spec rollout.Spec, t rollout.Traffic) {
 	for i, f := range foretell.Steps(spec, t) {
 		step := &plan.Path[i]
 		step.PerSecond = f.PerSecond
-		if f.Passes.After > 0 {
-			step.Needs, step.Takes = f.Passes.Requests, f.Passes.After.Milliseconds()
+		if f.Errors.Passes.After > 0 {
+			step.Needs, step.Takes = f.Errors.Passes.Requests, f.Errors.Passes.After.Milliseconds()
 		}
-		for k, found := range f.Finds {
-			times := rollout.Foretold()[k]
-			more := t.ErrorRate() * float64(times-1)
-			step.Finds = append(step.Finds, api.Detection{
-				Times: times, Allowed: spec.Gates.Errors.MaxIncrease > 0 && more <= float64(spec.Gates.Errors.MaxIncrease)/rollout.Full,
-				After: found.After.Milliseconds(), Requests: found.Requests,
+		step.Finds = detections(f.Errors, func(times int) bool {
+			most := spec.Gates.Errors.MaxIncrease
+			return most > 0 && t.ErrorRate()*float64(times-1) <= float64(most)/rollout.Full
+		})
+		for k, g := range spec.Gates.Latency {
+			told := f.Latency[k]
+			if told.Finds == nil {
+				continue
+			}
+			step.Latency = append(step.Latency, api.GateForecast{
+				Gate: g.Name, Needs: told.Passes.Requests, Takes: told.Passes.After.Milliseconds(),
+				Finds: detections(told, func(times int) bool { return (times-1)*rollout.Full <= g.MaxIncrease }),
 			})
 		}
-		told = told && (step.Takes > 0 || step.Weight == 0 || spec.Gates.Errors.Observe)
-		all += max(step.Hold, step.Takes)
+		takes, ok := spec.Takes(t, f)
+		told = told && (ok || step.Weight == 0)
+		all += max(step.Hold, takes.Milliseconds())
 	}
 	if told {
 		plan.Takes = all
 	}
+}
+
+// detections renders when a gate finds regressions, of which some are allowed.
+func detections(f rollout.GateForecast, allowed func(times int) bool) []api.Detection {
+	var all []api.Detection
+	for k, found := range f.Finds {
+		times := rollout.Foretold()[k]
+		all = append(all, api.Detection{
+			Times: times, Allowed: allowed(times), After: found.After.Milliseconds(), Requests: found.Requests,
+		})
+	}
+	return all
+}
+
+// known is what hosts tell of the stable version.
+type known struct {
+	seen    analysis.Counts
+	times   spans
+	traffic rollout.Traffic
+}
+
+// some reports whether so much is known that anything can be foretold in time.
+func (k known) some() bool { return k.traffic.PerSecond > 0 && k.seen.Requests >= enough }
+
+// untold says why nothing is foretold of a gate that compares; empty if something is.
+func (k known) untold(gates rollout.Gates, name string) string {
+	switch {
+	case k.traffic.PerSecond == 0:
+		return "the hosts get no requests, or have just begun to"
+	case !k.some():
+		return fmt.Sprintf("the stable version has answered %d requests, of %d that are needed", k.seen.Requests, enough)
+	case gates.Errors != nil && name == gates.Errors.Name:
+		return ""
+	}
+	for _, g := range gates.Latency {
+		if g.Name == name {
+			if k.traffic.Foretells(g) {
+				return ""
+			}
+			return k.times.lack(g)
+		}
+	}
+	if s := gates.Saturation; s != nil && name == s.Name {
+		return "it goes by what the canary's own containers use, which nobody knows before"
+	}
+	return "what it compares is counted in a rollout only"
 }
 
 // unwell says which hosts a spec means that are not there, and which of those

@@ -9,6 +9,7 @@ import (
 
 	"github.com/serin-rollouts/serin/internal/analysis"
 	"github.com/serin-rollouts/serin/internal/api"
+	"github.com/serin-rollouts/serin/internal/latency"
 	"github.com/serin-rollouts/serin/internal/rollout"
 	"github.com/serin-rollouts/serin/internal/wire"
 )
@@ -104,13 +105,15 @@ func TestForecastInTime(t *testing.T) {
 	if p := told(1000); p.Takes != p.Path[0].Hold+p.Path[1].Takes+max(p.Path[2].Hold, p.Path[2].Takes) {
 		t.Errorf("%d ms in all, of %+v", p.Takes, p.Path)
 	}
-	// What else the rollout waits for is named, for its time is not in the sum.
+	// What else the rollout waits for is named, with the reason, for its time is not in the sum.
 	spec.Gates.Latency = []rollout.LatencyGate{
 		{Conduct: rollout.Conduct{Name: "latency-p99"}, Quantile: 9900, MaxIncrease: 2000},
 		{Conduct: rollout.Conduct{Name: "latency-p50", Observe: true}, Quantile: 5000, MaxIncrease: 2000},
 	}
 	if p := told(1000); !slices.Equal(p.Untold, []string{"latency-p99"}) || p.Takes == 0 {
 		t.Errorf("%d ms, and not told: %v", p.Takes, p.Untold)
+	} else if why := p.Gates[1].Untold; why != "of 0 requests it is known how long they take, of 1000 that are needed" {
+		t.Error(why)
 	}
 	spec.Gates.Errors.Observe = true
 	if p := told(1000); p.Path[1].Finds != nil || p.Path[1].Takes == 0 {
@@ -135,5 +138,82 @@ func TestUnwell(t *testing.T) {
 	want = []api.UnwellHost{{Host: "b", Why: "has never reported"}}
 	if diff := cmp.Diff(want, view.unwell(spec, []string{"d"})); diff != "" {
 		t.Errorf("by name (-want +got):\n%s", diff)
+	}
+}
+
+// TestForecastOfLatency: a gate on latency is foretold by how long stable's requests took; where too little
+// is known of that, the plan says why.
+func TestForecastOfLatency(t *testing.T) {
+	const requests = 5000
+	times := latency.New()
+	for k := range int64(requests) {
+		times.Add(50_000 + 20*k)
+	}
+	spec := rollout.Spec{
+		Gates: rollout.Gates{
+			Alpha:  10_000,
+			Errors: &rollout.ErrorsGate{Conduct: rollout.Conduct{Name: "errors"}, MaxIncrease: 100, MinRequests: 100},
+			Latency: []rollout.LatencyGate{
+				{Conduct: rollout.Conduct{Name: "latency-p90"}, Quantile: 9000, MaxIncrease: 10_000, MinRequests: 100},
+				{Conduct: rollout.Conduct{Name: "latency-p50-api"}, Quantile: 5000, MaxIncrease: 2000, Route: "/api"},
+				{Conduct: rollout.Conduct{Name: "watched", Observe: true}, Quantile: 9900, MaxIncrease: 2000},
+			},
+			Saturation: &rollout.SaturationGate{Conduct: rollout.Conduct{Name: "saturation"}},
+		},
+		Steps: []rollout.Step{
+			{Hosts: rollout.HostCount{Count: 2}, Weight: 1000},
+			{Hosts: rollout.HostCount{Share: rollout.Full}, Weight: rollout.Full},
+		},
+	}
+	hosts := make([]string, 4)
+	told := func(lines int64, perSecond float64) api.Plan {
+		plan := api.Plan{Path: path(spec, len(hosts), -1)}
+		view := View{Hosts: []Host{{Live: true, Health: wire.Health{Services: []wire.ServiceHealth{{
+			Service: "checkout", Stable: "rev-1", StableCounts: map[string]analysis.Counts{"a": {Requests: requests}},
+			Latencies: []analysis.Latency{{Instance: "a", Requests: requests, Lines: lines, Sketch: times.Encode()}},
+		}}}}}}
+		forecast(&plan, Proposal{Spec: spec, Hosts: hosts, PerSecond: perSecond, To: rollout.Revision{Replicas: 2}}, past("1"), view)
+		return plan
+	}
+	p := told(requests, 400)
+	for i, s := range p.Path {
+		if len(s.Latency) != 1 || s.Latency[0].Gate != "latency-p90" || len(s.Latency[0].Finds) != 3 {
+			t.Fatalf("step %d: %+v", i+1, s.Latency)
+		}
+		f := s.Latency[0]
+		if f.Takes == 0 || f.Needs < 100 || !f.Finds[0].Allowed || f.Finds[0].After != 0 || f.Finds[1].After == 0 || f.Finds[1].Requests == 0 {
+			t.Errorf("step %d: %+v", i+1, f)
+		}
+	}
+	if first := p.Path[0].Latency[0]; first.Takes < analysis.ColdStart.Milliseconds() {
+		t.Errorf("passes after %d ms, before the containers are warm", first.Takes)
+	}
+	if want := max(p.Path[0].Takes, p.Path[0].Latency[0].Takes) + max(p.Path[1].Takes, p.Path[1].Latency[0].Takes); p.Takes != want {
+		t.Errorf("%d ms in all, want %d", p.Takes, want)
+	}
+	why := func(p api.Plan) map[string]string {
+		all := map[string]string{}
+		for _, g := range p.Gates {
+			if (g.Untold != "") != slices.Contains(p.Untold, g.Name) {
+				t.Errorf("%s is told of (%q) and not, %v", g.Name, g.Untold, p.Untold)
+			}
+			all[g.Name] = g.Untold
+		}
+		return all
+	}
+	const usage = "it goes by what the canary's own containers use, which nobody knows before"
+	const route = "of 0 requests below /api it is known how long they take, of 1000 that are needed"
+	const lost, none = "HAProxy's log told of 80% of the requests", "the hosts get no requests, or have just begun to"
+	for name, c := range map[string]struct {
+		plan api.Plan
+		want map[string]string
+	}{
+		"all is known": {p, map[string]string{"errors": "", "latency-p90": "", "latency-p50-api": route, "watched": "", "saturation": usage}},
+		"lines lost":   {told(requests*4/5, 400), map[string]string{"errors": "", "latency-p90": lost, "latency-p50-api": lost, "watched": "", "saturation": usage}},
+		"no traffic":   {told(requests, 0), map[string]string{"errors": none, "latency-p90": none, "latency-p50-api": none, "watched": "", "saturation": none}},
+	} {
+		if diff := cmp.Diff(c.want, why(c.plan)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
 	}
 }

@@ -95,10 +95,7 @@ func (t *track) addAll(all []analysis.Latency, canary bool) bool {
 }
 
 func (t *track) status() api.Times {
-	s := api.Times{Requests: t.requests}
-	if t.requests > 0 {
-		s.Coverage = int64(million * (float64(t.lines) / float64(t.requests)))
-	}
+	s := api.Times{Requests: t.requests, Coverage: t.coverage()}
 	if s.Coverage < leastCoverage {
 		return s
 	}
@@ -110,6 +107,15 @@ func (t *track) status() api.Times {
 	s.P50Low, s.P50High = t.bounds(0.5)
 	s.P99Low, s.P99High = t.bounds(0.99)
 	return s
+}
+
+// coverage is the share of the requests that the log told of, in parts per million;
+// 0 of none.
+func (t *track) coverage() int64 {
+	if t.requests == 0 {
+		return 0
+	}
+	return int64(million * (float64(t.lines) / float64(t.requests)))
 }
 
 // bounds returns between which times a quantile lies; zeros if one is not known.

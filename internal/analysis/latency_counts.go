@@ -54,13 +54,17 @@ func (t times) size() int64 { return t.timed }
 // tables returns a window's tables of a band: canary's requests beyond the allowance for the
 // roll-back, and beyond the one that safety is proven against.
 func tables(w window[times], band int) (fail, pass Table) {
-	fail.CanaryN, fail.CanaryX = w.canary.timed, w.canary.slow[2*band]
+	var stable times
 	for _, t := range w.stable {
-		fail.StableN += t.timed
-		fail.StableX += t.slow[2*band]
+		stable = stable.plus(t)
 	}
+	return tablesOf(w.canary, stable, band)
+}
+
+func tablesOf(canary, stable times, band int) (fail, pass Table) {
+	fail = Table{canary.timed, canary.slow[2*band], stable.timed, stable.slow[2*band]}
 	pass = fail
-	pass.CanaryX = w.canary.slow[2*band+1]
+	pass.CanaryX = canary.slow[2*band+1]
 	return fail, pass
 }
 

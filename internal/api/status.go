@@ -123,10 +123,26 @@ type StepStatus struct {
 	PerSecond float64     `json:"per_second,omitempty"`
 	Takes     int64       `json:"takes_ms,omitempty"`
 	Finds     []Detection `json:"finds,omitempty"`
+	// Latency is the same by each gate on latency that is foretold and acts.
+	Latency []GateForecast `json:"latency,omitempty"`
 }
 
-// Detection is when the errors gate fails a canary that fails in so many times as
-// many requests as stable does, from the begin of the step.
+// GateForecast is what a step is expected to come to by one gate.
+type GateForecast struct {
+	Gate string `json:"gate"`
+	// Needs is how many requests the canary has got by then, and Takes after how long
+	// the gate lets one pass that is as good as stable, in ms; 0 if there is no telling.
+	// Of latency it is from the begin of the step, with all that the gate waits for
+	// before it compares.
+	Needs int64       `json:"needs,omitempty"`
+	Takes int64       `json:"takes_ms,omitempty"`
+	Finds []Detection `json:"finds,omitempty"`
+}
+
+// Detection is when a gate fails a canary that is so many times as bad as stable,
+// from the begin of the step: the errors gate one that fails in so many times as
+// many requests, a gate on latency one all of whose requests take so many times as
+// long.
 type Detection struct {
 	Times int `json:"times"`
 	// Allowed: that is no more than the gate allows, so it passes.
@@ -307,13 +323,13 @@ type Plan struct {
 	Path      []StepStatus `json:"path"`
 	Holds     int64        `json:"holds"` // sum of all holds, ms: the least it takes
 	// Takes is about how long it takes if the canary is as good as stable and
-	// nothing but holds and the errors gate is waited for, in ms; 0 if there is no
-	// telling, or nothing but holds to wait for. Deadline is the most, in ms: what
+	// nothing but holds and the gates that are foretold is waited for, in ms; 0 if
+	// there is no telling, or nothing but holds to wait for. Deadline is the most, in ms: what
 	// is not through by then goes back.
 	Takes    int64 `json:"takes_ms,omitempty"`
 	Deadline int64 `json:"deadline"`
-	// Untold are the other gates that compare, and that the rollout waits for: how
-	// long these take is not foretold.
+	// Untold are the gates that compare, and that the rollout waits for, of which
+	// nothing is foretold; each says why, see PlannedGate.
 	Untold []string `json:"untold,omitempty"`
 	// PerSecond is how many requests a second the hosts have got of the service
 	// lately; 0 if that is not known.
@@ -365,4 +381,7 @@ type PlannedGate struct {
 	// bad.
 	OneHost int    `json:"one_host_alpha,omitempty"`
 	Needs   string `json:"needs"` // what it wants to see before it passes, in words
+	// Untold says why nothing is foretold of it at any step, in words; empty if
+	// something is, or nobody waits for it.
+	Untold string `json:"untold,omitempty"`
 }

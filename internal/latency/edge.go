@@ -49,6 +49,18 @@ func (s *Sketch) Above(e Edge) int64 {
 	return n[0]
 }
 
+// Slower returns the part of the requests that would be slower than an edge if each took so many times
+// as long. Within a bucket they are taken to be spread evenly.
+func (s *Sketch) Slower(e Edge, times float64) float64 {
+	if s.Count() == 0 {
+		return 0
+	}
+	at := float64(e) - buckets(times)
+	low := math.Floor(at)
+	above, next := float64(s.Above(Edge(low))), float64(s.Above(Edge(low)+1))
+	return (above + (next-above)*(at-low)) / float64(s.Count())
+}
+
 // Private
 
 // buckets returns how many buckets a factor spans.

@@ -71,6 +71,35 @@ func TestEdgesOfFactors(t *testing.T) {
 	}
 }
 
+// TestSlower: what would be slower if all took longer, or shorter, is between what is at the edges beside.
+func TestSlower(t *testing.T) {
+	s := New()
+	for k := range int64(1000) {
+		s.Add(1000 + 100*k)
+	}
+	edge, _ := s.Edge(.9)
+	if got, want := s.Slower(edge, 1), float64(s.Above(edge))/1000; got != want {
+		t.Errorf("as they are, %g are slower, want %g", got, want)
+	}
+	for _, times := range []float64{.5, 1.01, 2, 7} {
+		got, n := s.Slower(edge, times), 0
+		for k := range int64(1000) {
+			if float64(1000+100*k)*times > float64(edge.Micros()) {
+				n++
+			}
+		}
+		if off := got - float64(n)/1000; off > .02 || off < -.02 {
+			t.Errorf("%g times as long, %g are slower, want about %g", times, got, float64(n)/1000)
+		}
+	}
+	if got := s.Slower(edge, 1000); got != 1 {
+		t.Errorf("a thousand times as long, %g are slower", got)
+	}
+	if got := New().Slower(edge, 1); got != 0 {
+		t.Errorf("of none, %g are slower", got)
+	}
+}
+
 // TestWithout: what was added since is what is left.
 func TestWithout(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -41,6 +41,7 @@ func (o Options) Plan(out io.Writer, p api.Plan) error {
 	}
 	b.WriteString(pace(p))
 	b.WriteString(duration(p))
+	b.WriteString(untold(p))
 	if p.Running != "" {
 		fmt.Fprintf(b, "%s runs: start would be refused without --replace\n", p.Running)
 	}
@@ -69,31 +70,96 @@ func unwell(b *strings.Builder, all []api.UnwellHost) {
 // inTime writes how long the steps take at the traffic that there is, and when a
 // version that is worse is found.
 func inTime(b *strings.Builder, p api.Plan) error {
-	i := slices.IndexFunc(p.Path, func(s api.StepStatus) bool { return len(s.Finds) > 0 })
-	if i < 0 {
+	ofErrors := slices.ContainsFunc(p.Path, func(s api.StepStatus) bool { return len(s.Finds) > 0 })
+	slow := foretoldLatency(p)
+	if !ofErrors && len(slow) == 0 {
 		return nil
 	}
-	head := []string{"STEP", "CANARY GETS", "PASSES AFTER"}
-	for _, f := range p.Path[i].Finds {
-		head = append(head, fmt.Sprintf("FINDS %dX THE ERRORS", f.Times))
+	fmt.Fprintf(b, "\nThe hosts get %s now. At that, in the median, from when the hosts of the step are ready:\n", perSecond(p.PerSecond))
+	if ofErrors {
+		b.WriteString("\n")
+		if err := forecasts(b, p, "CANARY GETS", "THE ERRORS", func(s api.StepStatus) (string, api.GateForecast) {
+			return perSecond(s.PerSecond), api.GateForecast{Takes: s.Takes, Finds: s.Finds}
+		}); err != nil {
+			return err
+		}
 	}
-	fmt.Fprintf(b, "\nThe hosts get %s now. At that, in the median, from when the hosts of the step are ready:\n\n", perSecond(p.PerSecond))
+	for _, gate := range slow {
+		fmt.Fprintf(b, "\nThe gate %s, and when it finds a version all of whose requests take so many times as long:\n\n", gate)
+		if err := forecasts(b, p, "NEEDS", "AS SLOW", func(s api.StepStatus) (string, api.GateForecast) {
+			f := ofGate(s, gate)
+			if f.Takes == 0 {
+				return "", f
+			}
+			return canaryRequests(f.Needs), f
+		}); err != nil {
+			return err
+		}
+	}
+	b.WriteString("\n")
+	return nil
+}
+
+// forecasts writes the steps by one gate, with a column of its own.
+func forecasts(b *strings.Builder, p api.Plan, own, regression string, of func(api.StepStatus) (string, api.GateForecast)) error {
+	head := []string{"STEP", own, "PASSES AFTER"}
+	for _, s := range p.Path {
+		if _, f := of(s); len(f.Finds) > 0 {
+			for _, found := range f.Finds {
+				head = append(head, fmt.Sprintf("FINDS %dX %s", found.Times, regression))
+			}
+			break
+		}
+	}
 	t := newTable(b, head...)
 	for i, s := range p.Path {
-		row := []string{strconv.Itoa(i + 1), perSecond(s.PerSecond), about(s.Takes)}
-		for _, f := range s.Finds {
-			row = append(row, detection(f))
+		cell, f := of(s)
+		row := []string{strconv.Itoa(i + 1), cell, about(f.Takes)}
+		for _, found := range f.Finds {
+			row = append(row, detection(found))
 		}
 		for len(row) < len(head) {
 			row = append(row, "")
 		}
 		t.row(row...)
 	}
-	if err := t.end(); err != nil {
-		return err
+	return t.end()
+}
+
+// foretoldLatency are the gates on latency of which something is foretold.
+func foretoldLatency(p api.Plan) []string {
+	var gates []string
+	for _, s := range p.Path {
+		for _, f := range s.Latency {
+			if !slices.Contains(gates, f.Gate) {
+				gates = append(gates, f.Gate)
+			}
+		}
 	}
-	b.WriteString("\n")
-	return nil
+	return gates
+}
+
+// ofGate is a step's forecast by a gate on latency; zero if there is none.
+func ofGate(s api.StepStatus, gate string) api.GateForecast {
+	if k := slices.IndexFunc(s.Latency, func(f api.GateForecast) bool { return f.Gate == gate }); k >= 0 {
+		return s.Latency[k]
+	}
+	return api.GateForecast{}
+}
+
+// untold says of which gates nothing is foretold, and why.
+func untold(p api.Plan) string {
+	var b strings.Builder
+	for _, g := range p.Gates {
+		if g.Untold == "" {
+			continue
+		}
+		if b.Len() == 0 {
+			b.WriteString("How long these take, and when they find a version that is worse, is not foretold:\n")
+		}
+		fmt.Fprintf(&b, "  %s: %s\n", g.Name, g.Untold)
+	}
+	return b.String()
 }
 
 // detection says when a regression is found, and how many requests it has got by then.
@@ -150,7 +216,7 @@ func duration(p api.Plan) string {
 	}
 	text += ".\n"
 	if p.Takes > 0 && len(p.Untold) > 0 {
-		text += fmt.Sprintf("That is for holds and errors. It waits for %s, too; how long that takes, and when one of them finds\na version that is worse, is not foretold.\n", strings.Join(p.Untold, ", "))
+		text += fmt.Sprintf("That is for holds and what is foretold. It waits for %s, too.\n", strings.Join(p.Untold, ", "))
 	}
 	return text
 }

@@ -47,6 +47,7 @@ func sections() []section {
 		{"slow-safe", slowSafeTable, nil},
 		{"pace", paceTable, paceCheck},
 		{"plan", planTable, planCheck},
+		{"plan-latency", slowPlanTable, slowPlanCheck},
 		{"rollouts", rolloutsTable, rolloutsCheck},
 		{"allowances", allowancesTable, nil},
 		{"groups", groupsTable, groupsCheck},

@@ -130,7 +130,11 @@ func (p plannedStep) play(seed uint64, bad float64, until analysis.Outcome) deci
 func (s *studio) measure(p plannedStep, bad float64, until analysis.Outcome, n int) decided {
 	runs := each(s, n, func(seed uint64) decided { return p.play(seed, bad, until) })
 	s.progress.Printf("plan, %g/s, %s, %g: %d runs", p.load, p.name(), bad, n)
-	var m decided
+	return middleOf(runs)
+}
+
+// middleOf is the median of each of both numbers; zero if half of the runs came to nothing.
+func middleOf(runs []decided) decided {
 	var times, requests []int64
 	for _, r := range runs {
 		if r.after > 0 {
@@ -139,10 +143,10 @@ func (s *studio) measure(p plannedStep, bad float64, until analysis.Outcome, n i
 	}
 	slices.Sort(times)
 	slices.Sort(requests)
-	if middle := n / 2; middle < len(times) {
-		m = decided{time.Duration(times[middle]), requests[middle]}
+	if middle := len(runs) / 2; middle < len(times) {
+		return decided{time.Duration(times[middle]), requests[middle]}
 	}
-	return m
+	return decided{}
 }
 
 // ratio is how far a forecast is off, as a factor; 0 where there is nothing to compare.
@@ -155,13 +159,17 @@ func ratio(f analysis.Forecast, m decided) float64 {
 
 func off(r float64) bool { return r > 0 && math.Abs(math.Log(r)) > math.Log(closeTo)+1e-9 }
 
-// verified writes a forecast, what was measured, and the ratio.
+// verified measures what a forecast is of, and compares them.
 func (s *studio) verified(p plannedStep, f analysis.Forecast, bad float64, until analysis.Outcome) string {
 	n := s.times(planRuns)
 	if f.After == 0 || f.After > planPatience*3/2 {
 		n = s.times(farRuns)
 	}
-	m := s.measure(p, bad, until, n)
+	return compared(f, s.measure(p, bad, until, n))
+}
+
+// compared writes a forecast, what was measured, and the ratio.
+func compared(f analysis.Forecast, m decided) string {
 	r := ratio(f, m)
 	mark := ""
 	if off(r) || f.After == 0 && m.after > 0 || m.after == 0 && f.After > 0 && f.After < planPatience {
@@ -193,9 +201,9 @@ func planTable(s *studio) string {
 	for _, allowed := range []string{"0%", "0.5%"} {
 		for _, load := range []float64{10, 100, 1000} {
 			for _, p := range plannedSteps(allowed, load) {
-				fmt.Fprintf(&b, "| %s | %g | %s | %s |", allowed, load, p.name(), s.verified(p, p.says.Passes, planRate, analysis.Pass))
+				fmt.Fprintf(&b, "| %s | %g | %s | %s |", allowed, load, p.name(), s.verified(p, p.says.Errors.Passes, planRate, analysis.Pass))
 				for k, times := range rollout.Foretold() {
-					fmt.Fprintf(&b, " %s |", s.verified(p, p.says.Finds[k], planRate*float64(times), analysis.Fail))
+					fmt.Fprintf(&b, " %s |", s.verified(p, p.says.Errors.Finds[k], planRate*float64(times), analysis.Fail))
 				}
 				b.WriteString("\n")
 			}
@@ -218,9 +226,9 @@ func planCheck(s *studio) error {
 				wrong = append(wrong, fmt.Errorf("%s: %s: planned %s, measured %s", p.name(), what, foretold(f), happened(m)))
 			}
 		}
-		hold("passes", p.says.Passes, planRate, analysis.Pass)
+		hold("passes", p.says.Errors.Passes, planRate, analysis.Pass)
 		for k, times := range rollout.Foretold() {
-			hold(fmt.Sprint(times, " times the errors"), p.says.Finds[k], planRate*float64(times), analysis.Fail)
+			hold(fmt.Sprint(times, " times the errors"), p.says.Errors.Finds[k], planRate*float64(times), analysis.Fail)
 		}
 	}
 	return errors.Join(wrong...)
