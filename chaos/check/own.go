@@ -29,33 +29,51 @@ func Owners(r *history.Record) []Violation {
 // may have: what became stable last, by an end that says that the host has followed,
 // or what somebody has asked for since, however that went; Traffic judges the rest.
 func mayAnswer(r *history.Record) func(history.Request) bool {
-	type turn struct {
-		version string
-		asked   time.Duration
-		settled time.Duration // the end was seen; 0: it is not stable
-		behind  []string      // hosts that the end does not speak of
-	}
 	turns := map[string][]turn{}
 	for _, s := range stories(r) {
-		t := turn{version: s.events[0].To, asked: s.asked(r)}
-		if last, ended := s.final(); ended && last.Phase == rollout.Succeeded {
-			b := back{story: s}
-			b.ends()
-			t.settled, t.behind = b.done, b.behind
-		}
-		turns[s.service] = append(turns[s.service], t)
+		turns[s.service] = append(turns[s.service], turnOf(r, s))
 	}
 	return func(q history.Request) bool {
 		for _, t := range slices.Backward(turns[q.Service]) {
 			if t.asked <= q.At+q.Took && t.version == q.Version {
 				return true
 			}
-			if t.settled > 0 && t.settled < q.At && !slices.Contains(t.behind, q.Host) {
+			if t.rules(r, q) {
 				return false
 			}
 		}
 		return false
 	}
+}
+
+// turn is a rollout as what may answer users.
+type turn struct {
+	version string
+	asked   time.Duration
+	settled time.Duration // the end was seen; 0: it is not stable
+	behind  []string      // hosts that the end does not speak of
+	follows *back         // how a host that came too late for it follows, after its end; nil: all were part of it
+}
+
+func turnOf(r *history.Record, s story) turn {
+	t := turn{version: s.events[0].To, asked: s.asked(r)}
+	if last, ended := s.final(); ended && last.Phase == rollout.Succeeded {
+		b := back{story: s}
+		b.ends()
+		t.settled, t.behind = b.done, b.behind
+		if last.Fleet < len(r.Hosts) {
+			t.follows = &back{at: b.done}
+		}
+	}
+	return t
+}
+
+// rules tells whether nothing of before may have answered the request.
+func (t turn) rules(r *history.Record, q history.Request) bool {
+	if t.settled == 0 || t.settled >= q.At || slices.Contains(t.behind, q.Host) {
+		return false
+	}
+	return t.follows == nil || t.follows.due(r, q.Host) < q.At
 }
 
 // owned counts the answers that say whose container gave them.

@@ -11,11 +11,11 @@ import (
 // TestOwners: in the quiet run v1 is stable from 4 s on and v2 is asked for at 10 s. When
 // v3 has taken v1's place, at 40 s, nothing but v3 may answer where its end says so.
 func TestOwners(t *testing.T) {
-	third := func(r *history.Record, lost ...string) {
+	third := func(r *history.Record, fleet int, lost ...string) {
 		for i, k := range []rollout.Kind{rollout.KindSubmitted, rollout.KindPromoting, rollout.KindSucceeded} {
 			e := rollout.Event{Seq: uint64(len(r.End.Events)) + 1, Service: "shop", Rollout: "shop-3", From: "v1", To: "v3", Kind: k, Step: 1, Text: string(k)}
 			e.Phase = []rollout.Phase{rollout.Preparing, rollout.Promoting, rollout.Succeeded}[i]
-			e.Lost = lost
+			e.Lost, e.Fleet = lost, fleet
 			r.End.Events = append(r.End.Events, e)
 			r.Events = append(r.Events, history.Event{At: seconds(30 + 5*i), Event: e})
 		}
@@ -27,25 +27,28 @@ func TestOwners(t *testing.T) {
 		at     int
 		q      history.Request
 		lost   []string
+		late   int // hosts that were not part of it
 		broken bool
 	}{
-		"its own":                  {90, history.Request{Version: "v3", Owner: "shop"}, nil, false},
-		"another service's":        {90, history.Request{Version: "v3", Owner: "cafe"}, nil, true},
-		"of no name":               {90, history.Request{Version: "v3"}, nil, false},
-		"nobody":                   {90, history.Request{}, nil, false},
-		"never asked for":          {90, history.Request{Version: "v4"}, nil, true},
-		"the one before":           {45, history.Request{Version: "v1"}, nil, true},
-		"the one before, for long": {39, history.Request{Version: "v1", Took: 5 * time.Second}, nil, false},
-		"the one before, as yet":   {39, history.Request{Version: "v1"}, nil, false},
-		"where it is not followed": {45, history.Request{Version: "v1"}, []string{"h1"}, false},
-		"not asked for as yet":     {28, history.Request{Version: "v3"}, nil, true},
-		"as soon as asked for":     {28, history.Request{Version: "v3", Took: 2 * time.Second}, nil, false},
-		"what went back, before":   {45, history.Request{Version: "v2"}, nil, true},
-		"what goes back":           {21, history.Request{Version: "v2"}, nil, false},
-		"of another service":       {90, history.Request{Service: "cafe", Version: "v3"}, nil, true},
+		"its own":                  {90, history.Request{Version: "v3", Owner: "shop"}, nil, 0, false},
+		"another service's":        {90, history.Request{Version: "v3", Owner: "cafe"}, nil, 0, true},
+		"of no name":               {90, history.Request{Version: "v3"}, nil, 0, false},
+		"nobody":                   {90, history.Request{}, nil, 0, false},
+		"never asked for":          {90, history.Request{Version: "v4"}, nil, 0, true},
+		"the one before":           {45, history.Request{Version: "v1"}, nil, 0, true},
+		"the one before, for long": {39, history.Request{Version: "v1", Took: 5 * time.Second}, nil, 0, false},
+		"the one before, as yet":   {39, history.Request{Version: "v1"}, nil, 0, false},
+		"where it is not followed": {45, history.Request{Version: "v1"}, []string{"h1"}, 0, false},
+		"a host that comes late":   {42, history.Request{Version: "v1"}, nil, 1, false},
+		"one that does not follow": {49, history.Request{Version: "v1"}, nil, 1, true},
+		"not asked for as yet":     {28, history.Request{Version: "v3"}, nil, 0, true},
+		"as soon as asked for":     {28, history.Request{Version: "v3", Took: 2 * time.Second}, nil, 0, false},
+		"what went back, before":   {45, history.Request{Version: "v2"}, nil, 0, true},
+		"what goes back":           {21, history.Request{Version: "v2"}, nil, 0, false},
+		"of another service":       {90, history.Request{Service: "cafe", Version: "v3"}, nil, 0, true},
 	} {
 		r := quiet()
-		third(r, c.lost...)
+		third(r, len(r.Hosts)-c.late, c.lost...)
 		q := c.q
 		q.At, q.Host, q.Status = seconds(c.at), "h1", 200
 		if q.Service == "" {
