@@ -101,7 +101,7 @@ func odds(logE float64) string {
 	if e := math.Exp(float64(milli(logE)) / 1000); e < float64(n) {
 		n = int64(e)
 	}
-	return strconv.FormatInt(twoDigits(n), 10)
+	return strconv.FormatInt(TwoDigits(n), 10)
 }
 
 // plural counts: 1 request, 2 requests.
@@ -112,8 +112,8 @@ func plural[N int | int64](n N, noun string) string {
 	return fmt.Sprintf("%d %s", n, noun)
 }
 
-// twoDigits rounds down to two leading digits.
-func twoDigits(n int64) int64 {
+// TwoDigits rounds a count down to two leading digits: no more is claimed than is so.
+func TwoDigits(n int64) int64 {
 	unit := int64(1)
 	for n/unit >= 100 {
 		unit *= 10
@@ -123,7 +123,7 @@ func twoDigits(n int64) int64 {
 
 // roundUp rounds up to two leading digits: a forecast is no more exact.
 func roundUp(n int64) int64 {
-	if d := twoDigits(n); d < n {
+	if d := TwoDigits(n); d < n {
 		unit := int64(1)
 		for n/unit >= 100 {
 			unit *= 10

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/serin-rollouts/serin/internal/analysis"
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
@@ -108,12 +109,12 @@ func (g Gate) numbers(said string) string {
 	parts := []string{what, g.Odds.String(), "allowed " + g.Bound()}
 	switch e := g.Evidence; {
 	case g.Outcome == OutcomeFail && e.Fail >= e.FailLimit:
-		parts = append(parts, fmt.Sprintf("beyond: 1 in %d", twoDown(e.Odd(e.Fail))))
+		parts = append(parts, fmt.Sprintf("beyond: 1 in %d", analysis.TwoDigits(e.Odd(e.Fail))))
 		if g.Host != "" {
 			parts = append(parts, "from "+g.Host)
 		}
 	case g.Outcome == OutcomePass && e.Safe >= e.SafeLimit:
-		parts = append(parts, fmt.Sprintf("within: 1 in %d", twoDown(e.Odd(e.Safe))))
+		parts = append(parts, fmt.Sprintf("within: 1 in %d", analysis.TwoDigits(e.Odd(e.Safe))))
 	default:
 		parts = []string{g.Reason, g.Odds.String()}
 	}
@@ -144,15 +145,6 @@ func (c Counts) failed() string {
 		share = fmt.Sprintf("%.2f%%", 100*float64(c.Errors)/float64(c.Requests))
 	}
 	return fmt.Sprintf("%s (%d of %d failed)", share, c.Errors, c.Requests)
-}
-
-// twoDown rounds down to two leading digits: no more is claimed than is so.
-func twoDown(n int64) int64 {
-	unit := int64(1)
-	for n/unit >= 100 {
-		unit *= 10
-	}
-	return n / unit * unit
 }
 
 // ratio writes thousandths with two digits: 0.25, 5.0, 20.
