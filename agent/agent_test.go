@@ -314,6 +314,42 @@ func TestDockerErrors(t *testing.T) {
 	})
 }
 
+// TestContainerThatCannotStart: a container that Docker refuses to start for ever, since
+// a containerd that was killed has left something of its start, is made anew.
+func TestContainerThatCannotStart(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		r1, r2 := b.revision("1", 1), b.revision("2", 1)
+		b.assign(b.want(5, r1, nil, 0))
+		b.settled(5)
+		first := b.docker.Inject(dockertest.Fault{Method: "POST", Path: "/start", Times: -1, Status: 500, Message: "task: already exists"})
+		b.assign(b.want(6, r1, r2, 1000))
+		b.until("problem", 10*time.Second, func(s wire.ServiceHealth) bool { return s.Problem != "" })
+		stuck := b.containerOf(r2)
+		defer b.docker.Inject(dockertest.Fault{Method: "POST", Path: stuck.ID + "/start", Times: -1, Status: 500, Message: "task: already exists"})()
+		first()
+		s := b.settled(6)
+		if made := b.containerOf(r2); s.Problem != "" || made.ID == stuck.ID {
+			t.Errorf("%+v with container %s, that cannot start", s, made.ID)
+		}
+	})
+}
+
+// TestVersionThatCannotStart: a version that Docker starts in no container, however
+// often one is made anew, is a problem of the rollout.
+func TestVersionThatCannotStart(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		r1, r2 := b.revision("1", 1), b.revision("2", 1)
+		b.assign(b.want(5, r1, nil, 0))
+		b.settled(5)
+		b.docker.Inject(dockertest.Fault{Method: "POST", Path: "/start", Times: -1, Status: 400, Message: "exec: no such file"})
+		b.assign(b.want(6, r1, r2, 1000))
+		s := b.until("problem", time.Minute, func(s wire.ServiceHealth) bool { return s.Fatal })
+		if s.Cause != rollout.CauseStart || !strings.Contains(s.Problem, "no such file") {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
 // TestHAProxyRestarts: what a new process has lost is put back.
 func TestHAProxyRestarts(t *testing.T) {
 	inBubble(t, func(b *bench) {

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/serin-rollouts/serin/agent/docker"
-	"github.com/serin-rollouts/serin/agent/haproxy"
 	"github.com/serin-rollouts/serin/agent/plan"
 	"github.com/serin-rollouts/serin/internal/rollout"
 	"github.com/serin-rollouts/serin/internal/trace"
@@ -220,7 +219,7 @@ func (s *service) judge(op plan.Op, err error) problem {
 		p.fatal = isNew(a, op.Revision.ID) && (errors.Is(err, docker.ErrNameTaken) || s.memory.failures+1 >= tooOften)
 	case plan.Start:
 		p.cause = rollout.CauseStart
-		p.fatal = isNew(a, s.revisionOf(op.ID)) && s.memory.failures+1 >= tooOften && !errors.Is(err, haproxy.ErrUnavailable)
+		p.fatal = isNew(a, s.revisionOf(op.ID)) && s.memory.refusals(op.ID) >= tooOften
 	case plan.Share:
 		p.cause = rollout.CauseStart
 		p.fatal = isTooFine(err)

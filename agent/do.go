@@ -151,7 +151,14 @@ func (s *service) start(ctx context.Context, id string) error {
 		return err
 	}
 	s.memory.started(id, s.agent.now())
-	return s.agent.out.engine.Start(ctx, id)
+	err := s.agent.out.engine.Start(ctx, id)
+	switch {
+	case err == nil:
+		s.memory.runs(id)
+	case ctx.Err() == nil && !errors.Is(err, docker.ErrUnavailable):
+		s.memory.refused(id)
+	}
+	return err
 }
 
 func (s *service) stop(ctx context.Context, op plan.Stop) error {
@@ -190,7 +197,7 @@ func (s *service) ensureFrontend(ctx context.Context) error {
 }
 
 // revisionOf tells the revision of a container as last seen.
-func (s *service) revisionOf(id string) string { return s.memory.revisions[id] }
+func (s *service) revisionOf(id string) string { return s.memory.replicas[id].revision }
 
 // isTooFine tells whether HAProxy cannot split as finely as asked.
 func isTooFine(err error) bool {

@@ -238,6 +238,18 @@ func (b *bench) serve(n int) haproxytest.Served {
 	return b.haproxy.Serve(haproxytest.Traffic{Service: shop, Requests: n})
 }
 
+// containerOf is the one of a revision with one replica.
+func (b *bench) containerOf(rev *rollout.Revision) dockertest.Container {
+	b.t.Helper()
+	for _, c := range b.docker.Containers() {
+		if c.Labels[labelRevision] == rev.ID {
+			return c
+		}
+	}
+	b.t.Fatalf("no container of %s", rev.ID)
+	return dockertest.Container{}
+}
+
 // names lists the containers, by slot and state.
 func (b *bench) names() map[string]string {
 	all := map[string]string{}

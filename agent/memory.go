@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"maps"
 	"time"
 
 	"github.com/serin-rollouts/serin/agent/docker"
@@ -14,6 +15,13 @@ const (
 	firstRetry = time.Second
 	lastRetry  = 30 * time.Second
 	steadyRun  = time.Minute
+	// remakeAfter is how often in a row Docker may refuse to start a container until
+	// another is made in its place: what a killed containerd left of a start (a task, a
+	// directory) stands in the way of every later start of that container, and of no
+	// other. It is below tooOften: a version is not to blame for it.
+	remakeAfter = 3
+	// startsKept is how long the starts of a replica are remembered that is no more.
+	startsKept = 5 * time.Minute
 )
 
 // memory is what one goroutine remembers of the host between looks. All of it
@@ -22,13 +30,13 @@ const (
 type memory struct {
 	proven     map[string]time.Time     // container -> its start, as Docker says
 	runsSince  map[string]time.Duration // container -> when we first saw it run
-	starts     map[string]start         // container
+	starts     map[replica]start
 	counted    map[string]bool          // deaths, by container and time
 	attachedAt map[string]time.Duration // slot -> when we attached it
 	quietSince map[string]time.Duration // slot
 	zeroSince  map[string]time.Duration // slot
 	images     map[string]bool
-	revisions  map[string]string // of containers, as last seen
+	replicas   map[string]replica // of containers, as last seen
 	lastOp     string
 	inARow     int           // lastOp was to be done
 	failures   int           // of operations, in a row
@@ -36,16 +44,23 @@ type memory struct {
 	op         trace.Op      // the last one of a rollout in a trace; its span is not told yet
 }
 
+// replica is what a container is one of, also when another is made in its place.
+type replica struct{ slot, revision string }
+
+// start is the last start of a replica.
 type start struct {
-	tries int
-	at    time.Duration
+	tries     int
+	at        time.Duration
+	refused   int    // by Docker, in a row
+	container string // that was to start
+	stuck     int    // how many of the refusals were that container's
 }
 
 func newMemory() memory {
 	return memory{
-		proven: map[string]time.Time{}, runsSince: map[string]time.Duration{}, starts: map[string]start{},
+		proven: map[string]time.Time{}, runsSince: map[string]time.Duration{}, starts: map[replica]start{},
 		counted: map[string]bool{}, attachedAt: map[string]time.Duration{}, quietSince: map[string]time.Duration{},
-		zeroSince: map[string]time.Duration{}, images: map[string]bool{}, revisions: map[string]string{},
+		zeroSince: map[string]time.Duration{}, images: map[string]bool{}, replicas: map[string]replica{},
 	}
 }
 
@@ -73,18 +88,48 @@ func (m *memory) isReady(c docker.Container) bool {
 
 // started notes a start by us.
 func (m *memory) started(id string, now time.Duration) {
-	s := m.starts[id]
+	of := m.replicas[id]
+	s := m.starts[of]
 	if now-s.at > steadyRun {
 		s.tries = 0
 	}
-	m.starts[id] = start{tries: s.tries + 1, at: now}
+	s.tries, s.at = s.tries+1, now
+	m.starts[of] = s
 	delete(m.proven, id)
 	delete(m.runsSince, id)
 }
 
+// refused notes that Docker refused a start.
+func (m *memory) refused(id string) {
+	s := m.starts[m.replicas[id]]
+	if s.container != id {
+		s.container, s.stuck = id, 0
+	}
+	s.stuck++
+	s.refused++
+	m.starts[m.replicas[id]] = s
+}
+
+// refusals is how often in a row Docker has refused to start the replica that a
+// container is.
+func (m *memory) refusals(id string) int { return m.starts[m.replicas[id]].refused }
+
+// runs notes that Docker has carried out a start.
+func (m *memory) runs(id string) {
+	s := m.starts[m.replicas[id]]
+	s.refused, s.stuck = 0, 0
+	m.starts[m.replicas[id]] = s
+}
+
+// stuck says that Docker does not start a container, however often it is asked.
+func (m *memory) stuck(id string) bool {
+	s := m.starts[m.replicas[id]]
+	return s.container == id && s.stuck >= remakeAfter
+}
+
 // retryAt is when a container that does not run may be started again.
 func (m *memory) retryAt(id string) time.Duration {
-	s := m.starts[id]
+	s := m.starts[m.replicas[id]]
 	if s.tries < 2 {
 		return 0
 	}
@@ -116,16 +161,16 @@ func (m *memory) quiet(slot string, quiet, none bool, now time.Duration) (since 
 
 // forget drops what concerns containers that are gone; it returns those that
 // are here.
-func (m *memory) forget(found []docker.Container) map[string]bool {
+func (m *memory) forget(found []docker.Container, now time.Duration) map[string]bool {
 	here := make(map[string]bool, len(found))
-	clear(m.revisions)
+	clear(m.replicas)
 	for _, c := range found {
 		here[c.ID] = true
-		m.revisions[c.ID] = c.Labels[labelRevision]
+		m.replicas[c.ID] = replica{slot: c.Labels[labelSlot], revision: c.Labels[labelRevision]}
 	}
 	keep(m.proven, here)
 	keep(m.runsSince, here)
-	keep(m.starts, here)
+	maps.DeleteFunc(m.starts, func(_ replica, s start) bool { return now-s.at > startsKept })
 	return here
 }
 

@@ -61,13 +61,13 @@ func (s *service) observe(ctx context.Context, a rollout.Assignment) (plan.Host,
 		MinStep:    1,
 		Frontend:   s.agent.frontends.present(s.name, front, snap),
 	}
+	s.forget(found, h.Now)
 	for _, c := range found {
 		h.Containers = append(h.Containers, s.container(c, a))
 	}
 	if back, ok := snap.Backends[s.name]; ok {
 		s.slots(&h, back, a)
 	}
-	s.forget(found)
 	s.countDeaths(ctx, found, a)
 	if h.Images, err = s.images(ctx, a); err != nil {
 		return plan.Host{}, err
@@ -81,8 +81,8 @@ func anyRuns(found []docker.Container) bool {
 	return slices.ContainsFunc(found, func(c docker.Container) bool { return stateOf(c.State) == plan.Running })
 }
 
-func (s *service) forget(found []docker.Container) {
-	here := s.memory.forget(found)
+func (s *service) forget(found []docker.Container, now time.Duration) {
+	here := s.memory.forget(found, now)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	keep(s.stopping, here)
@@ -99,6 +99,9 @@ func (s *service) container(c docker.Container, a rollout.Assignment) plan.Conta
 		RetryAt:    s.memory.retryAt(c.ID),
 		StopGrace:  durationLabel(c, labelStopGrace, rollout.DefaultStopGrace),
 		DrainLimit: durationLabel(c, labelDrainLimit, rollout.DefaultDrainLimit),
+	}
+	if startable := out.State == plan.Created || out.State == plan.Stopped; startable && s.memory.stuck(c.ID) {
+		out.State = plan.Broken
 	}
 	if addr := addressOf(c); addr.IsValid() {
 		out.Addr = addr.String()
