@@ -46,7 +46,7 @@ func verbs() []string {
 // handler answers one who is known.
 type handler func(l *live, w http.ResponseWriter, r *http.Request, p person)
 
-// api is everything under /api/v1/.
+// api is everything under /api/: what is not there is told as JSON, too.
 func (c *Console) api() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/v1/session", c.session)
@@ -66,9 +66,14 @@ func (c *Console) api() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Cache-Control", "no-store")
 		w.Header().Set("X-Content-Type-Options", "nosniff")
-		if !c.access.cors(w, r) {
-			mux.ServeHTTP(w, r)
+		if c.access.cors(w, r) {
+			return
 		}
+		if _, pattern := mux.Handler(r); pattern == "" {
+			lost(mux, w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
 	})
 }
 
@@ -111,6 +116,28 @@ func (c *Console) posted(next http.HandlerFunc) http.Handler {
 		next(w, r)
 	})
 }
+
+// lost answers what no route takes: the router knows whether it is the path or the
+// method, but says so in plain text.
+func lost(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) {
+	why := silent{ResponseWriter: w}
+	mux.ServeHTTP(&why, r)
+	if why.status == http.StatusMethodNotAllowed {
+		refuse(w, why.status, rollout.CodeInvalid, r.Method+" is not taken at "+r.URL.Path+", but "+w.Header().Get("Allow"))
+		return
+	}
+	refuse(w, http.StatusNotFound, rollout.CodeUnknown, "nothing is at "+r.URL.Path+"; the paths begin with /api/v1/, and docs/console.md lists them")
+}
+
+// silent takes an answer's head, and sends nothing.
+type silent struct {
+	http.ResponseWriter
+
+	status int
+}
+
+func (s *silent) WriteHeader(status int)      { s.status = status }
+func (s *silent) Write(p []byte) (int, error) { return len(p), nil }
 
 func (c *Console) session(w http.ResponseWriter, r *http.Request) {
 	s := Session{Replica: c.cfg.Replica, Version: c.cfg.Version, Login: c.cfg.Tokens != "", Peers: c.cfg.Peers}

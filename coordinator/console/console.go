@@ -74,7 +74,7 @@ func New(cfg Config, log zerolog.Logger) (*Console, error) {
 
 // Routes are the patterns that it serves, as http.ServeMux has them.
 func (c *Console) Routes() map[string]http.Handler {
-	routes := map[string]http.Handler{"GET /assets/{file}": c.page(c.assets.serveFile), "/api/v1/": c.api()}
+	routes := map[string]http.Handler{"GET /assets/{file}": c.page(c.assets.serveFile), "/api/": c.api()}
 	for _, pattern := range []string{"GET /{$}", "GET /r/{id}", "GET /s/{service}", "GET /hosts", "GET /cluster", "GET /login"} {
 		routes[pattern] = c.page(c.assets.serveShell)
 	}
