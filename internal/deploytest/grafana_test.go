@@ -21,6 +21,18 @@ type dashboard struct {
 	Annotations struct {
 		List []query `json:"list"`
 	} `json:"annotations"`
+	Templating struct {
+		List []variable `json:"list"`
+	} `json:"templating"`
+}
+
+// variable is what one chooses above a dashboard. The query of one of type "query"
+// is an object.
+type variable struct {
+	Name       string          `json:"name"`
+	Type       string          `json:"type"`
+	Definition string          `json:"definition"`
+	Query      json.RawMessage `json:"query"`
 }
 
 type panel struct {
@@ -35,6 +47,7 @@ type panel struct {
 
 type query struct {
 	Expr       string `json:"expr"`
+	Legend     string `json:"legendFormat"`
 	Datasource struct {
 		UID string `json:"uid"`
 	} `json:"datasource"`
@@ -61,6 +74,7 @@ func TestDashboards(t *testing.T) {
 		}
 		taken[d.UID] = file
 		checkLayout(t, file, d.Panels)
+		checkVariables(t, d)
 		for where, q := range queries(t, d) {
 			checkQuery(t, d.Title+": "+where, q)
 			plain := strings.NewReplacer("$__rate_interval", "5m", "$service", "shop").Replace(q)
@@ -101,12 +115,28 @@ func queries(t *testing.T, d dashboard) map[string]string {
 		}
 		for i, q := range p.Targets {
 			all[fmt.Sprintf("%s %d", p.Title, i)] = q.Expr
+			checkShown(t, d.Title+": "+p.Title, q.Expr, q.Legend)
 			if q.Datasource.UID != "${datasource}" {
 				t.Errorf("%s: %s asks %q, not the one that was chosen", d.Title, p.Title, q.Datasource.UID)
 			}
 		}
 	}
 	return all
+}
+
+// checkVariables complains about choices of metrics and labels that there are not.
+func checkVariables(t *testing.T, d dashboard) {
+	t.Helper()
+	for _, v := range d.Templating.List {
+		if v.Type != "query" {
+			continue
+		}
+		var asked struct{ Query string }
+		if err := json.Unmarshal(v.Query, &asked); err != nil || asked.Query != v.Definition {
+			t.Errorf("%s: $%s asks %s, and shows %q: %v", d.Title, v.Name, v.Query, v.Definition, err)
+		}
+		checkQuery(t, d.Title+": $"+v.Name, asked.Query)
+	}
 }
 
 // checkLayout wants every panel to have a place of its own in Grafana's grid of

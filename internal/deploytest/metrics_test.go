@@ -15,26 +15,21 @@ import (
 
 const deploy = "../../deploy"
 
-var (
-	metricName = regexp.MustCompile(`\bserin_[a-z0-9_]+`)
-	// selected is a metric with the labels that it is selected by.
-	selected = regexp.MustCompile(`\b(serin_[a-z0-9_]+)\{([^}]*)\}`)
-	matcher  = regexp.MustCompile(`([a-z_]+)\s*(?:=~|!~|!=|=)`)
-)
+var metricName = regexp.MustCompile(`\bserin_[a-z0-9_]+`)
 
 // defined are all metrics, by the names that a query may use.
-func defined() map[string]metrics.Definition {
-	all := map[string]metrics.Definition{}
+func defined() map[string]series {
+	all := map[string]series{}
 	for _, d := range slices.Concat(coordinator.New("").Set().Definitions(), agent.New("").Set().Definitions()) {
 		switch d.Kind {
 		case metrics.Histogram:
-			all[d.Name+"_bucket"] = d
-			all[d.Name+"_count"], all[d.Name+"_sum"] = d, d
+			all[d.Name+"_bucket"] = series{d, "le"}
+			all[d.Name+"_count"], all[d.Name+"_sum"] = series{d, ""}, series{d, ""}
 		case metrics.Summary:
-			all[d.Name] = d
-			all[d.Name+"_count"] = d
+			all[d.Name] = series{d, "quantile"}
+			all[d.Name+"_count"] = series{d, ""}
 		case metrics.Counter, metrics.Gauge:
-			all[d.Name] = d
+			all[d.Name] = series{d, ""}
 		}
 	}
 	return all
@@ -48,6 +43,14 @@ func checkQuery(t *testing.T, where, query string) {
 	}
 }
 
+// checkShown complains about labels in a text that a query's answers do not have.
+func checkShown(t *testing.T, where, query, text string) {
+	t.Helper()
+	for _, slip := range shownSlips(query, text) {
+		t.Errorf("%s: %s: %s: %s", where, text, slip, query)
+	}
+}
+
 // slips is what is wrong with a query.
 func slips(query string) (found []string) {
 	known := defined()
@@ -56,13 +59,7 @@ func slips(query string) (found []string) {
 			found = append(found, "no metric is called "+name)
 		}
 	}
-	for _, m := range selected.FindAllStringSubmatch(query, -1) {
-		for _, label := range matcher.FindAllStringSubmatch(m[2], -1) {
-			if !slices.Contains(append([]string{"instance", "job", "le", "quantile"}, known[m[1]].Labels...), label[1]) {
-				found = append(found, m[1]+" has no label "+label[1])
-			}
-		}
-	}
+	found = slices.Concat(found, selectedSlips(query), groupedSlips(query), listedSlips(query))
 	if !strings.Contains(query, "serin_") && !strings.Contains(query, "up{") {
 		found = append(found, "asks for nothing of serin's")
 	}
@@ -78,10 +75,40 @@ func TestSlips(t *testing.T) {
 		`sum(serin_agent_request_total)`:                                                false,
 		`serin_raft_propose_duration_seconds`:                                           false,
 		`sum(serin_agent_requests_total{tracks="all"})`:                                 false,
+		`sum by (tracks) (rate(serin_agent_requests_total[5m]))`:                        false,
+		`sum by (service, tracks) (serin_agent_requests_total)`:                         false,
+		`sum(serin_agent_requests_total) by (track)`:                                    false,
+		`max by (track) (sum by (service) (serin_agent_requests_total))`:                false,
+		`max by (track) (sum(serin_agent_requests_total))`:                              false,
+		`sum by (le) (serin_agent_requests_total)`:                                      false,
+		`serin_raft_leader * on (tracks) serin_raft_leader_known`:                       false,
+		`serin_raft_leader * on (instance) group_left (go) serin_build_info`:            true,
+		`serin_raft_leader * on (instance) group_left (gone) serin_build_info`:          false,
+		`label_values(serin_rollout_number, service)`:                                   true,
+		`label_values(serin_rollout_number, services)`:                                  false,
 		`go_goroutines`: false,
 	} {
 		if found := slips(query); (len(found) == 0) != good {
 			t.Errorf("%s: %q", query, found)
+		}
+	}
+}
+
+func TestShownSlips(t *testing.T) {
+	for _, c := range []struct {
+		query, text string
+		good        bool
+	}{
+		{`sum by (track) (serin_agent_requests_total)`, "{{track}}", true},
+		{`sum by (track) (serin_agent_requests_total)`, "{{service}}", false},
+		{`sum(serin_agent_requests_total)`, "{{service}}", false},
+		{`serin_agent_requests_total`, "of {{ $labels.service }} at {{ $labels.instance }}: {{ $value }}", true},
+		{`serin_agent_requests_total`, "{{ $labels.services }}", false},
+		{`scalar(max(serin_raft_commit_index)) - serin_raft_applied_index`, "{{instance}}", true},
+		{`serin_raft_leader * on (instance) group_left (go) serin_build_info`, "{{go}}", true},
+	} {
+		if found := shownSlips(c.query, c.text); (len(found) == 0) != c.good {
+			t.Errorf("%s, %s: %q", c.query, c.text, found)
 		}
 	}
 }

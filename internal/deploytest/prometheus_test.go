@@ -67,6 +67,7 @@ func TestRules(t *testing.T) {
 	for _, g := range all.Groups {
 		for _, r := range g.Rules {
 			checkQuery(t, r.Alert, r.Expr)
+			checkShown(t, r.Alert, r.Expr, r.Annotations["summary"]+r.Annotations["description"])
 			if fires[r.Alert] == 0 || quiet[r.Alert] == 0 {
 				t.Errorf("%s: rules_test.yaml has %d tests in which it fires, %d in which it does not", r.Alert, fires[r.Alert], quiet[r.Alert])
 			}
