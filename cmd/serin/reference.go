@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
@@ -48,7 +49,30 @@ func writeReference(root *cobra.Command, dir string) error {
 	if err != nil {
 		return err
 	}
-	return doc.GenManTree(root, &doc.GenManHeader{Section: "1", Source: "serin", Manual: "serin"}, man)
+	return writeManual(root, man)
+}
+
+// switched is what follows an option that is on or off in the pages that doc makes:
+// [=false], as if one typed that.
+var switched = regexp.MustCompile(`(?m)^(\\fB-.*\\fP)\[=(?:true|false)\]$`)
+
+// writeManual writes the page of a command, and of all under it.
+func writeManual(cmd *cobra.Command, dir string) error {
+	if !cmd.IsAvailableCommand() && cmd.HasParent() || cmd.IsAdditionalHelpTopicCommand() {
+		return nil
+	}
+	for _, sub := range cmd.Commands() {
+		if err := writeManual(sub, dir); err != nil {
+			return err
+		}
+	}
+	cmd.DisableAutoGenTag = true
+	var page bytes.Buffer
+	if err := doc.GenMan(cmd, &doc.GenManHeader{Section: "1", Source: "serin", Manual: "serin"}, &page); err != nil {
+		return err
+	}
+	name := strings.ReplaceAll(cmd.CommandPath(), " ", "-") + ".1"
+	return os.WriteFile(filepath.Join(dir, name), switched.ReplaceAll(page.Bytes(), []byte("$1")), 0o644)
 }
 
 // inherited are the global flags under each command, and seeAlso its way back.
