@@ -18,7 +18,8 @@ func newPlan(a *app) *cobra.Command {
 		Use:   "plan FILE",
 		Short: "Ask what a rollout file would do, and do nothing",
 		Long: "Ask the coordinator what FILE (- for standard input) would do: which hosts, in which steps,\n" +
-			"what changes, which hosts are missing, about how many requests to the canary each step needs as\n" +
+			"what changes in what runs and in the rules of the file (values that look like secrets are not\n" +
+			"shown; what an env_file holds is not known), which hosts are missing, about how many requests to the canary each step needs as\n" +
 			"evidence, and at the traffic that there is how long the gates on errors and on latency take, when\n" +
 			"each finds a worse version (one that fails, or takes, 2, 5 or 10 times as much), and how many\n" +
 			"requests it has got by then. What is not foretold is named, with the reason. Nothing is started.",

@@ -81,8 +81,13 @@ func setUp(t *testing.T, e *testscript.Env) error {
 	if err != nil {
 		return err
 	}
+	plan, err := filepath.Abs("../../coordinator/control/testdata/plan.json") // as the coordinator answers, by its own test
+	if err != nil {
+		return err
+	}
 	for key, value := range map[string]string{
 		"DOCS":         docs,
+		"PLAN":         plan,
 		"SERIN_SERVER": f.server.URL(), "TZ": "UTC", "USER": "ann", "TERM": "xterm", "GOCOVERDIR": os.TempDir(),
 		"GORACE": "atexit_sleep_ms=0", // else each command ends a second later
 	} {

@@ -1,10 +1,13 @@
 package console
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
+	"github.com/serin-rollouts/serin/coordinator/difference"
 	"github.com/serin-rollouts/serin/internal/browsertest"
+	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
 // What a leader would say of a fleet in which much is wrong at once.
@@ -39,6 +42,20 @@ const (
 // saidOfShop is what an event of its rollout says.
 const saidOfShop = "step 2 of 3: 10% on 2 of 3 hosts: 5xx 2.00% (4 of 200) on canary, 0.11% (2 of 1800) on stable"
 
+// backToShop0 is what a return to its version 0 changes, as a coordinator says it.
+func backToShop0(t *testing.T) string {
+	t.Helper()
+	version := func(tag, mode string) difference.Side {
+		spec := rollout.Spec{Image: "shop:" + tag, Container: rollout.Container{Env: map[string]string{"MODE": mode}}}
+		return difference.Side{Revision: rollout.NewRevision(spec, "shop@sha256:"+tag), Spec: spec}
+	}
+	data, err := json.Marshal(difference.Of(version("1", "new"), version("0", "old")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
 // troubled serves a fleet in which much is wrong.
 func troubled(t *testing.T, cfg Config) *site {
 	t.Helper()
@@ -50,7 +67,7 @@ func troubled(t *testing.T, cfg Config) *site {
 		"get.services": troubledServices, "get.service.shop": troubledService, "get.history.shop": troubledHistory, "get.hosts": troubledHosts,
 		"get.rollout.shop-2": troubledRollout, "get.cluster": troubledCluster,
 		"get.explain.shop-2":  `{"ok":true,"data":{"id":"shop-2","explanation":"what was said some seconds ago.","decisions":[{"seq":7,"kind":"step","text":"` + saidOfShop + `","numbers":["errors: odds 1.1 (0.60 to 2.1); allowed +1 points; within: 1 in 40","latency-p99: odds not known yet"]}]}}`,
-		"get.diff.shop-0":     `{"ok":true,"data":{"service":"shop","rollout":"shop-0","from":{"version":"1"},"to":{"version":"0"},"changes":["image: shop@sha256:1 -> shop@sha256:0","container.env.MODE changes"],"path":[{"hosts":3,"weight":2500,"share":2500,"hold":2000},{"hosts":3,"weight":10000,"share":10000,"hold":0}]}}`,
+		"get.diff.shop-0":     `{"ok":true,"data":{"service":"shop","rollout":"shop-0","from":{"version":"1"},"to":{"version":"0"},"changes":` + backToShop0(t) + `,"path":[{"hosts":3,"weight":2500,"share":2500,"hold":2000},{"hosts":3,"weight":10000,"share":10000,"hold":0}]}}`,
 		"cmd.release.shop":    `{"ok":true}`,
 		"cmd.abort.shop":      `{"ok":true,"rollout":"shop-2"}`,
 		"cmd.rollback.shop":   `{"ok":true,"rollout":"shop-3"}`,
@@ -162,7 +179,7 @@ func TestPagesOfATroubledFleet(t *testing.T) {
 	b.Click(`[data-to="shop-1"]`)
 	b.UntilText("#said", "1 is stable")
 	b.Click(`[data-to="shop-0"]`)
-	b.UntilText("#diff", "container.env.MODE changes")
+	b.UntilText("#diff", "container.env.MODE: new -> old")
 	b.UntilText("dialog[open]", "in steps: 25% on 3 hosts for 2s, 100% on 3 hosts. Each waits until all hosts have taken it; no gate holds it up")
 	b.Shoot("diff")
 	b.Click("dialog button[type=submit]") // without a reason nothing goes

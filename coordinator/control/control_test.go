@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
@@ -227,17 +226,6 @@ func TestExplainNamesTheHostsInTrouble(t *testing.T) {
 		" It waits for the image on web-01, web-02. web-02: no space left."
 	if got := explain(d); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
-	}
-}
-
-func TestChangesKeepSecrets(t *testing.T) {
-	from, to := revisionOf("rev-1"), revisionOf("rev-2")
-	from.Image, to.Image = "a@1", "a@2"
-	from.Container = rollout.Container{Port: 80, Env: map[string]string{"KEY": "old", "SAME": "x"}}
-	to.Container = rollout.Container{Port: 81, Env: map[string]string{"KEY": "new", "SAME": "x"}, StopGrace: time.Second}
-	want := []string{"image: a@1 -> a@2", "container.env.KEY changes", "container.port changes", "container.stop_grace changes"}
-	if diff := cmp.Diff(want, changes(from, to)); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

@@ -2,13 +2,10 @@ package control
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
+	"github.com/serin-rollouts/serin/coordinator/difference"
 	"github.com/serin-rollouts/serin/internal/api"
 	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/rollout"
@@ -31,12 +28,8 @@ func (s *server) plan(ctx context.Context, service string, m bus.Msg) ([]byte, e
 	if err != nil {
 		return s.silent(ctx, m, err)
 	}
-	svc := s.Leader.State().Services[service]
-	plan := planOf(svc, service, p)
-	forecast(&plan, p, svc, view)
-	forecastPace(&plan, p.Spec, svc, view)
-	plan.Unwell = view.unwell(p.Spec, p.Hosts)
-	return answer(plan)
+	state := s.Leader.State()
+	return answer(planOf(state.Services[service], service, p, view, state.AtLevel()))
 }
 
 // member answers cmd.cluster.<action>.
@@ -95,7 +88,17 @@ func (s *server) memberIDs() string {
 	return strings.Join(ids, ", ")
 }
 
-func planOf(svc *rollout.Service, service string, p Proposal) api.Plan {
+// planOf says what comes of a proposal for a service, nil if it is new.
+func planOf(svc *rollout.Service, service string, p Proposal, v View, level int) api.Plan {
+	plan := outline(svc, service, p, level)
+	forecast(&plan, p, svc, v)
+	forecastPace(&plan, p.Spec, svc, v)
+	plan.Unwell = v.unwell(p.Spec, p.Hosts)
+	return plan
+}
+
+// outline is what there is to say of a proposal whatever the hosts report.
+func outline(svc *rollout.Service, service string, p Proposal, level int) api.Plan {
 	plan := api.Plan{
 		Service: service, To: revision(p.To), Unchanged: p.Unchanged, Hosts: p.Hosts,
 		Path: path(p.Spec, len(p.Hosts), -1), Auto: p.Spec.Auto,
@@ -116,59 +119,16 @@ func planOf(svc *rollout.Service, service string, p Proposal) api.Plan {
 	if svc.Stable != nil {
 		from := revision(*svc.Stable)
 		plan.From = &from
-		plan.Changes = changes(*svc.Stable, p.To)
+		plan.Changes = changes(svc, p.To, p.Spec, level)
 	}
 	return plan
 }
 
-// changes says what differs between two revisions. Values of the environment
-// are left out: they may be secrets.
-func changes(from, to rollout.Revision) []string {
-	var all []string
-	note := func(what string, a, b any) {
-		if fmt.Sprint(a) != fmt.Sprint(b) {
-			all = append(all, fmt.Sprintf("%s: %v -> %v", what, a, b))
-		}
-	}
-	note("image", from.Image, to.Image)
-	note("replicas", from.Replicas, to.Replicas)
-	a, b := from.Container, to.Container
-	names := slices.Concat(slices.Collect(maps.Keys(a.Env)), slices.Collect(maps.Keys(b.Env)))
-	slices.Sort(names)
-	for _, name := range slices.Compact(names) {
-		if a.Env[name] != b.Env[name] {
-			all = append(all, "container.env."+name+" changes")
-		}
-	}
-	for _, key := range containerKeys(a, b) {
-		all = append(all, "container."+key+" changes")
-	}
-	return all
-}
-
-// containerKeys names the keys, but env, that differ.
-func containerKeys(a, b rollout.Container) []string {
-	a.Env, b.Env = nil, nil
-	x, y := fieldsOf(a), fieldsOf(b)
-	var keys []string
-	for key := range maps.Keys(x) {
-		if string(x[key]) != string(y[key]) {
-			keys = append(keys, key)
-		}
-	}
-	for key := range maps.Keys(y) {
-		if x[key] == nil {
-			keys = append(keys, key)
-		}
-	}
-	slices.Sort(keys)
-	return keys
-}
-
-func fieldsOf(c rollout.Container) map[string]json.RawMessage {
-	var fields map[string]json.RawMessage
-	if data, err := json.Marshal(c); err == nil {
-		_ = json.Unmarshal(data, &fields) // an object, as just made
-	}
-	return fields
+// changes says what differs from what a service has, if it gets a version with
+// this spec; both specs are compared as the log may hold them at a level.
+func changes(svc *rollout.Service, to rollout.Revision, spec rollout.Spec, level int) []string {
+	return difference.Of(
+		difference.Side{Revision: *svc.Stable, Spec: svc.Spec.At(level)},
+		difference.Side{Revision: to, Spec: spec.At(level)},
+	)
 }

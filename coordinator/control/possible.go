@@ -107,13 +107,14 @@ func readDiff(state *rollout.State, id string, v View) ([]byte, error) {
 		return encode(refusef(rollout.CodeUnknown, "no rollout %q", id))
 	}
 	svc := state.Services[r.Service]
+	level := state.AtLevel()
+	spec := wayBack(r, level)
 	d := api.Diff{Service: r.Service, Rollout: r.ID, To: revision(r.To), Why: noWayTo(svc, r)}
 	if svc.Stable != nil {
 		from := revision(*svc.Stable)
-		d.From, d.Changes = &from, changes(*svc.Stable, r.To)
+		d.From, d.Changes = &from, changes(svc, r.To, spec, level)
 	}
 	if d.Why == "" {
-		spec := wayBack(r, state.AtLevel())
 		d.Path = path(spec.Back(), len(v.live(spec.Hosts)), -1)
 	}
 	return answer(d)
