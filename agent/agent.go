@@ -140,6 +140,8 @@ type agent struct {
 	asked     atomic.Int64 // interval that the leader wants, in nanoseconds
 	sequence  uint64       // only report's goroutine
 
+	checks checks
+
 	looking sync.Mutex  // one look at HAProxy at a time
 	hearing atomic.Bool // Docker's events arrive
 
@@ -153,7 +155,7 @@ func newAgent(cfg Config, book *ledger, out outside) *agent {
 	return &agent{
 		cfg: cfg, token: token, began: time.Now(), started: rand.Text()[:12],
 		log: cfg.Log.With().Str("component", "agent").Str("host", cfg.Host).Logger(),
-		out: out, ledger: book,
+		out: out, ledger: book, checks: checks{dir: cfg.DataDir},
 		leash:     newLeash(startOfTime, cfg.Lease),
 		frontends: newFrontends(out.proxy, cfg.Bind),
 		kicked:    make(chan struct{}, 1), noted: make(chan struct{}, 1), accepting: make(chan struct{}, 1), rejoined: make(chan struct{}, 1), resolving: make(chan struct{}, resolveAtOnce),
@@ -312,6 +314,9 @@ func (a *agent) watch(ctx context.Context) error {
 		case docker.ActionResync, docker.ActionLost:
 			a.hearing.Store(e.Action == docker.ActionResync)
 			a.wakeAll()
+			if a.checks.dockerIs(e.Problem) {
+				a.reportNow()
+			}
 			return
 		}
 		if s, ok := a.find(e.Labels[labelService]); ok {

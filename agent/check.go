@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/serin-rollouts/serin/agent/docker"
 	"github.com/serin-rollouts/serin/agent/haproxy"
+	"github.com/serin-rollouts/serin/internal/bus"
+	"github.com/serin-rollouts/serin/internal/durable"
 )
 
 // Check tries a configuration without changing anything but the state
@@ -50,7 +53,48 @@ func Check(ctx context.Context, cfg Config) (found string, err error) {
 	return found, nil
 }
 
+// Doctor is Check, and looks at the bus and at the room on the disk, too. It
+// returns what it found, in lines, beside what is wrong.
+func Doctor(ctx context.Context, cfg Config) (found []string, err error) {
+	text, err := Check(ctx, cfg)
+	if text != "" {
+		found = append(found, text)
+	}
+	server, wrong := checkBus(ctx, cfg)
+	if wrong == nil {
+		found = append(found, "bus: "+server+" answers")
+	}
+	if free, size, unknown := durable.Room(cfg.DataDir); unknown == nil {
+		const mebi = 1 << 20
+		found = append(found, fmt.Sprintf("disk: %d of %d MiB are free under %s", free/mebi, size/mebi, cfg.DataDir))
+	}
+	return found, errors.Join(err, wrong)
+}
+
 // Private
+
+// busPatience is how long a server of the bus may take to be there.
+const busPatience = 5 * time.Second
+
+// checkBus returns which server of the bus answers. The log says why none does.
+func checkBus(ctx context.Context, cfg Config) (server string, err error) {
+	ctx, stop := context.WithTimeout(ctx, busPatience)
+	defer stop()
+	conn, err := bus.Connect(ctx, cfg.Bus)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, hangUp(conn)) }() //nolint:contextcheck // it says goodbye after ctx has ended
+	for {
+		if _, err := conn.RoundTrip(ctx); err == nil {
+			return conn.ConnectedURL(), nil
+		}
+		if pause(ctx, 100*time.Millisecond) != nil {
+			return "", fmt.Errorf("bus: no server of nats.urls (%s) answers within %s: does a coordinator run there, and do the certificates in tls fit?",
+				strings.Join(cfg.Bus.URLs, ", "), busPatience)
+		}
+	}
+}
 
 // advise is what the agent would log about the file of an existing HAProxy.
 func advise(file string, book *ledger) []string {

@@ -61,3 +61,27 @@ func TestCheckAdvises(t *testing.T) {
 		}
 	})
 }
+
+// TestDoctorTellsAllAtOnce: what is wrong with one thing hides nothing of the next.
+func TestDoctorTellsAllAtOnce(t *testing.T) {
+	inBubble(t, func(b *bench) {
+		b.end()
+		cfg := b.config()
+		found, err := Doctor(b.t.Context(), cfg)
+		if err != nil || len(found) != 3 || !strings.Contains(found[0], "HAProxy managed, 0 services accepted") ||
+			!strings.HasPrefix(found[1], "bus: ") || !strings.HasSuffix(found[2], " MiB are free under "+cfg.DataDir) {
+			t.Errorf("%q, %v", found, err)
+		}
+		b.docker.Down()
+		cfg.Bus.InProcess, cfg.Bus.URLs = nil, []string{"nats://127.0.0.1:1"}
+		found, err = Doctor(b.t.Context(), cfg)
+		if err == nil || len(found) != 1 || !strings.HasPrefix(found[0], "disk: ") {
+			t.Fatalf("%q, %v", found, err)
+		}
+		for _, want := range []string{"Docker", "bus: no server of nats.urls (nats://127.0.0.1:1) answers within 5s"} {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%v: does not tell of %s", err, want)
+			}
+		}
+	})
+}

@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/serin-rollouts/serin/agent/haproxy"
 	"github.com/serin-rollouts/serin/agent/metrics"
 	"github.com/serin-rollouts/serin/agent/plan"
 	"github.com/serin-rollouts/serin/internal/analysis"
@@ -71,10 +70,7 @@ func (e *exposed) ready(ctx context.Context) error {
 // HAProxy. The bus is not asked: a host serves on without it.
 func (a *agent) ready(ctx context.Context) error {
 	_, err := a.observeProxy(ctx)
-	if errors.Is(err, haproxy.ErrUnavailable) && a.cfg.Mode == Managed && !a.serves() {
-		err = nil // it is started with the first service
-	}
-	if err != nil {
+	if a.proxyProblem(err) != "" {
 		return fmt.Errorf("HAProxy: %w", err)
 	}
 	if _, err := a.out.engine.List(ctx, map[string]string{labelHost: a.cfg.Host}); err != nil {

@@ -70,6 +70,9 @@ func (a *agent) poll(ctx context.Context) error {
 		limited, cancel := context.WithTimeout(ctx, proxyTimeout)
 		snap, err := a.observeProxy(limited)
 		cancel()
+		if a.checks.proxyIs(a.proxyProblem(err)) {
+			a.reportNow()
+		}
 		last = a.polled(last, snap, err)
 	}
 }
@@ -138,7 +141,7 @@ func (a *agent) health() wire.Health {
 	h := wire.Health{
 		Host: a.cfg.Host, Version: a.cfg.Version, Nonce: a.leash.issue(a.now()), Sequence: a.sequence,
 		Started: a.started, Run: a.number, Labels: a.cfg.Labels, Docker: a.out.dockerVersion, HAProxy: a.proxyVersion(),
-		Wall: now.UnixMilli(), Mark: a.fleet.At(now),
+		Wall: now.UnixMilli(), Mark: a.fleet.At(now), Checks: a.checks.tell(now),
 	}
 	room := tellRoom
 	for _, s := range slices.SortedFunc(slices.Values(a.all()), byTold) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -75,6 +76,7 @@ func handOver(t *testing.T, dir string, nats func(int) NATS, urls ...string) {
 	triggerUntil(t, conn, api.Trigger{ID: "2", Image: "shop/checkout:2"})
 	leader := clusterOf(t, conn).Leader
 	standUntil(t, conn, nats(0).Embed, "")
+	examined(t, conn, "")
 	replicas[leader].stop()
 	if err := <-replicas[leader].ended; err != nil {
 		t.Fatalf("%s ended with %v", leader, err)
@@ -86,6 +88,7 @@ func handOver(t *testing.T, dir string, nats func(int) NATS, urls ...string) {
 		t.Errorf("%s still leads", leader)
 	}
 	standUntil(t, conn, nats(0).Embed, leader)
+	examined(t, conn, leader)
 	stop()
 	for id, r := range replicas {
 		r.stop()
@@ -207,6 +210,31 @@ func standUntil(t *testing.T, conn *bus.Conn, embedded bool, gone string) {
 	keepAsking(t, conn, bus.GetSubject(api.GetCluster, ""), nil, func(data []byte) bool {
 		status, err := api.DecodeAnswer[api.ClusterStatus](data)
 		return err == nil && len(status.Members) == 3 && !slices.ContainsFunc(status.Members, func(m api.ClusterMember) bool { return !well(m) })
+	})
+}
+
+// examined asks every replica how it stands, and the leader for what it finds: of the
+// replicas that the one fails that is gone, and no other.
+func examined(t *testing.T, conn *bus.Conn, gone string) {
+	t.Helper()
+	ctx, enough := context.WithTimeout(t.Context(), time.Minute)
+	defer enough()
+	heard := map[string]bool{}
+	if err := conn.Gather(ctx, bus.GetSubject(api.GetStanding, ""), nil, func(m bus.Msg) bool {
+		s, err := api.DecodeAnswer[api.Standing](m.Data)
+		if err != nil || s.Disk == nil || s.Level == 0 || s.Role == "" {
+			t.Errorf("standing: %v, %s", err, m.Data)
+		}
+		heard[s.ID] = true
+		return len(heard) < 2 || gone == "" && len(heard) < 3
+	}); err != nil || heard[gone] {
+		t.Errorf("standings of %v: %v", heard, err)
+	}
+	keepAsking(t, conn, bus.GetSubject(api.GetCheckup, ""), nil, func(data []byte) bool {
+		up, err := api.DecodeAnswer[api.Checkup](data)
+		return err == nil && up.Leader != "" && len(up.Checks) > 4 && !slices.ContainsFunc(up.Checks, func(k api.Check) bool {
+			return strings.HasPrefix(k.About, "replica ") && (k.Grade == api.GradeFail) != (k.About == "replica "+gone)
+		})
 	})
 }
 

@@ -3,7 +3,6 @@ package coordinator
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"sync"
 	"time"
 
@@ -11,50 +10,60 @@ import (
 	"github.com/serin-rollouts/serin/internal/api"
 	"github.com/serin-rollouts/serin/internal/bus"
 	"github.com/serin-rollouts/serin/internal/bus/embed"
+	"github.com/serin-rollouts/serin/internal/durable"
 )
 
 // standingTimeout is how long who asks for the replicas waits for one that may be
 // away.
 const standingTimeout = 500 * time.Millisecond
 
-// answerStanding tells whoever leads how this replica stands. The server is nil if
-// the bus is the user's own.
+// answerStanding tells whoever leads how this replica stands, and operators, also
+// while nobody leads. The server is nil if the bus is the user's own.
 func (p parts) answerStanding(r *replica.Replica, server *embed.Server, open *teardown) error {
-	sub, err := p.bus.Subscribe(bus.StandingSubject(p.cfg.ID), func(m bus.Msg) {
-		text, err := p.standing(r, server)
-		if err == nil {
-			err = m.Respond(text)
-		}
+	toLeader := func(s api.Standing) any { return s }
+	toOperator := func(s api.Standing) any { return api.Answer[api.Standing]{Reply: api.Reply{OK: true}, Data: s} }
+	for subject, form := range map[string]func(api.Standing) any{
+		bus.StandingSubject(p.cfg.ID): toLeader, bus.GetSubject(api.GetStanding, ""): toOperator,
+	} {
+		sub, err := p.bus.Subscribe(subject, func(m bus.Msg) {
+			s, err := p.standing(r, server)
+			var text []byte
+			if err == nil {
+				text, err = json.Marshal(form(s))
+			}
+			if err == nil {
+				err = m.Respond(text)
+			}
+			if err != nil {
+				p.log.Debug().Err(err).Msg("standing not told; it is asked for again")
+			}
+		})
 		if err != nil {
-			p.log.Debug().Err(err).Msg("standing not told; it is asked for again")
+			return err
 		}
-	})
-	if err != nil {
-		return err
+		open.push("standing", unbounded(sub.Close))
 	}
-	open.push("standing", unbounded(sub.Close))
 	return nil
 }
 
 // Private
 
-func (p parts) standing(r *replica.Replica, server *embed.Server) ([]byte, error) {
+func (p parts) standing(r *replica.Replica, server *embed.Server) (api.Standing, error) {
 	c, err := r.Cluster()
 	if err != nil {
-		return nil, err
+		return api.Standing{}, err
 	}
 	s := api.Standing{
-		Version: p.cfg.Version, Role: c.Role, Term: c.Term, Last: c.Last, Applied: c.Applied, Contact: c.ContactMillis,
+		ID: p.cfg.ID, Version: p.cfg.Version, Level: p.cfg.level(), Role: c.Role, Term: c.Term, Last: c.Last, Applied: c.Applied, Contact: c.ContactMillis,
 		NATS: p.bus.ConnectedURL(), Reconnects: p.bus.Stats().Reconnects,
 	}
 	if server != nil {
 		s.Embedded, s.Streams, s.Peers = true, server.Streaming(), server.Peers()
 	}
-	text, err := json.Marshal(s)
-	if err != nil {
-		return nil, fmt.Errorf("encode standing: %w", err)
+	if free, size, err := durable.Room(p.cfg.Data); err == nil {
+		s.Disk = &api.Disk{Free: free, Size: size}
 	}
-	return text, nil
+	return s, nil
 }
 
 // standings asks all members at once how they stand, and writes down what those

@@ -47,6 +47,7 @@ type Event struct {
 	Labels   map[string]string
 	At       time.Time // by the daemon's wall clock, to the nanosecond
 	ExitCode int       // of die
+	Problem  string    // of ActionLost: why
 }
 
 // Watch calls f, one event after the other, for what happens to the containers
@@ -143,7 +144,7 @@ func (w *watch) report(err error, wait time.Duration) {
 	w.engine.cfg.Log.WithLevel(level).Err(err).Dur("retry_in", wait).Msg("the stream of Docker's events broke; reconnecting")
 	if !w.broken {
 		w.broken = true
-		w.deliver(Event{Action: ActionLost, At: time.Now()})
+		w.deliver(Event{Action: ActionLost, At: time.Now(), Problem: err.Error()})
 	}
 }
 

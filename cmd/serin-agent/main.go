@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -13,10 +14,12 @@ import (
 	"github.com/serin-rollouts/serin/internal/daemon"
 )
 
-const usage = `Usage: serin-agent [run|check] [flags]
+const usage = `Usage: serin-agent [run|check|doctor] [flags]
 
   run    keep this host as the coordinator says (the default)
   check  try the configuration against this host's Docker and HAProxy, then end
+  doctor the same, and whether the bus answers and the disk has room; serin doctor looks at
+         all hosts
 
 Flags:
 `
@@ -41,6 +44,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 				found, err := agent.Check(ctx, cfg)
 				if err == nil {
 					_, err = fmt.Fprintln(stdout, found)
+				}
+				return err
+			},
+			"doctor": func(ctx context.Context, stdout io.Writer) error {
+				found, err := agent.Doctor(ctx, cfg)
+				for _, line := range found {
+					_, wrong := fmt.Fprintln(stdout, line)
+					err = errors.Join(err, wrong)
 				}
 				return err
 			},

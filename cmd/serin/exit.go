@@ -40,7 +40,7 @@ type meaning struct {
 func meanings() []meaning {
 	return []meaning{
 		{exitOK, "promoted, or the condition is met"},
-		{exitUnexpected, "unexpected error"},
+		{exitUnexpected, "unexpected error; doctor: something is found"},
 		{exitUsage, "wrong usage, an unknown name, or an invalid file"},
 		{exitRolledBack, "rolled back by a gate or a failure"},
 		{exitAborted, "aborted by a person"},

@@ -33,6 +33,10 @@ func (s *server) read(ctx context.Context, what, id string, v View) ([]byte, err
 		return s.readHost(state, id, v)
 	case api.GetCluster:
 		return s.readCluster(ctx, state, v)
+	case api.GetCheckup:
+		return s.readCheckup(ctx, state, v)
+	case api.GetStanding:
+		return nil, bus.ErrSilent // every replica answers it, leader or not
 	case api.GetSnapshot:
 		return s.readSnapshot(state, id)
 	case api.GetService, api.GetHistory:
@@ -49,7 +53,7 @@ func (s *server) read(ctx context.Context, what, id string, v View) ([]byte, err
 	case api.GetDiff:
 		return readDiff(state, id, v)
 	}
-	return encode(refusef(rollout.CodeInvalid, "nothing to get called %q; known are services, service, rollout, explain, history, diff, hosts, host, cluster, snapshot", what))
+	return encode(refusef(rollout.CodeInvalid, "nothing to get called %q; known are services, service, rollout, explain, history, diff, hosts, host, cluster, checkup, standing, snapshot", what))
 }
 
 // Private
@@ -64,9 +68,25 @@ func (s *server) readHost(state *rollout.State, id string, v View) ([]byte, erro
 }
 
 func (s *server) readCluster(ctx context.Context, state *rollout.State, v View) ([]byte, error) {
-	status, err := s.Cluster.Status()
+	status, err := s.clusterStatus(ctx, state, v)
 	if err != nil {
 		return encode(refusef(rollout.CodeBusy, "%v", err))
+	}
+	return answer(status)
+}
+
+func (s *server) readCheckup(ctx context.Context, state *rollout.State, v View) ([]byte, error) {
+	status, err := s.clusterStatus(ctx, state, v)
+	if err != nil {
+		return encode(refusef(rollout.CodeBusy, "%v", err))
+	}
+	return answer(checkup(state, status, v, s.Version))
+}
+
+func (s *server) clusterStatus(ctx context.Context, state *rollout.State, v View) (api.ClusterStatus, error) {
+	status, err := s.Cluster.Status()
+	if err != nil {
+		return status, err
 	}
 	status.Leader, status.Term, status.Applied = s.ID, s.Term, state.Index
 	status.Events, status.Dropped = state.EventSeq, v.Dropped
@@ -86,7 +106,7 @@ func (s *server) readCluster(ctx context.Context, state *rollout.State, v View) 
 			status.Hosts++
 		}
 	}
-	return answer(status)
+	return status, nil
 }
 
 func (s *server) readRollout(ctx context.Context, state *rollout.State, what, id string, v View) ([]byte, error) {

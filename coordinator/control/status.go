@@ -233,6 +233,12 @@ func hostStatus(s *rollout.State, h Host) api.HostStatus {
 		Docker: h.Health.Docker, HAProxy: h.Health.HAProxy,
 		SeenMS: h.Seen.Milliseconds(), Live: h.Live, SkewMS: h.Skew.Round(time.Millisecond).Milliseconds(),
 	}
+	if k := h.Health.Checks; k != nil {
+		status.DockerProblem, status.HAProxyProblem = k.DockerProblem, k.HAProxyProblem
+		if k.DiskSize > 0 {
+			status.Disk = &api.Disk{Free: k.DiskFree, Size: k.DiskSize}
+		}
+	}
 	for _, x := range h.Health.Services {
 		service := api.HostService{
 			Service: x.Service, Epoch: x.Epoch, Settled: x.Settled, Stable: x.Stable, Canary: x.Canary,

@@ -27,11 +27,13 @@
 //	get.hosts                -                                          -> Answer[[]HostStatus]
 //	get.host.<host>          - (the host's token)                       -> Answer[HostStatus]
 //	get.cluster              -                                          -> Answer[ClusterStatus]
+//	get.checkup              -                                          -> Answer[Checkup]
+//	get.standing             - (each replica answers)                   -> Answer[Standing]
 //	get.snapshot[.<part>]    -                                          -> Answer[SnapshotPart]
 //
 // A refusal has the same form everywhere: {"ok":false,"code":...,"field":...,
-// "message":...,"rollout":...}. Only the leader answers; while there is none a
-// request meets "no responders".
+// "message":...,"rollout":...}. Only the leader answers, but for get.standing;
+// while there is none a request meets "no responders".
 //
 // Shares are in basis points (10000 is 100 %), times in Unix milliseconds,
 // spans in milliseconds. Fields are only ever added.
@@ -68,5 +70,7 @@ const (
 	GetHosts    = "hosts"
 	GetHost     = "host"
 	GetCluster  = "cluster"
+	GetCheckup  = "checkup"
+	GetStanding = "standing"
 	GetSnapshot = "snapshot"
 )

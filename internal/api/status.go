@@ -226,15 +226,22 @@ type Diff struct {
 
 // HostStatus is one host as the leader sees it.
 type HostStatus struct {
-	Host     string            `json:"host"`
-	Labels   map[string]string `json:"labels,omitempty"`
-	Version  string            `json:"version"` // of the agent
-	Docker   string            `json:"docker,omitempty"`
-	HAProxy  string            `json:"haproxy,omitempty"`
-	SeenMS   int64             `json:"seen_ms"` // since its last report
-	Live     bool              `json:"live"`
-	SkewMS   int64             `json:"skew_ms"` // its wall clock less the leader's, at its last report
-	Services []HostService     `json:"services,omitempty"`
+	Host    string            `json:"host"`
+	Labels  map[string]string `json:"labels,omitempty"`
+	Version string            `json:"version"` // of the agent
+	Docker  string            `json:"docker,omitempty"`
+	HAProxy string            `json:"haproxy,omitempty"`
+	SeenMS  int64             `json:"seen_ms"` // since its last report
+	Live    bool              `json:"live"`
+	SkewMS  int64             `json:"skew_ms"` // its wall clock less the leader's, at its last report
+	// DockerProblem and HAProxyProblem say why the agent cannot use them; empty if
+	// it can, or is of a release that does not tell. Disk is that of its state; nil
+	// if it does not tell.
+	DockerProblem  string `json:"docker_problem,omitempty"`
+	HAProxyProblem string `json:"haproxy_problem,omitempty"`
+	Disk           *Disk  `json:"disk,omitempty"`
+
+	Services []HostService `json:"services,omitempty"`
 }
 
 // HostService is one service on one host, by the host's own account.
@@ -294,8 +301,10 @@ type ClusterMember struct {
 
 // Standing is how one replica stands, by its own account.
 type Standing struct {
+	ID      string `json:"id,omitempty"`
 	Version string `json:"version,omitempty"`
-	Role    string `json:"role"` // leader, follower, candidate or shutdown
+	Level   int    `json:"level,omitempty"` // what of the log it understands
+	Role    string `json:"role"`            // leader, follower, candidate or shutdown
 	Term    uint64 `json:"term"`
 	Last    uint64 `json:"last"`       // entry in its log
 	Applied uint64 `json:"applied"`    // entry that its state holds
@@ -307,8 +316,9 @@ type Standing struct {
 	Reconnects uint64 `json:"reconnects,omitempty"`
 	// Streams tells whether the JetStream of its embedded server works, and Peers
 	// on how many servers that counts, running or not.
-	Streams bool `json:"streams,omitempty"`
-	Peers   int  `json:"peers,omitempty"`
+	Streams bool  `json:"streams,omitempty"`
+	Peers   int   `json:"peers,omitempty"`
+	Disk    *Disk `json:"disk,omitempty"` // of its data; nil if that is not known
 }
 
 // Plan says beforehand what a trigger would do.

@@ -165,6 +165,37 @@ func (c *Conn) RequestHeader(ctx context.Context, subject string, header Header,
 	return m, nil
 }
 
+// Gather sends data and hands f every answer until f returns false or ctx ends,
+// which is no error. Errors: ErrNoResponders, if nobody listens at all, and
+// ErrNotConnected.
+func (c *Conn) Gather(ctx context.Context, subject string, data []byte, f func(Msg) bool) error {
+	if err := concrete(subject); err != nil {
+		return err
+	}
+	m := &nats.Msg{Subject: subject, Reply: c.nc.NewInbox(), Data: data}
+	inbox, err := c.nc.SubscribeSync(m.Reply)
+	if err != nil {
+		return fmt.Errorf("ask all on %s: %w", subject, c.typed(err))
+	}
+	defer func() { _ = inbox.Unsubscribe() }() // it fails where the connection is closed
+	if err := c.nc.PublishMsg(m); err != nil {
+		return fmt.Errorf("ask all on %s: %w", subject, c.typed(err))
+	}
+	for {
+		reply, err := inbox.NextMsgWithContext(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return fmt.Errorf("ask all on %s: %w", subject, c.typed(err))
+		case len(reply.Data) == 0 && reply.Header.Get("Status") == "503":
+			return fmt.Errorf("ask all on %s: %w", subject, ErrNoResponders)
+		case !f(c.received(reply)):
+			return nil
+		}
+	}
+}
+
 // Private
 
 // requestStored requests on a subject that a stream takes, too, and passes over

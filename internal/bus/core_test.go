@@ -92,6 +92,46 @@ func TestRequestErrorsAreTyped(t *testing.T) {
 
 // What a stream says of a trigger is not the leader's word, and nothing that a
 // leader says is taken for a stream's.
+// Everybody who listens is heard, until the time is over or who asks has heard enough.
+func TestGatherHearsAll(t *testing.T) {
+	s := bustest.StartEmpty(t)
+	asks := bustest.Connect(t, s)
+	err := asks.Gather(t.Context(), bus.GetSubject("standing", ""), nil, func(bus.Msg) bool { return true })
+	if !errors.Is(err, bus.ErrNoResponders) {
+		t.Errorf("nobody listens: %v", err)
+	}
+	const replicas = 3
+	for range replicas {
+		c := bustest.Connect(t, s)
+		if _, err := c.Subscribe(bus.GetSubject("standing", ""), func(m bus.Msg) { _ = m.Respond(m.Data) }); err != nil {
+			t.Fatal(err)
+		}
+		flush(t, c)
+	}
+	ctx, enough := context.WithTimeout(t.Context(), patience)
+	heard := 0
+	err = asks.Gather(ctx, bus.GetSubject("standing", ""), []byte("how?"), func(m bus.Msg) bool {
+		if string(m.Data) != "how?" {
+			t.Errorf("heard %q", m.Data)
+		}
+		if heard++; heard == replicas {
+			enough()
+		}
+		return true
+	})
+	if err != nil || heard != replicas {
+		t.Errorf("%d answers until the context ended: %v", heard, err)
+	}
+	heard = 0
+	err = asks.Gather(t.Context(), bus.GetSubject("standing", ""), nil, func(bus.Msg) bool { heard++; return heard < 2 })
+	if err != nil || heard != 2 {
+		t.Errorf("%d answers, want 2: %v", heard, err)
+	}
+	if err := asks.Gather(t.Context(), "serin.v1.get.*", nil, nil); !errors.Is(err, bus.ErrSubject) {
+		t.Errorf("of a pattern: %v", err)
+	}
+}
+
 func TestOnlyTheLeaderAnswersATrigger(t *testing.T) {
 	c := bustest.Connect(t, bustest.StartEmpty(t))
 	ctx, stop := context.WithTimeout(t.Context(), patience)

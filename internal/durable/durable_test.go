@@ -95,3 +95,13 @@ func TestLockIsForOneAlone(t *testing.T) {
 		t.Errorf("left %v", left)
 	}
 }
+
+func TestRoom(t *testing.T) {
+	free, size, err := durable.Room(t.TempDir())
+	if err != nil || free <= 0 || size < free {
+		t.Errorf("%d of %d bytes free, %v", free, size, err)
+	}
+	if _, _, err := durable.Room(filepath.Join(t.TempDir(), "nowhere")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("of a path that is not there: %v", err)
+	}
+}

@@ -9,7 +9,7 @@ import (
 	serinv1 "github.com/serin-rollouts/serin/proto/serin/v1"
 )
 
-// EncodeHealth renders a report. Words for people (Death, Problem, Doing) are
+// EncodeHealth renders a report. Words for people (Death, problems, Doing) are
 // cut to 1 KiB; anything else that DecodeHealth would refuse is an error here.
 func EncodeHealth(h Health) ([]byte, error) {
 	if err := checkHealth(h); err != nil {
@@ -18,6 +18,11 @@ func EncodeHealth(h Health) ([]byte, error) {
 	m := &serinv1.Health{
 		Host: h.Host, Version: h.Version, Nonce: h.Nonce, Sequence: h.Sequence, Started: h.Started, Run: h.Run,
 		Labels: h.Labels, Docker: h.Docker, Haproxy: h.HAProxy, WallMs: h.Wall, MarkNs: int64(h.Mark),
+	}
+	if k := h.Checks; k != nil {
+		m.Checks = &serinv1.Checks{
+			DockerProblem: text(k.DockerProblem), HaproxyProblem: text(k.HAProxyProblem), DiskFree: k.DiskFree, DiskSize: k.DiskSize,
+		}
 	}
 	for _, s := range h.Services {
 		m.Services = append(m.Services, encodeServiceHealth(s))
@@ -38,6 +43,11 @@ func DecodeHealth(data []byte) (Health, error) {
 		Host: m.GetHost(), Version: m.GetVersion(), Nonce: m.GetNonce(), Sequence: m.GetSequence(), Started: m.GetStarted(), Run: m.GetRun(),
 		Labels: m.GetLabels(), Docker: m.GetDocker(), HAProxy: m.GetHaproxy(), Wall: m.GetWallMs(),
 		Mark: time.Duration(m.GetMarkNs()),
+	}
+	if k := m.GetChecks(); k != nil {
+		h.Checks = &Checks{
+			DockerProblem: text(k.GetDockerProblem()), HAProxyProblem: text(k.GetHaproxyProblem()), DiskFree: k.GetDiskFree(), DiskSize: k.GetDiskSize(),
+		}
 	}
 	for _, s := range m.GetServices() {
 		h.Services = append(h.Services, decodeServiceHealth(s))
@@ -106,6 +116,7 @@ func checkHealth(h Health) error {
 	c.token("haproxy", h.HAProxy)
 	c.table("labels", h.Labels, maxValue)
 	c.that(h.Mark >= 0, "mark is negative")
+	c.that(h.Checks == nil || h.Checks.DiskFree >= 0 && h.Checks.DiskSize >= 0, "disk is negative")
 	c.that(len(h.Services) <= maxServices, "there are %d services, at most %d are allowed", len(h.Services), maxServices)
 	seen := make(map[string]bool, len(h.Services))
 	for _, s := range h.Services {

@@ -25,6 +25,16 @@ type Health struct {
 	// beats; it does not fall while the leaders' clock does not. 0: not known.
 	Mark     time.Duration
 	Services []ServiceHealth
+	// Checks is what the agent finds of what it works with; nil: it does not tell.
+	Checks *Checks
+}
+
+// Checks is what an agent finds of what it works with, for people.
+type Checks struct {
+	DockerProblem  string // why it cannot be used; empty: it answers
+	HAProxyProblem string // likewise
+	DiskFree       int64  // bytes, of the file system of its state
+	DiskSize       int64  // bytes; 0: not known
 }
 
 // ServiceHealth is an agent's account of one service.

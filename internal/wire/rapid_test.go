@@ -69,6 +69,12 @@ func drawHealth(t *rapid.T) Health {
 		Sequence: rapid.Uint64().Draw(t, "sequence"), Started: token(t), Labels: table(t), Docker: token(t), HAProxy: token(t),
 		Run: rapid.Uint64().Draw(t, "run"), Wall: rapid.Int64().Draw(t, "wall"), Mark: time.Duration(rapid.Int64Min(0).Draw(t, "mark")),
 	}
+	if rapid.Bool().Draw(t, "looked") {
+		h.Checks = &Checks{
+			DockerProblem: words(t), HAProxyProblem: words(t),
+			DiskFree: rapid.Int64Min(0).Draw(t, "free"), DiskSize: rapid.Int64Min(0).Draw(t, "size"),
+		}
+	}
 	seen := map[string]bool{}
 	for range number(t, 0, 4) {
 		s := drawServiceHealth(t)

@@ -37,6 +37,7 @@ func TestHealthRefusals(t *testing.T) {
 		{"cause \"mood\" is unknown", func(h *Health) { h.Services[0].Cause = "mood" }},
 		{"canary_counts are negative", func(h *Health) { h.Services[0].CanaryCounts.Errors = -1 }},
 		{"stable_counts are negative", func(h *Health) { h.Services[0].StableCounts["s1"] = analysis.Counts{Requests: -1} }},
+		{"disk is negative", func(h *Health) { h.Checks = &Checks{DiskFree: -1} }},
 		{"services, at most", func(h *Health) { h.Services = make([]ServiceHealth, 257) }},
 	} {
 		h := sampleHealth()

@@ -48,6 +48,13 @@ func sampleHealth() Health {
 	}
 }
 
+// sampleChecks is a report of a host on which not all is well.
+func sampleChecks() Health {
+	h := sampleHealth()
+	h.Checks = &Checks{DockerProblem: "does not answer", HAProxyProblem: "no socket", DiskFree: 3 << 30, DiskSize: 40 << 30}
+	return h
+}
+
 // sampleTelemetry is a report for a rollout's gates.
 func sampleTelemetry() Health {
 	h := sampleHealth()
@@ -130,6 +137,7 @@ func codecs() []codec {
 	return []codec{
 		codecOf("health", sampleHealth(), EncodeHealth, DecodeHealth),
 		codecOf("health-telemetry", sampleTelemetry(), EncodeHealth, DecodeHealth),
+		codecOf("health-checks", sampleChecks(), EncodeHealth, DecodeHealth),
 		codecOf("assign", sampleAssign(), EncodeAssign, DecodeAssign),
 		codecOf("assign-telemetry", sampleWanted(), EncodeAssign, DecodeAssign),
 		codecOf("wave", sampleWave(), EncodeWave, DecodeWave),

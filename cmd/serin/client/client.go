@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -186,6 +188,39 @@ func (c *Client) Events(ctx context.Context, filter bus.Filter, f func(rollout.E
 			return c.unreachable(question{subject: bus.AllEvents}, err)
 		}
 	}
+}
+
+// Reach waits until there is a connection, and returns which server it is with and
+// how long that takes to answer; its error is *Unreachable.
+func (c *Client) Reach(ctx context.Context) (server string, took time.Duration, err error) {
+	ctx, stop := context.WithTimeout(ctx, c.wait)
+	defer stop()
+	for {
+		if took, err = c.conn.RoundTrip(ctx); err == nil && c.conn.Connected() {
+			return c.conn.ConnectedURL(), took, nil
+		}
+		if !rest(ctx) {
+			return "", 0, c.unreachable(question{wait: c.wait}, bus.ErrNotConnected)
+		}
+	}
+}
+
+// Standings asks every replica how it stands, also where none leads: all that
+// answer within some time, each once, in no order.
+func (c *Client) Standings(ctx context.Context, wait time.Duration) ([]api.Standing, error) {
+	ctx, stop := context.WithTimeout(ctx, wait)
+	defer stop()
+	all := map[string]api.Standing{}
+	err := c.conn.Gather(ctx, bus.GetSubject(api.GetStanding, ""), nil, func(m bus.Msg) bool {
+		if s, err := api.DecodeAnswer[api.Standing](m.Data); err == nil {
+			all[s.ID] = s
+		}
+		return true
+	})
+	if errors.Is(err, bus.ErrNoResponders) {
+		err = nil
+	}
+	return slices.Collect(maps.Values(all)), err
 }
 
 // LastEvent returns the number of the last event that is stored; 0 if there is

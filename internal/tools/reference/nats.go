@@ -104,6 +104,8 @@ func gets() []request {
 		{api.GetHosts, "", "", "list of [HostStatus](#hoststatus)", "every host"},
 		{api.GetHost, "<host>", "", "[HostStatus](#hoststatus)", "one host; dots in its name become `_`"},
 		{api.GetCluster, "", "", "[ClusterStatus](#clusterstatus)", "the replicas"},
+		{api.GetCheckup, "", "", "[Checkup](#checkup)", "what the leader finds of the replicas, the events and the hosts, for `serin doctor`"},
+		{api.GetStanding, "", "", "[Standing](#standing)", "how each replica stands: every one answers, also while none leads"},
 		{api.GetSnapshot, "", "", "[SnapshotPart](#snapshotpart)", "the first piece of a backup of the replicated state, secrets in `container.env` and all"},
 		{api.GetSnapshot, "<id>-<offset>", "", "[SnapshotPart](#snapshotpart)", "a later piece"},
 	}

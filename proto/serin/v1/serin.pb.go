@@ -40,6 +40,7 @@ type Health struct {
 	Services      []*ServiceHealth       `protobuf:"bytes,10,rep,name=services,proto3" json:"services,omitempty"`
 	MarkNs        int64                  `protobuf:"varint,11,opt,name=mark_ns,json=markNs,proto3" json:"mark_ns,omitempty"` // the fleet's clock when this was read, as beats tell it; 0: not known
 	Run           uint64                 `protobuf:"varint,12,opt,name=run,proto3" json:"run,omitempty"`                     // of the agent: a later one has a higher number; 0: from a release that does not count
+	Checks        *Checks                `protobuf:"bytes,13,opt,name=checks,proto3" json:"checks,omitempty"`                // what the agent finds of what it works with; none: from a release that does not look
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -158,6 +159,82 @@ func (x *Health) GetRun() uint64 {
 	return 0
 }
 
+func (x *Health) GetChecks() *Checks {
+	if x != nil {
+		return x.Checks
+	}
+	return nil
+}
+
+// Checks is what an agent finds of what it works with, for people.
+type Checks struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	DockerProblem  string                 `protobuf:"bytes,1,opt,name=docker_problem,json=dockerProblem,proto3" json:"docker_problem,omitempty"`    // why Docker cannot be used; empty: it answers
+	HaproxyProblem string                 `protobuf:"bytes,2,opt,name=haproxy_problem,json=haproxyProblem,proto3" json:"haproxy_problem,omitempty"` // likewise
+	DiskFree       int64                  `protobuf:"varint,3,opt,name=disk_free,json=diskFree,proto3" json:"disk_free,omitempty"`                  // bytes, of the file system of its state
+	DiskSize       int64                  `protobuf:"varint,4,opt,name=disk_size,json=diskSize,proto3" json:"disk_size,omitempty"`                  // bytes; 0: not known
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *Checks) Reset() {
+	*x = Checks{}
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Checks) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Checks) ProtoMessage() {}
+
+func (x *Checks) ProtoReflect() protoreflect.Message {
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Checks.ProtoReflect.Descriptor instead.
+func (*Checks) Descriptor() ([]byte, []int) {
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Checks) GetDockerProblem() string {
+	if x != nil {
+		return x.DockerProblem
+	}
+	return ""
+}
+
+func (x *Checks) GetHaproxyProblem() string {
+	if x != nil {
+		return x.HaproxyProblem
+	}
+	return ""
+}
+
+func (x *Checks) GetDiskFree() int64 {
+	if x != nil {
+		return x.DiskFree
+	}
+	return 0
+}
+
+func (x *Checks) GetDiskSize() int64 {
+	if x != nil {
+		return x.DiskSize
+	}
+	return 0
+}
+
 type ServiceHealth struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
 	Service         string                 `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
@@ -192,7 +269,7 @@ type ServiceHealth struct {
 
 func (x *ServiceHealth) Reset() {
 	*x = ServiceHealth{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[1]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -204,7 +281,7 @@ func (x *ServiceHealth) String() string {
 func (*ServiceHealth) ProtoMessage() {}
 
 func (x *ServiceHealth) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[1]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -217,7 +294,7 @@ func (x *ServiceHealth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServiceHealth.ProtoReflect.Descriptor instead.
 func (*ServiceHealth) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{1}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *ServiceHealth) GetService() string {
@@ -398,7 +475,7 @@ type Counts struct {
 
 func (x *Counts) Reset() {
 	*x = Counts{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[2]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -410,7 +487,7 @@ func (x *Counts) String() string {
 func (*Counts) ProtoMessage() {}
 
 func (x *Counts) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[2]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -423,7 +500,7 @@ func (x *Counts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counts.ProtoReflect.Descriptor instead.
 func (*Counts) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{2}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Counts) GetRequests() int64 {
@@ -456,7 +533,7 @@ type TrackLatency struct {
 
 func (x *TrackLatency) Reset() {
 	*x = TrackLatency{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[3]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -468,7 +545,7 @@ func (x *TrackLatency) String() string {
 func (*TrackLatency) ProtoMessage() {}
 
 func (x *TrackLatency) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[3]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -481,7 +558,7 @@ func (x *TrackLatency) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TrackLatency.ProtoReflect.Descriptor instead.
 func (*TrackLatency) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{3}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *TrackLatency) GetCanary() bool {
@@ -537,7 +614,7 @@ type Signal struct {
 
 func (x *Signal) Reset() {
 	*x = Signal{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[4]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -549,7 +626,7 @@ func (x *Signal) String() string {
 func (*Signal) ProtoMessage() {}
 
 func (x *Signal) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[4]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -562,7 +639,7 @@ func (x *Signal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Signal.ProtoReflect.Descriptor instead.
 func (*Signal) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{4}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Signal) GetCanary() *Counts {
@@ -596,7 +673,7 @@ type Usage struct {
 
 func (x *Usage) Reset() {
 	*x = Usage{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[5]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -608,7 +685,7 @@ func (x *Usage) String() string {
 func (*Usage) ProtoMessage() {}
 
 func (x *Usage) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[5]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -621,7 +698,7 @@ func (x *Usage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Usage.ProtoReflect.Descriptor instead.
 func (*Usage) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{5}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Usage) GetCanary() bool {
@@ -693,7 +770,7 @@ type Reading struct {
 
 func (x *Reading) Reset() {
 	*x = Reading{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[6]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -705,7 +782,7 @@ func (x *Reading) String() string {
 func (*Reading) ProtoMessage() {}
 
 func (x *Reading) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[6]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -718,7 +795,7 @@ func (x *Reading) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reading.ProtoReflect.Descriptor instead.
 func (*Reading) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{6}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Reading) GetGate() string {
@@ -761,7 +838,7 @@ type Spread struct {
 
 func (x *Spread) Reset() {
 	*x = Spread{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[7]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -773,7 +850,7 @@ func (x *Spread) String() string {
 func (*Spread) ProtoMessage() {}
 
 func (x *Spread) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[7]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -786,7 +863,7 @@ func (x *Spread) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Spread.ProtoReflect.Descriptor instead.
 func (*Spread) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{7}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Spread) GetContainers() uint32 {
@@ -834,7 +911,7 @@ type Assign struct {
 
 func (x *Assign) Reset() {
 	*x = Assign{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[8]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -846,7 +923,7 @@ func (x *Assign) String() string {
 func (*Assign) ProtoMessage() {}
 
 func (x *Assign) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[8]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -859,7 +936,7 @@ func (x *Assign) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assign.ProtoReflect.Descriptor instead.
 func (*Assign) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{8}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Assign) GetHost() string {
@@ -936,7 +1013,7 @@ type Assignment struct {
 
 func (x *Assignment) Reset() {
 	*x = Assignment{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[9]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -948,7 +1025,7 @@ func (x *Assignment) String() string {
 func (*Assignment) ProtoMessage() {}
 
 func (x *Assignment) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[9]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -961,7 +1038,7 @@ func (x *Assignment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Assignment.ProtoReflect.Descriptor instead.
 func (*Assignment) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{9}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Assignment) GetService() string {
@@ -1046,7 +1123,7 @@ type Telemetry struct {
 
 func (x *Telemetry) Reset() {
 	*x = Telemetry{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[10]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1058,7 +1135,7 @@ func (x *Telemetry) String() string {
 func (*Telemetry) ProtoMessage() {}
 
 func (x *Telemetry) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[10]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1071,7 +1148,7 @@ func (x *Telemetry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Telemetry.ProtoReflect.Descriptor instead.
 func (*Telemetry) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{10}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Telemetry) GetRoutes() []string {
@@ -1111,7 +1188,7 @@ type Scrape struct {
 
 func (x *Scrape) Reset() {
 	*x = Scrape{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[11]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1123,7 +1200,7 @@ func (x *Scrape) String() string {
 func (*Scrape) ProtoMessage() {}
 
 func (x *Scrape) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[11]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1136,7 +1213,7 @@ func (x *Scrape) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Scrape.ProtoReflect.Descriptor instead.
 func (*Scrape) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{11}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Scrape) GetGate() string {
@@ -1201,7 +1278,7 @@ type Probe struct {
 
 func (x *Probe) Reset() {
 	*x = Probe{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[12]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1213,7 +1290,7 @@ func (x *Probe) String() string {
 func (*Probe) ProtoMessage() {}
 
 func (x *Probe) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[12]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1226,7 +1303,7 @@ func (x *Probe) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Probe.ProtoReflect.Descriptor instead.
 func (*Probe) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{12}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Probe) GetGate() string {
@@ -1268,7 +1345,7 @@ type Frontend struct {
 
 func (x *Frontend) Reset() {
 	*x = Frontend{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[13]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1280,7 +1357,7 @@ func (x *Frontend) String() string {
 func (*Frontend) ProtoMessage() {}
 
 func (x *Frontend) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[13]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1293,7 +1370,7 @@ func (x *Frontend) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Frontend.ProtoReflect.Descriptor instead.
 func (*Frontend) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{13}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Frontend) GetListen() string {
@@ -1330,7 +1407,7 @@ type Revision struct {
 
 func (x *Revision) Reset() {
 	*x = Revision{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[14]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1342,7 +1419,7 @@ func (x *Revision) String() string {
 func (*Revision) ProtoMessage() {}
 
 func (x *Revision) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[14]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1355,7 +1432,7 @@ func (x *Revision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Revision.ProtoReflect.Descriptor instead.
 func (*Revision) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{14}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Revision) GetId() string {
@@ -1412,7 +1489,7 @@ type Container struct {
 
 func (x *Container) Reset() {
 	*x = Container{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[15]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1424,7 +1501,7 @@ func (x *Container) String() string {
 func (*Container) ProtoMessage() {}
 
 func (x *Container) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[15]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1437,7 +1514,7 @@ func (x *Container) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Container.ProtoReflect.Descriptor instead.
 func (*Container) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{15}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Container) GetPort() uint32 {
@@ -1528,7 +1605,7 @@ type HealthCheck struct {
 
 func (x *HealthCheck) Reset() {
 	*x = HealthCheck{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[16]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1540,7 +1617,7 @@ func (x *HealthCheck) String() string {
 func (*HealthCheck) ProtoMessage() {}
 
 func (x *HealthCheck) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[16]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1553,7 +1630,7 @@ func (x *HealthCheck) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HealthCheck.ProtoReflect.Descriptor instead.
 func (*HealthCheck) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{16}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *HealthCheck) GetKind() string {
@@ -1591,7 +1668,7 @@ type Wave struct {
 
 func (x *Wave) Reset() {
 	*x = Wave{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[17]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1603,7 +1680,7 @@ func (x *Wave) String() string {
 func (*Wave) ProtoMessage() {}
 
 func (x *Wave) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[17]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1616,7 +1693,7 @@ func (x *Wave) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Wave.ProtoReflect.Descriptor instead.
 func (*Wave) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{17}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Wave) GetService() string {
@@ -1667,7 +1744,7 @@ type Beat struct {
 
 func (x *Beat) Reset() {
 	*x = Beat{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[18]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1679,7 +1756,7 @@ func (x *Beat) String() string {
 func (*Beat) ProtoMessage() {}
 
 func (x *Beat) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[18]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1692,7 +1769,7 @@ func (x *Beat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Beat.ProtoReflect.Descriptor instead.
 func (*Beat) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{18}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Beat) GetLeader() string {
@@ -1733,7 +1810,7 @@ type Resolve struct {
 
 func (x *Resolve) Reset() {
 	*x = Resolve{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[19]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1745,7 +1822,7 @@ func (x *Resolve) String() string {
 func (*Resolve) ProtoMessage() {}
 
 func (x *Resolve) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[19]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1758,7 +1835,7 @@ func (x *Resolve) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resolve.ProtoReflect.Descriptor instead.
 func (*Resolve) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{19}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Resolve) GetImage() string {
@@ -1779,7 +1856,7 @@ type Resolved struct {
 
 func (x *Resolved) Reset() {
 	*x = Resolved{}
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[20]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1791,7 +1868,7 @@ func (x *Resolved) String() string {
 func (*Resolved) ProtoMessage() {}
 
 func (x *Resolved) ProtoReflect() protoreflect.Message {
-	mi := &file_proto_serin_v1_serin_proto_msgTypes[20]
+	mi := &file_proto_serin_v1_serin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1804,7 +1881,7 @@ func (x *Resolved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resolved.ProtoReflect.Descriptor instead.
 func (*Resolved) Descriptor() ([]byte, []int) {
-	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{20}
+	return file_proto_serin_v1_serin_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Resolved) GetImage() string {
@@ -1832,7 +1909,7 @@ var File_proto_serin_v1_serin_proto protoreflect.FileDescriptor
 
 const file_proto_serin_v1_serin_proto_rawDesc = "" +
 	"\n" +
-	"\x1aproto/serin/v1/serin.proto\x12\bserin.v1\"\x9e\x03\n" +
+	"\x1aproto/serin/v1/serin.proto\x12\bserin.v1\"\xc8\x03\n" +
 	"\x06Health\x12\x12\n" +
 	"\x04host\x18\x01 \x01(\tR\x04host\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x14\n" +
@@ -1846,10 +1923,16 @@ const file_proto_serin_v1_serin_proto_rawDesc = "" +
 	"\bservices\x18\n" +
 	" \x03(\v2\x17.serin.v1.ServiceHealthR\bservices\x12\x17\n" +
 	"\amark_ns\x18\v \x01(\x03R\x06markNs\x12\x10\n" +
-	"\x03run\x18\f \x01(\x04R\x03run\x1a9\n" +
+	"\x03run\x18\f \x01(\x04R\x03run\x12(\n" +
+	"\x06checks\x18\r \x01(\v2\x10.serin.v1.ChecksR\x06checks\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xfc\a\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x92\x01\n" +
+	"\x06Checks\x12%\n" +
+	"\x0edocker_problem\x18\x01 \x01(\tR\rdockerProblem\x12'\n" +
+	"\x0fhaproxy_problem\x18\x02 \x01(\tR\x0ehaproxyProblem\x12\x1b\n" +
+	"\tdisk_free\x18\x03 \x01(\x03R\bdiskFree\x12\x1b\n" +
+	"\tdisk_size\x18\x04 \x01(\x03R\bdiskSize\"\xfc\a\n" +
 	"\rServiceHealth\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x18\n" +
@@ -2025,68 +2108,70 @@ func file_proto_serin_v1_serin_proto_rawDescGZIP() []byte {
 	return file_proto_serin_v1_serin_proto_rawDescData
 }
 
-var file_proto_serin_v1_serin_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_proto_serin_v1_serin_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_proto_serin_v1_serin_proto_goTypes = []any{
 	(*Health)(nil),        // 0: serin.v1.Health
-	(*ServiceHealth)(nil), // 1: serin.v1.ServiceHealth
-	(*Counts)(nil),        // 2: serin.v1.Counts
-	(*TrackLatency)(nil),  // 3: serin.v1.TrackLatency
-	(*Signal)(nil),        // 4: serin.v1.Signal
-	(*Usage)(nil),         // 5: serin.v1.Usage
-	(*Reading)(nil),       // 6: serin.v1.Reading
-	(*Spread)(nil),        // 7: serin.v1.Spread
-	(*Assign)(nil),        // 8: serin.v1.Assign
-	(*Assignment)(nil),    // 9: serin.v1.Assignment
-	(*Telemetry)(nil),     // 10: serin.v1.Telemetry
-	(*Scrape)(nil),        // 11: serin.v1.Scrape
-	(*Probe)(nil),         // 12: serin.v1.Probe
-	(*Frontend)(nil),      // 13: serin.v1.Frontend
-	(*Revision)(nil),      // 14: serin.v1.Revision
-	(*Container)(nil),     // 15: serin.v1.Container
-	(*HealthCheck)(nil),   // 16: serin.v1.HealthCheck
-	(*Wave)(nil),          // 17: serin.v1.Wave
-	(*Beat)(nil),          // 18: serin.v1.Beat
-	(*Resolve)(nil),       // 19: serin.v1.Resolve
-	(*Resolved)(nil),      // 20: serin.v1.Resolved
-	nil,                   // 21: serin.v1.Health.LabelsEntry
-	nil,                   // 22: serin.v1.ServiceHealth.StableCountsEntry
-	nil,                   // 23: serin.v1.ServiceHealth.SignalsEntry
-	nil,                   // 24: serin.v1.Signal.StableEntry
-	nil,                   // 25: serin.v1.Scrape.ReadEntry
-	nil,                   // 26: serin.v1.Container.EnvEntry
+	(*Checks)(nil),        // 1: serin.v1.Checks
+	(*ServiceHealth)(nil), // 2: serin.v1.ServiceHealth
+	(*Counts)(nil),        // 3: serin.v1.Counts
+	(*TrackLatency)(nil),  // 4: serin.v1.TrackLatency
+	(*Signal)(nil),        // 5: serin.v1.Signal
+	(*Usage)(nil),         // 6: serin.v1.Usage
+	(*Reading)(nil),       // 7: serin.v1.Reading
+	(*Spread)(nil),        // 8: serin.v1.Spread
+	(*Assign)(nil),        // 9: serin.v1.Assign
+	(*Assignment)(nil),    // 10: serin.v1.Assignment
+	(*Telemetry)(nil),     // 11: serin.v1.Telemetry
+	(*Scrape)(nil),        // 12: serin.v1.Scrape
+	(*Probe)(nil),         // 13: serin.v1.Probe
+	(*Frontend)(nil),      // 14: serin.v1.Frontend
+	(*Revision)(nil),      // 15: serin.v1.Revision
+	(*Container)(nil),     // 16: serin.v1.Container
+	(*HealthCheck)(nil),   // 17: serin.v1.HealthCheck
+	(*Wave)(nil),          // 18: serin.v1.Wave
+	(*Beat)(nil),          // 19: serin.v1.Beat
+	(*Resolve)(nil),       // 20: serin.v1.Resolve
+	(*Resolved)(nil),      // 21: serin.v1.Resolved
+	nil,                   // 22: serin.v1.Health.LabelsEntry
+	nil,                   // 23: serin.v1.ServiceHealth.StableCountsEntry
+	nil,                   // 24: serin.v1.ServiceHealth.SignalsEntry
+	nil,                   // 25: serin.v1.Signal.StableEntry
+	nil,                   // 26: serin.v1.Scrape.ReadEntry
+	nil,                   // 27: serin.v1.Container.EnvEntry
 }
 var file_proto_serin_v1_serin_proto_depIdxs = []int32{
-	21, // 0: serin.v1.Health.labels:type_name -> serin.v1.Health.LabelsEntry
-	1,  // 1: serin.v1.Health.services:type_name -> serin.v1.ServiceHealth
-	2,  // 2: serin.v1.ServiceHealth.canary_counts:type_name -> serin.v1.Counts
-	22, // 3: serin.v1.ServiceHealth.stable_counts:type_name -> serin.v1.ServiceHealth.StableCountsEntry
-	3,  // 4: serin.v1.ServiceHealth.latencies:type_name -> serin.v1.TrackLatency
-	23, // 5: serin.v1.ServiceHealth.signals:type_name -> serin.v1.ServiceHealth.SignalsEntry
-	5,  // 6: serin.v1.ServiceHealth.usage:type_name -> serin.v1.Usage
-	6,  // 7: serin.v1.ServiceHealth.readings:type_name -> serin.v1.Reading
-	2,  // 8: serin.v1.Signal.canary:type_name -> serin.v1.Counts
-	24, // 9: serin.v1.Signal.stable:type_name -> serin.v1.Signal.StableEntry
-	7,  // 10: serin.v1.Reading.canary:type_name -> serin.v1.Spread
-	7,  // 11: serin.v1.Reading.stable:type_name -> serin.v1.Spread
-	9,  // 12: serin.v1.Assign.assignments:type_name -> serin.v1.Assignment
-	13, // 13: serin.v1.Assignment.frontend:type_name -> serin.v1.Frontend
-	14, // 14: serin.v1.Assignment.stable:type_name -> serin.v1.Revision
-	14, // 15: serin.v1.Assignment.canary:type_name -> serin.v1.Revision
-	10, // 16: serin.v1.Assignment.telemetry:type_name -> serin.v1.Telemetry
-	11, // 17: serin.v1.Telemetry.metrics:type_name -> serin.v1.Scrape
-	12, // 18: serin.v1.Telemetry.checks:type_name -> serin.v1.Probe
-	25, // 19: serin.v1.Scrape.read:type_name -> serin.v1.Scrape.ReadEntry
-	15, // 20: serin.v1.Revision.container:type_name -> serin.v1.Container
-	26, // 21: serin.v1.Container.env:type_name -> serin.v1.Container.EnvEntry
-	16, // 22: serin.v1.Container.health:type_name -> serin.v1.HealthCheck
-	2,  // 23: serin.v1.ServiceHealth.StableCountsEntry.value:type_name -> serin.v1.Counts
-	4,  // 24: serin.v1.ServiceHealth.SignalsEntry.value:type_name -> serin.v1.Signal
-	2,  // 25: serin.v1.Signal.StableEntry.value:type_name -> serin.v1.Counts
-	26, // [26:26] is the sub-list for method output_type
-	26, // [26:26] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	22, // 0: serin.v1.Health.labels:type_name -> serin.v1.Health.LabelsEntry
+	2,  // 1: serin.v1.Health.services:type_name -> serin.v1.ServiceHealth
+	1,  // 2: serin.v1.Health.checks:type_name -> serin.v1.Checks
+	3,  // 3: serin.v1.ServiceHealth.canary_counts:type_name -> serin.v1.Counts
+	23, // 4: serin.v1.ServiceHealth.stable_counts:type_name -> serin.v1.ServiceHealth.StableCountsEntry
+	4,  // 5: serin.v1.ServiceHealth.latencies:type_name -> serin.v1.TrackLatency
+	24, // 6: serin.v1.ServiceHealth.signals:type_name -> serin.v1.ServiceHealth.SignalsEntry
+	6,  // 7: serin.v1.ServiceHealth.usage:type_name -> serin.v1.Usage
+	7,  // 8: serin.v1.ServiceHealth.readings:type_name -> serin.v1.Reading
+	3,  // 9: serin.v1.Signal.canary:type_name -> serin.v1.Counts
+	25, // 10: serin.v1.Signal.stable:type_name -> serin.v1.Signal.StableEntry
+	8,  // 11: serin.v1.Reading.canary:type_name -> serin.v1.Spread
+	8,  // 12: serin.v1.Reading.stable:type_name -> serin.v1.Spread
+	10, // 13: serin.v1.Assign.assignments:type_name -> serin.v1.Assignment
+	14, // 14: serin.v1.Assignment.frontend:type_name -> serin.v1.Frontend
+	15, // 15: serin.v1.Assignment.stable:type_name -> serin.v1.Revision
+	15, // 16: serin.v1.Assignment.canary:type_name -> serin.v1.Revision
+	11, // 17: serin.v1.Assignment.telemetry:type_name -> serin.v1.Telemetry
+	12, // 18: serin.v1.Telemetry.metrics:type_name -> serin.v1.Scrape
+	13, // 19: serin.v1.Telemetry.checks:type_name -> serin.v1.Probe
+	26, // 20: serin.v1.Scrape.read:type_name -> serin.v1.Scrape.ReadEntry
+	16, // 21: serin.v1.Revision.container:type_name -> serin.v1.Container
+	27, // 22: serin.v1.Container.env:type_name -> serin.v1.Container.EnvEntry
+	17, // 23: serin.v1.Container.health:type_name -> serin.v1.HealthCheck
+	3,  // 24: serin.v1.ServiceHealth.StableCountsEntry.value:type_name -> serin.v1.Counts
+	5,  // 25: serin.v1.ServiceHealth.SignalsEntry.value:type_name -> serin.v1.Signal
+	3,  // 26: serin.v1.Signal.StableEntry.value:type_name -> serin.v1.Counts
+	27, // [27:27] is the sub-list for method output_type
+	27, // [27:27] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_proto_serin_v1_serin_proto_init() }
@@ -2100,7 +2185,7 @@ func file_proto_serin_v1_serin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_proto_serin_v1_serin_proto_rawDesc), len(file_proto_serin_v1_serin_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   27,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
