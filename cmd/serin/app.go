@@ -40,6 +40,7 @@ type app struct {
 
 	settings settings
 	loader   *config.Loader
+	context  string // of --context
 
 	output         string
 	timeout        time.Duration

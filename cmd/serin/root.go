@@ -50,7 +50,7 @@ func newRoot(a *app) *cobra.Command {
 	}
 	add(groupRoll, newStart(a), newWatch(a), newWait(a), newPromote(a), newPause(a), newResume(a), newAbort(a), newRollback(a), newRelease(a))
 	add(groupLook, newStatus(a), newTop(a), newExplain(a), newEvents(a), newHistory(a), newHosts(a), newDoctor(a), newNotify(a), newAnalyze(a))
-	add(groupMake, newInit(a), newCheck(a), newSchema(a), newPlan(a), newDemo(a), newCluster(a), newVersion(a))
+	add(groupMake, newInit(a), newCheck(a), newSchema(a), newPlan(a), newDemo(a), newCluster(a), newContext(a), newVersion(a))
 	root.AddCommand(references(a)...)
 	root.SetHelpCommandGroupID(groupMake)
 	root.SetCompletionCommandGroupID(groupMake)
@@ -63,6 +63,7 @@ func (a *app) globalFlags(root *cobra.Command) {
 	f := root.PersistentFlags()
 	f.SortFlags = false
 	f.StringVarP(&a.output, "output", "o", "table", "table, wide, json, yaml or name")
+	f.StringVar(&a.context, "context", "", "`name` in contexts.yaml of the fleet that is meant (env SERIN_CONTEXT), see serin context")
 	a.define(f)
 	f.DurationVar(&a.timeout, "timeout", 0, "end after this time; if not given, 10s for an answer, and no end for following")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "no remarks, only results")
@@ -71,11 +72,20 @@ func (a *app) globalFlags(root *cobra.Command) {
 	f.BoolVar(&a.noInput, "no-input", false, "never ask")
 	f.BoolVarP(&a.yes, "yes", "y", false, "do not ask whether it is meant")
 	fixed := []string{"table", "wide", "json", "yaml", "name"}
+	_ = root.RegisterFlagCompletionFunc("context", a.completeContexts)                                               // likewise
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(fixed, cobra.ShellCompDirectiveNoFileComp)) // the flag exists
 }
 
 // start runs before every command, when words and flags are in order.
 func (a *app) start() error {
+	if err := a.begin(); err != nil {
+		return err
+	}
+	return a.printConfig()
+}
+
+// begin is start for commands that need no settings.
+func (a *app) begin() error {
 	a.started = true
 	if !slices.Contains([]string{"table", "wide", "json", "yaml", "name"}, a.output) {
 		return usagef("-o %s: use table, wide, json, yaml or name", a.output)
@@ -83,7 +93,7 @@ func (a *app) start() error {
 	if a.timeout < 0 {
 		return usagef("--timeout %s: is negative", a.timeout)
 	}
-	return a.printConfig()
+	return nil
 }
 
 // changing adds the flags of every command that changes something.

@@ -23,8 +23,8 @@ func ownTests() map[string]string {
 	return map[string]string{
 		"serin":         "prints its help",
 		"serin cluster": "prints its help",
+		"serin context": "prints its help",
 		"serin demo":    "is a fleet on this machine, in both forms in internal/demo and on README.md; scripts have its refusals",
-		"serin schema":  "prints JSON in any form",
 	}
 }
 

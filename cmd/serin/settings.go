@@ -37,9 +37,28 @@ func (a *app) define(flags *pflag.FlagSet) {
 }
 
 // load fills the settings once the flags are parsed: before a command, and once
-// more where a connection is made, since completion parses them later.
+// more where a connection is made, since completion parses them later. A context
+// is what holds if nothing else is said, but one that a flag names is meant more
+// than variables that a shell has had for long.
 func (a *app) load() (config.Settings, error) {
-	loaded, err := a.loader.Load(os.Environ())
+	all, err := readContexts(contextsFile(a.env))
+	if err != nil {
+		return config.Settings{}, err
+	}
+	a.settings = settings{Server: []string{defaultServer}}
+	if name := a.contextName(all); name != "" {
+		chosen, err := all.find(name)
+		if err != nil {
+			return config.Settings{}, err
+		}
+		a.settings = chosen.settings()
+		a.loader.Presume("context " + name)
+	}
+	environ := os.Environ()
+	if a.context != "" {
+		environ = nil
+	}
+	loaded, err := a.loader.Load(environ)
 	if err != nil {
 		return loaded, usagef("%v", err)
 	}

@@ -43,6 +43,7 @@ type Loader struct {
 	flags  *pflag.FlagSet
 	fields []field
 	given  map[string]*flagValue // by the field's key
+	before string                // where the values come from that nothing overrides; empty: they are defaults
 }
 
 // Settings are the values that a Load ended with, and where each came from.
@@ -103,11 +104,15 @@ func Define(flags *pflag.FlagSet, cfg any) (*Loader, error) {
 	return l, nil
 }
 
+// Presume says where the values come from that the struct has before Load, if they
+// are no defaults: Origin tells it of those that nothing overrides.
+func (l *Loader) Presume(from string) { l.before = from }
+
 // Load fills the struct. The flags must have been parsed; environ has the form of os.Environ. An empty
 // variable counts as one that is not set. On an error the struct is filled in part.
 func (l *Loader) Load(environ []string) (Settings, error) {
 	env := lookup(environ)
-	s := Settings{fields: l.fields, origins: make(map[string]origin)}
+	s := Settings{fields: l.fields, origins: l.presumed()}
 	s.PrintConfig, _ = l.flags.GetBool(printConfigFlag)
 	s.file, _ = l.flags.GetString(configFlag)
 	if s.file == "" {
@@ -176,6 +181,17 @@ func (s Settings) Origin(key string) string {
 }
 
 // Private
+
+// presumed are the origins of the values that the struct has before Load.
+func (l *Loader) presumed() map[string]origin {
+	all := make(map[string]origin)
+	for _, f := range l.fields {
+		if l.before != "" && !f.value.IsZero() {
+			all[f.key] = origin{name: l.before}
+		}
+	}
+	return all
+}
 
 func (s Settings) readFile() error {
 	data, err := os.ReadFile(s.file)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/serin-rollouts/serin/internal/event"
 	"github.com/serin-rollouts/serin/internal/specfile"
 )
 
@@ -27,6 +28,7 @@ func main() {
 func pages() map[string]func() ([]byte, error) {
 	return map[string]func() ([]byte, error){
 		"configuration.md":    configurationPage,
+		"event.schema.json":   event.Schema,
 		"metrics.md":          metricsPage,
 		"nats.md":             natsPage,
 		"rollout-file.md":     rolloutPage,
