@@ -42,6 +42,9 @@ const (
 	typeLose     = "lose"
 	typeRaise    = "raise"
 	typeRenew    = "renew"
+	typeFreeze   = "freeze"
+	typeThaw     = "thaw"
+	typeTick     = "tick"
 	typeRelease  = "release"
 	typeResume   = "resume"
 	typePromote  = "promote"
@@ -113,6 +116,12 @@ func typeName(c rollout.Command) string {
 		return typeRaise
 	case rollout.Renew:
 		return typeRenew
+	case rollout.Freeze:
+		return typeFreeze
+	case rollout.Thaw:
+		return typeThaw
+	case rollout.Tick:
+		return typeTick
 	case rollout.Release:
 		return typeRelease
 	case rollout.Resume:
@@ -149,6 +158,12 @@ func decodeCommand(name string, data []byte) (rollout.Command, error) {
 		return commandOf[rollout.Raise](data)
 	case typeRenew:
 		return commandOf[rollout.Renew](data)
+	case typeFreeze:
+		return commandOf[rollout.Freeze](data)
+	case typeThaw:
+		return commandOf[rollout.Thaw](data)
+	case typeTick:
+		return commandOf[rollout.Tick](data)
 	case typeRelease:
 		return commandOf[rollout.Release](data)
 	case typeResume:

@@ -37,6 +37,9 @@ func every() []rollout.Command {
 		rollout.Lose{},
 		rollout.Raise{},
 		rollout.Renew{},
+		rollout.Freeze{},
+		rollout.Thaw{},
+		rollout.Tick{},
 	}
 }
 
@@ -169,6 +172,9 @@ func TestGoldenEntries(t *testing.T) {
 		rollout.Lose{Target: target, Hosts: []string{"web-2"}, Why: why},
 		rollout.Raise{Level: 2},
 		rollout.Renew{Target: target},
+		rollout.Freeze{Service: rollout.Fleet, For: 8 * time.Hour, Reason: "release week"},
+		rollout.Thaw{Service: "checkout", Over: 7},
+		rollout.Tick{},
 	}
 	var lines []string
 	for _, c := range commands {

@@ -77,7 +77,7 @@ func earlierRelease(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	earlier := bytes.Replace(text, []byte("LevelNewest = LevelIfNew\n"), []byte("LevelNewest = LevelFirst\n"), 1)
+	earlier := bytes.Replace(text, []byte("LevelNewest = LevelFreeze\n"), []byte("LevelNewest = LevelFirst\n"), 1)
 	if bytes.Equal(earlier, text) {
 		t.Fatalf("%s does not say any more what the newest level is", source)
 	}

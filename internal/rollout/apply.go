@@ -15,7 +15,8 @@ type Result struct {
 
 // Apply carries out one entry of the log. It is deterministic: every replica
 // comes to the same state from the same entries. All transitions of a rollout
-// stand in this file, but for that of lost hosts (lost.go).
+// stand in this file, but for that of lost hosts (lost.go); freezes have a file of
+// their own (freeze.go).
 func (s *State) Apply(index uint64, e Entry) Result {
 	a := &applier{state: s, index: index, stamp: e.Stamp}
 	s.Index = index
@@ -54,6 +55,11 @@ func (a *applier) apply(c Command) {
 		a.release(c)
 	case Raise:
 		a.raise(c)
+	case Freeze:
+		a.freeze(c)
+	case Thaw:
+		a.thaw(c)
+	case Tick: // the time is all it has
 	case Renew:
 		a.onActive(c.Target, func(_ *Service, r *Rollout) *Refusal { return a.renew(r) })
 	case Resume:
@@ -105,6 +111,7 @@ func (a *applier) submit(c Submit) {
 	}
 	switch {
 	case a.unchanged(svc, c):
+	case a.frozen(svc, c):
 	case svc.Active == nil:
 		a.state.Services[svc.Name] = svc
 		a.start(svc, c)
@@ -136,7 +143,7 @@ func (a *applier) crowded() bool {
 // replace takes the running rollout back and keeps the new one until then.
 func (a *applier) replace(svc *Service, c Submit) {
 	svc.Next = &c
-	id := svc.Name + "-" + strconv.Itoa(svc.Number+1)
+	id := svc.rolloutID(svc.Number + 1)
 	why := Why{Cause: CauseReplaced, Text: "to make room for " + id}
 	if refusal := a.rollBack(svc.Active, why, true); refusal == nil { // else it goes back already
 		svc.Epoch = a.index
@@ -151,9 +158,9 @@ func (a *applier) start(svc *Service, c Submit) {
 	now := a.state.Clock
 	spec, kept := c.path()
 	svc.Active = &Rollout{
-		ID: svc.Name + "-" + strconv.Itoa(svc.Number), Service: svc.Name,
+		ID: svc.rolloutID(svc.Number), Service: svc.Name,
 		Spec: spec, Kept: kept, From: svc.Stable, To: c.To, Hosts: c.Hosts,
-		Phase: Preparing, By: c.By, Reason: c.Reason, Trace: c.Trace,
+		Phase: Preparing, By: c.By, Reason: c.Reason, Trace: c.Trace, Override: a.overridden(c),
 		StartedAt: now, PhaseAt: now, Started: a.stamp.Wall,
 	}
 	a.begin(svc.Active)
@@ -163,7 +170,11 @@ func (a *applier) start(svc *Service, c Submit) {
 	if svc.Stable != nil {
 		head += " over " + svc.Stable.Version()
 	}
-	a.emit(KindSubmitted, svc.Active, Event{Text: sentence(head, c.Reason), By: c.By, Key: c.Key})
+	text := sentence(head, c.Reason)
+	if through := svc.Active.Override; through != "" {
+		text += " (although " + through + ")"
+	}
+	a.emit(KindSubmitted, svc.Active, Event{Text: text, By: c.By, Key: c.Key})
 }
 
 func (a *applier) refuseTrigger(c Refuse) {
@@ -174,6 +185,11 @@ func (a *applier) refuseTrigger(c Refuse) {
 
 func (a *applier) refuse(key, service string, refusal *Refusal) {
 	a.result.Refused = refusal
+	a.refused(key, service, refusal)
+}
+
+// refused tells, and remembers, that a trigger was refused.
+func (a *applier) refused(key, service string, refusal *Refusal) {
 	a.remember(key, Outcome{Refusal: refusal})
 	kind, head := KindRefused, "refused"
 	if refusal.Code == CodeUnchanged {

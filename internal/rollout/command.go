@@ -22,8 +22,8 @@ type Stamp struct {
 	Confirmed uint64        `json:"confirmed,omitempty"` // last event that the stream holds
 }
 
-// Command is what an entry asks for. Every command but Submit, Refuse, Release
-// and Raise names the rollout and the epoch that it was decided against; another
+// Command is what an entry asks for. Every command but Submit, Refuse, Release,
+// Raise, Freeze, Thaw and Tick names the rollout and the epoch that it was decided against; another
 // epoch refuses it.
 //
 //sumtype:decl
@@ -42,6 +42,8 @@ type Submit struct {
 	// IfNew refuses the trigger if it asks for nothing new when it is applied, for
 	// another rollout may have ended or begun since it came (Service.Unchanged).
 	IfNew bool `json:"if_new,omitempty"`
+	// Override goes through freezes: a person says so, and why.
+	Override bool `json:"override,omitempty"`
 	// Back returns to a revision that was stable before: by Spec.Back, while
 	// Spec stays the service's.
 	Back bool `json:"back,omitempty"`
@@ -186,6 +188,7 @@ const (
 	CodeConflict  Code = "conflict"    // another rollout runs
 	CodeStale     Code = "stale"       // decided against an older state
 	CodeUnknown   Code = "unknown"     // no such service or rollout
+	CodeFrozen    Code = "frozen"      // rollouts are kept from beginning
 	CodePhase     Code = "phase"       // not possible in the rollout's phase
 	CodeImage     Code = "image"       // the image cannot be resolved
 	CodeBusy      Code = "unavailable" // no leader, or no host to ask

@@ -26,12 +26,15 @@ const maxDeaths = 3
 const Never = time.Duration(1<<63 - 1)
 
 // Decide looks at the state and the evidence at the time now on the fleet's
-// clock. It returns the commands to propose, at most one for each service, and
-// when to look again if nothing arrives before. It has no side effects, and
+// clock. It returns the commands to propose, at most one for each service and one for
+// the freezes, and when to look again if nothing arrives before. It has no side effects, and
 // with the same arguments it says the same.
 func Decide(s *State, e Evidence, now time.Duration) ([]Command, time.Duration) {
 	var commands []Command
-	look := Never
+	thaw, look := thaws(s, now)
+	if thaw != nil {
+		commands = append(commands, thaw)
+	}
 	for _, name := range s.Names() {
 		svc := s.Services[name]
 		if svc.Active == nil {

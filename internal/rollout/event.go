@@ -24,6 +24,8 @@ const (
 	KindExcluded    Kind = "excluded" // the rollout goes on without a host
 	KindReleased    Kind = "released" // a host that was excluded follows again
 	KindLost        Kind = "lost"     // the rollout goes on without silent hosts
+	KindFrozen      Kind = "frozen"   // no rollout begins from here on
+	KindThawed      Kind = "thawed"
 	KindPromoting   Kind = "promoting"
 	KindRollingBack Kind = "rollingback"
 	KindSucceeded   Kind = "succeeded"

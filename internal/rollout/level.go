@@ -14,8 +14,10 @@ const (
 	LevelTrace = 4
 	// LevelIfNew adds Submit.IfNew.
 	LevelIfNew = 5
+	// LevelFreeze adds Freeze, Thaw, Tick, Submit.Override, and what they leave in the state.
+	LevelFreeze = 7
 	// LevelNewest is what this release understands.
-	LevelNewest = LevelIfNew
+	LevelNewest = LevelFreeze
 )
 
 // Raise lets the log hold what belongs to a level from here on. Whoever
@@ -36,6 +38,8 @@ func Needs(c Command) int {
 		return LevelLost
 	case Renew:
 		return LevelRenew
+	case Freeze, Thaw, Tick:
+		return LevelFreeze
 	case Submit:
 		return c.needs()
 	case Refuse, Advance, Approve, Pause, Exclude, Release, Resume, Promote, RollBack, Abort, Finish:
@@ -57,6 +61,8 @@ func (s Spec) At(level int) Spec {
 
 func (c Submit) needs() int {
 	switch {
+	case c.Override:
+		return LevelFreeze
 	case c.IfNew:
 		return LevelIfNew
 	case c.Trace != "":

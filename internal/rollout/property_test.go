@@ -38,6 +38,7 @@ func TestInvariants(t *testing.T) {
 			"hesitate": func(t *rapid.T) { f.late = append(f.late, f.decide(t)...) },
 			"late":     f.deliverLate,
 			"failover": f.failover,
+			"freeze":   f.freeze,
 		})
 		f.heal(t)
 	})
@@ -92,6 +93,7 @@ func (f *modelFleet) propose(t *rapid.T, commands ...rollout.Command) {
 			t.Fatalf("I1: a stale %T changed the services", c)
 		}
 		f.checkTransitions(t)
+		f.checkFreeze(t, published, c, result)
 	}
 }
 
@@ -167,8 +169,37 @@ func (f *modelFleet) submit(t *rapid.T) {
 	replace := rapid.Bool().Draw(t, "replace")
 	f.propose(t, rollout.Submit{
 		Key: key, Spec: spec, To: rollout.NewRevision(spec, spec.Image+"@sha256:x"), Hosts: f.names, Replace: replace,
-		Back: rapid.IntRange(0, 3).Draw(t, "back") == 0,
+		Back: rapid.IntRange(0, 3).Draw(t, "back") == 0, Override: rapid.IntRange(0, 3).Draw(t, "override") == 0,
 	})
+}
+
+// freeze freezes or thaws the fleet or its service.
+func (f *modelFleet) freeze(t *rapid.T) {
+	name := rapid.SampledFrom([]string{rollout.Fleet, "web"}).Draw(t, "frozen")
+	span := time.Duration(rapid.IntRange(0, 3).Draw(t, "minutes")) * 7 * time.Minute
+	f.propose(t, rapid.SampledFrom([]rollout.Command{
+		rollout.Freeze{Service: name, For: span, Reason: "an incident"},
+		rollout.Thaw{Service: name},
+	}).Draw(t, "command"))
+}
+
+// checkFreeze: nothing begins while it is frozen out, ways back do.
+func (f *modelFleet) checkFreeze(t *rapid.T, before *rollout.State, c rollout.Command, result rollout.Result) {
+	frozen := len(before.Freezes("web", f.state.Clock)) > 0
+	submit, _ := c.(rollout.Submit)
+	passes := submit.Back || submit.Override
+	for _, e := range result.Events {
+		svc := f.state.Services["web"]
+		if e.Kind == rollout.KindSubmitted && frozen && !passes && svc.Active.Kept == nil && svc.Active.Override == "" {
+			t.Fatalf("%s began while it was frozen", e.Rollout)
+		}
+	}
+	if r := result.Refused; r != nil && r.Code == rollout.CodeFrozen && !result.Repeat && (!frozen || passes) {
+		t.Fatalf("refused, though nothing is in its way: %v", r)
+	}
+	if svc := f.state.Services["web"]; svc != nil && svc.Next != nil && !svc.Next.Back && !svc.Next.Override && frozen {
+		t.Fatal("something waits to begin that a freeze keeps out")
+	}
 }
 
 func (f *modelFleet) target() (rollout.Target, bool) {

@@ -3,6 +3,7 @@ package rollout
 import (
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -23,6 +24,8 @@ type State struct {
 	// goes back. Wall clocks are for display only.
 	Clock    time.Duration       `json:"clock"`
 	Services map[string]*Service `json:"services"`
+	// Frozen are the freezes, by service; that of the whole fleet under Fleet.
+	Frozen map[string]Frozen `json:"frozen,omitempty"`
 	// EventSeq numbers the events without a gap; Outbox holds those that the
 	// stream has not confirmed yet.
 	EventSeq uint64    `json:"event_seq"`
@@ -103,6 +106,8 @@ type Rollout struct {
 	By     string   `json:"by,omitempty"`
 	Reason string   `json:"reason,omitempty"`
 	Trace  string   `json:"trace,omitempty"` // see Submit
+	// Override names the freezes that a person had the rollout go through, in words.
+	Override string `json:"override,omitempty"`
 	// Parked takes the canary's traffic away while paused after a failed gate.
 	Parked   bool   `json:"parked,omitempty"`
 	Approved bool   `json:"approved,omitempty"` // a person approved the current step
@@ -167,6 +172,7 @@ func (s *State) Clone() *State {
 		}
 		c.Services[name] = &copied
 	}
+	c.Frozen = maps.Clone(s.Frozen)
 	c.Outbox = slices.Clone(s.Outbox)
 	c.Outcomes = slices.Clone(s.Outcomes)
 	return &c
@@ -224,6 +230,9 @@ func (s *State) Known(key string) (Outcome, bool) {
 	}
 	return Outcome{}, false
 }
+
+// rolloutID names the service's rollout of a number.
+func (svc *Service) rolloutID(number int) string { return svc.Name + "-" + strconv.Itoa(number) }
 
 // Install reports whether there is no stable revision to go back to.
 func (r *Rollout) Install() bool { return r.From == nil }

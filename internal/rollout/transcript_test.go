@@ -74,18 +74,20 @@ func (w *world) apply(by string, c rollout.Command) {
 	}
 }
 
-// submit [key=K] [hosts=(a,b)] [replace] [if-new] with the rollout file as input.
+// submit [key=K] [hosts=(a,b)] [replace] [if-new] [back] [override] [reason=TEXT] with the rollout file as input.
 func (w *world) submit(t *testing.T, d *datadriven.TestData) {
 	t.Helper()
 	spec, err := specfile.Parse([]byte(d.Input))
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, hosts := "", []string{"a", "b", "c"}
+	key, reason, hosts := "", "", []string{"a", "b", "c"}
 	for _, arg := range d.CmdArgs {
 		switch arg.Key {
 		case "key":
 			key = arg.Vals[0]
+		case "reason":
+			reason = strings.Join(arg.Vals, " ")
 		case "hosts":
 			hosts = arg.Vals
 		}
@@ -93,6 +95,7 @@ func (w *world) submit(t *testing.T, d *datadriven.TestData) {
 	w.apply("ci", rollout.Submit{
 		Key: key, Spec: spec, To: rollout.NewRevision(spec, spec.Image+"@sha256:1"),
 		Hosts: hosts, Replace: d.HasArg("replace"), IfNew: d.HasArg("if-new"),
+		Back: d.HasArg("back"), Override: d.HasArg("override"), Reason: reason,
 	})
 	delete(w.evidence, spec.Service)
 }
@@ -172,11 +175,7 @@ func (w *world) verdict(t *testing.T, d *datadriven.TestData) {
 
 func (w *world) passTime(t *testing.T, d *datadriven.TestData) {
 	t.Helper()
-	span, err := time.ParseDuration(d.CmdArgs[0].Key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.now += span
+	w.now += duration(t, d.CmdArgs[0].Key)
 }
 
 // decide looks once, as a leader would, and applies what comes of it. Evidence
@@ -200,12 +199,13 @@ func (w *world) decide(_ *testing.T, _ *datadriven.TestData) {
 	fmt.Fprintf(&w.out, "nothing to do, look again in %s\n", look-w.now)
 }
 
-// operator pause|resume|approve|advance|promote|abort|rollback|finish|release [epoch=N] [host=H] [reason=TEXT].
+// operator pause|resume|approve|advance|promote|abort|rollback|finish|release [epoch=N] [host=H] [reason=TEXT];
+// freeze|thaw [service=S] [for=8h] [reason=TEXT], of the fleet without a service.
 func (w *world) operator(t *testing.T, d *datadriven.TestData) {
 	t.Helper()
 	svc := w.state.Services["web"]
 	target := rollout.Target{Service: "web", Epoch: svc.Epoch}
-	host, reason := "", ""
+	host, reason, service, span := "", "", rollout.Fleet, time.Duration(0)
 	if r, ok := svc.Latest(); ok {
 		target.Rollout = r.ID
 	}
@@ -215,6 +215,10 @@ func (w *world) operator(t *testing.T, d *datadriven.TestData) {
 			target.Epoch = uint64(number(t, arg.Vals[0]))
 		case "host":
 			host = arg.Vals[0]
+		case "service":
+			service = arg.Vals[0]
+		case "for":
+			span = duration(t, arg.Vals[0])
 		case "reason":
 			reason = strings.Join(arg.Vals, " ")
 		}
@@ -228,6 +232,8 @@ func (w *world) operator(t *testing.T, d *datadriven.TestData) {
 		"abort":   rollout.Abort{Target: target, Reason: "not today"},
 		"release": rollout.Release{Service: "web", Host: host, Reason: reason},
 		"finish":  rollout.Finish{Target: target},
+		"freeze":  rollout.Freeze{Service: service, For: span, Reason: reason},
+		"thaw":    rollout.Thaw{Service: service, Reason: reason},
 	}
 	c, ok := commands[d.CmdArgs[0].Key]
 	if !ok {
@@ -291,6 +297,15 @@ func (w *world) printState(_ *testing.T, _ *datadriven.TestData) {
 
 func (w *world) waiting(_ *testing.T, _ *datadriven.TestData) {
 	fmt.Fprintln(&w.out, rollout.Waiting(w.state, "web", w.evidence["web"], w.now))
+}
+
+func duration(t *testing.T, s string) time.Duration {
+	t.Helper()
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }
 
 func number(t *testing.T, s string) int {

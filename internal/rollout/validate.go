@@ -69,6 +69,8 @@ func (s Spec) validateNames() *Problem {
 		return problem("service", "is missing; name the service, for example `service: checkout`")
 	case !ValidName(s.Service):
 		return problem("service", "%q is not usable as a name; use 1 to 63 of a-z, 0-9, - and _", s.Service)
+	case s.Service == Fleet:
+		return problem("service", "%q means all services; take another name", s.Service)
 	case s.Image == "":
 		return problem("image", "is missing; name the image to roll out, for example `image: registry.example.com/%s:1.0.0`", s.Service)
 	case len(s.Image) > maxText || strings.ContainsAny(s.Image, " \t\r\n"):

@@ -211,4 +211,4 @@ func (s Spec) validatePace() *Problem {
 }
 
 // sortedNames are the keys of a table in order, so that of several mistakes always the same is told.
-func sortedNames(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
+func sortedNames[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -232,6 +232,7 @@ func (r *ride) note(c rollout.Command) {
 	case rollout.Pause:
 		r.end.apart = r.end.apart || c.Park
 	case rollout.Submit, rollout.Refuse, rollout.Advance, rollout.Approve, rollout.Release, rollout.Resume,
-		rollout.Abort, rollout.Finish, rollout.Lose, rollout.Renew, rollout.Raise:
+		rollout.Abort, rollout.Finish, rollout.Lose, rollout.Renew, rollout.Raise,
+		rollout.Freeze, rollout.Thaw, rollout.Tick:
 	}
 }
