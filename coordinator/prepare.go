@@ -38,6 +38,9 @@ func (l *leader) prepare(ctx context.Context, service string, t api.Trigger) (pr
 	}
 	p.level = l.ledger.State().AtLevel()
 	p.spec = p.spec.At(p.level)
+	if t.Override && t.Reason == "" {
+		return p, invalid("reason", "is missing; say why the rollout goes through a freeze"), nil
+	}
 	if refusal := staleRevision(svc, t); refusal != nil {
 		return p, refusal, nil
 	}

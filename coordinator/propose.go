@@ -16,8 +16,8 @@ const retryAfter = 200 * time.Millisecond
 // hearing. One at a time for a service, since Decide repeats itself until the
 // state has changed.
 func (l *leader) proposeDecision(ctx context.Context, c rollout.Command) {
-	t, ok := rollout.TargetOf(c)
-	if _, busy := l.pending[t.Service]; !ok || busy {
+	t, _ := rollout.TargetOf(c) // of what concerns a freeze none
+	if _, busy := l.pending[t.Service]; busy {
 		return
 	}
 	l.pending[t.Service] = struct{}{}

@@ -3,6 +3,7 @@ package coordinator
 import (
 	"context"
 	"maps"
+	"time"
 
 	"github.com/serin-rollouts/serin/coordinator/control"
 	"github.com/serin-rollouts/serin/internal/api"
@@ -55,7 +56,7 @@ func (d desk) Plan(ctx context.Context, service string, t api.Trigger) (control.
 func (l *leader) view() control.View {
 	now := l.clock.now()
 	v := control.View{
-		Now: now, Evidence: l.evidence(now), Dropped: l.lost(), Published: l.confirmed.Load(),
+		Now: now, Wall: time.Now().UnixMilli(), Evidence: l.evidence(now), Dropped: l.lost(), Published: l.confirmed.Load(),
 		Feedback: l.feedback.notes(),
 	}
 	for name, w := range l.watches {

@@ -281,8 +281,9 @@ func (in *intake) command(ctx context.Context, key, service string, t api.Trigge
 	}
 	return rollout.Submit{
 		Key: key, Spec: p.spec, To: p.to, Hosts: p.hosts, By: t.By, Reason: t.Reason, Replace: t.Replace,
-		IfNew: !t.Force && p.level >= rollout.LevelIfNew,
-		Trace: in.leader.tracing.Sent(t.Trace, p.level),
+		IfNew:    !t.Force && p.level >= rollout.LevelIfNew,
+		Override: t.Override && p.level >= rollout.LevelFreeze,
+		Trace:    in.leader.tracing.Sent(t.Trace, p.level),
 	}, nil
 }
 

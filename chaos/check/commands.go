@@ -92,11 +92,11 @@ func asFor(op history.Op, e history.Event) bool {
 // byHand tells whether an event is of what serin does not do by itself.
 func byHand(e rollout.Event) bool {
 	switch e.Kind {
-	case rollout.KindApproved, rollout.KindResumed, rollout.KindReleased:
+	case rollout.KindApproved, rollout.KindResumed, rollout.KindReleased, rollout.KindFrozen:
 		return true
 	case rollout.KindPaused, rollout.KindRollingBack:
 		return e.Cause == rollout.CauseOperator
-	case rollout.KindRefused, rollout.KindUnchanged, rollout.KindSubmitted, rollout.KindStep, rollout.KindRenewed, rollout.KindExcluded, rollout.KindLost,
+	case rollout.KindRefused, rollout.KindUnchanged, rollout.KindSubmitted, rollout.KindStep, rollout.KindRenewed, rollout.KindExcluded, rollout.KindLost, rollout.KindThawed,
 		rollout.KindPromoting, rollout.KindSucceeded, rollout.KindRolledBack, rollout.KindAborted:
 	}
 	return false

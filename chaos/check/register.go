@@ -183,7 +183,8 @@ func (c course) may(in asked, m move) bool {
 		return stays && c.phase == rollout.Promoting
 	case rollout.KindRolledBack, rollout.KindAborted:
 		return stays && c.phase == rollout.RollingBack
-	case rollout.KindRefused, rollout.KindUnchanged, rollout.KindSubmitted, rollout.KindReleased: // no moves
+	case rollout.KindRefused, rollout.KindUnchanged, rollout.KindSubmitted, rollout.KindReleased,
+		rollout.KindFrozen, rollout.KindThawed: // no moves
 	}
 	return false
 }

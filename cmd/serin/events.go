@@ -61,6 +61,7 @@ func eventKinds() []string {
 		string(rollout.KindRefused), string(rollout.KindUnchanged), string(rollout.KindSubmitted), string(rollout.KindStep), string(rollout.KindApproved),
 		string(rollout.KindPaused), string(rollout.KindResumed), string(rollout.KindRenewed),
 		string(rollout.KindExcluded), string(rollout.KindReleased), string(rollout.KindLost), string(rollout.KindPromoting), string(rollout.KindRollingBack),
+		string(rollout.KindFrozen), string(rollout.KindThawed),
 		string(rollout.KindSucceeded), string(rollout.KindRolledBack), string(rollout.KindAborted),
 	}
 }

@@ -46,7 +46,7 @@ func meanings() []meaning {
 		{exitAborted, "aborted by a person"},
 		{exitTimeout, "--timeout reached, the rollout goes on"},
 		{exitPaused, "paused, waits for approval (wait --for done)"},
-		{exitRefused, "refused: conflict, stale, not possible now"},
+		{exitRefused, "refused: conflict, frozen, stale, not possible now"},
 		{exitNoLeader, "no coordinator, no leader, or not permitted"},
 		{exitChanges, "plan --exit-code: there is something to do"},
 		{exitInterrupted, "interrupted; a rollout goes on"},
@@ -209,6 +209,8 @@ func nextStep(r *rollout.Refusal) string {
 			return "next: `serin cluster status`"
 		}
 		return "next: `serin status` lists the services, `serin hosts` the hosts"
+	case rollout.CodeFrozen:
+		return "next: `serin status` shows the freeze; a person goes through with --override-freeze --reason"
 	case rollout.CodePhase:
 		if r.Rollout != "" {
 			return "next: `serin explain " + r.Rollout + "`"

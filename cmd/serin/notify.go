@@ -106,6 +106,7 @@ func wantedKinds() []string {
 	return []string{
 		string(rollout.KindSubmitted), string(rollout.KindPaused), string(rollout.KindExcluded), string(rollout.KindLost),
 		string(rollout.KindSucceeded), string(rollout.KindRolledBack), string(rollout.KindAborted), string(rollout.KindRefused),
+		string(rollout.KindFrozen), string(rollout.KindThawed),
 	}
 }
 

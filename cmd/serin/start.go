@@ -29,6 +29,7 @@ type start struct {
 	fire       bool
 	replace    bool
 	force      bool
+	override   bool
 }
 
 func newStart(a *app) *cobra.Command {
@@ -56,6 +57,7 @@ func newStart(a *app) *cobra.Command {
 	f.BoolVar(&s.detach, "detach", false, "do not follow: print the rollout's id and end")
 	f.BoolVar(&s.replace, "replace", false, "abort a running rollout first, instead of being refused")
 	f.BoolVar(&s.force, "force", false, "roll out what is stable already")
+	f.BoolVar(&s.override, "override-freeze", false, "begin although the service, or the fleet, is frozen; takes --reason")
 	f.StringVar(&s.ifRevision, "if-revision", "", "refuse unless this `revision` is stable (see serin plan -o json)")
 	f.BoolVar(&s.fire, "fire", false, "publish the trigger and wait for no answer, not even from a leader")
 	return cmd
@@ -84,13 +86,16 @@ func (s *start) run(ctx context.Context, file string) error {
 }
 
 func (s *start) trigger(text []byte) (api.Trigger, error) {
+	if s.override && s.app.reason == "" {
+		return api.Trigger{}, usagef("--override-freeze takes --reason: say why, for the record")
+	}
 	quoted, err := quote(text)
 	if err != nil {
 		return api.Trigger{}, err
 	}
 	return api.Trigger{
 		ID: cmp.Or(s.id, newID()), Image: s.image, Spec: quoted, By: s.app.by(), Reason: s.app.reason,
-		Replace: s.replace, Force: s.force, IfRevision: s.ifRevision,
+		Replace: s.replace, Force: s.force, Override: s.override, IfRevision: s.ifRevision,
 		Trace: s.app.env("TRACEPARENT"),
 	}, nil
 }

@@ -40,7 +40,7 @@ type Session struct {
 
 // verbs are the commands that the console passes on.
 func verbs() []string {
-	return []string{api.Promote, api.Pause, api.Resume, api.Abort, api.Rollback, api.Release}
+	return []string{api.Promote, api.Pause, api.Resume, api.Abort, api.Rollback, api.Release, api.Freezing, api.Thawing}
 }
 
 // handler answers one who is known.

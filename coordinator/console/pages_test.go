@@ -13,14 +13,14 @@ import (
 // What a leader would say of a fleet in which much is wrong at once.
 const (
 	troubledServices = `{"ok":true,"data":[{"service":"shop","stable":{"id":"r1","version":"1","name":"shop:1","image":"shop@sha256:1"},"running":true,"hosts":3,"epoch":9,
-		"held":[{"host":"web-03","revision":"r0","version":"0","rollout":"shop-1","why":"its canary alone was bad"}],
+		"frozen":[{"service":"_fleet","by":"ann","reason":"release week","since":1,"until":32503680000000}],"held":[{"host":"web-03","revision":"r0","version":"0","rollout":"shop-1","why":"its canary alone was bad"}],
 		"rollout":{"id":"shop-2","service":"shop","phase":"Paused","from":"1","to":"2","image":"shop@sha256:2","step":1,"steps":2,"weight":1000,"reached":2,"fleet":3,"needs_approval":true,"cause":"approval","waiting":"waits for approval","started":1}},
 		{"service":"auth","running":true,"hosts":1,"epoch":2,"rollout":{"id":"auth-4","service":"auth","phase":"Progressing","from":"3","to":"4","image":"auth@sha256:4","step":1,"steps":2,"weight":1000,"reached":1,"fleet":1,"started":1,
 			"verdict":{"outcome":"wait","canary":{"requests":200,"errors":5},"stable":{"requests":1800,"errors":2}}}},
 		{"service":"bill","running":true,"hosts":1,"epoch":2,"rollout":{"id":"bill-4","service":"bill","phase":"Paused","from":"3","to":"4","image":"bill@sha256:4","step":1,"steps":2,"weight":1000,"reached":1,"fleet":1,"needs_approval":true,"cause":"operator","waiting":"paused: by ann: lunch","started":1}},
 		{"service":"cart","running":false,"hosts":0,"epoch":0}]}`
 	troubledService = `{"ok":true,"data":{"service":"shop","stable":{"id":"r1","version":"1","name":"shop:1","image":"shop@sha256:1"},"running":false,"hosts":3,"epoch":9,
-		"held":[{"host":"web-03","revision":"r0","version":"0","rollout":"shop-1","why":"its canary alone was bad"}]}}`
+		"frozen":[{"service":"shop","by":"bob","since":1},{"service":"_fleet","by":"ann","reason":"release week","since":1,"until":32503680000000}],"held":[{"host":"web-03","revision":"r0","version":"0","rollout":"shop-1","why":"its canary alone was bad"}]}}`
 	troubledHistory = `{"ok":true,"data":{"service":"shop","stable":{"id":"r1","version":"1","name":"shop:1","image":"shop@sha256:1"},"no_return":{"shop-1":"1 is stable"},"rollouts":[
 		{"id":"shop-1","service":"shop","phase":"Succeeded","from":"0","to":"1","started":1,"ended":5000,"by":"ann"},
 		{"id":"shop-0","service":"shop","phase":"Succeeded","to":"0","started":1,"ended":5000,"by":"ann"}]}}`
@@ -99,6 +99,9 @@ func TestPagesOfATroubledFleet(t *testing.T) {
 	b.UntilText("[data-key=service-bill] .pill", "Paused")
 	b.UntilText("[data-key=service-shop] .pill", "Waits for you")
 	b.UntilText("[data-key=service-shop]", "1 held back")
+	b.UntilText("[data-key=service-shop] .badge:last-child", "frozen")
+	b.UntilText("[data-frozen=_fleet]", "The fleet is frozen by ann until ")
+	b.UntilText("[data-frozen=_fleet]", ": release week. No rollout begins; what runs goes on, and the way back is open. serin thaw ends it.")
 	b.UntilText("[data-key=service-auth]", "canary 2.50%, stable 0.11%")
 	b.Key("/")
 	b.Until(`document.activeElement.id === "filter"`)
@@ -172,6 +175,8 @@ func TestPagesOfATroubledFleet(t *testing.T) {
 
 	b.Go(s.URL + "/s/shop")
 	b.UntilText(".held", "web-03 keeps 0")
+	b.UntilText("[data-frozen=shop]", "shop is frozen by bob. No rollout begins; what runs goes on, and the way back is open. serin thaw shop ends it.")
+	b.Until(`document.querySelectorAll("[data-frozen]").length === 2`)
 	b.Click("[data-op=release]")
 	b.Click("dialog button[type=submit]")
 	b.UntilText("#said", "Release web-03: done")

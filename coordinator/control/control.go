@@ -67,6 +67,7 @@ type Tracing interface {
 // View is what the leader sees at one moment.
 type View struct {
 	Now      time.Duration // on the fleet's clock
+	Wall     int64         // Unix milliseconds, for display
 	Hosts    []Host
 	Evidence rollout.Evidence
 	Dropped  int64 // reports that were lost

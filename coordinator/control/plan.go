@@ -29,7 +29,9 @@ func (s *server) plan(ctx context.Context, service string, m bus.Msg) ([]byte, e
 		return s.silent(ctx, m, err)
 	}
 	state := s.Leader.State()
-	return answer(planOf(state.Services[service], service, p, view, state.AtLevel()))
+	plan := planOf(state.Services[service], service, p, view, state.AtLevel())
+	plan.Frozen = view.freezes(state, service)
+	return answer(plan)
 }
 
 // member answers cmd.cluster.<action>.

@@ -114,6 +114,9 @@ func (s *server) readRollout(ctx context.Context, state *rollout.State, what, id
 	if svc := state.Services[id]; !ok && svc != nil {
 		r, ok = svc.Latest()
 	}
+	if refusal := state.FrozenOut(id); !ok && refusal != nil {
+		return encode(api.Refused(refusal))
+	}
 	if !ok {
 		return encode(refusef(rollout.CodeUnknown, "no rollout or service %q", id))
 	}

@@ -21,6 +21,9 @@ func ServiceStatus(s *rollout.State, name string, v View) api.ServiceStatus {
 		stable := revision(*svc.Stable)
 		status.Stable = &stable
 	}
+	if v.Wall != 0 {
+		status.Frozen = v.freezes(s, name)
+	}
 	if svc.Next != nil {
 		status.Next = svc.Next.To.Version()
 	}
@@ -59,7 +62,7 @@ func rolloutStatus(s *rollout.State, r rollout.Rollout, v View) api.RolloutStatu
 	status := api.RolloutStatus{
 		ID: r.ID, Service: r.Service, Phase: r.Phase, To: r.To.Version(), Image: r.To.Image,
 		Step: r.Step + 1, Steps: len(r.Spec.Steps), Fleet: len(r.Hosts),
-		Cause: r.Cause, Text: r.Text, By: r.By, Reason: r.Reason, Started: r.Started, Ended: r.Ended,
+		Cause: r.Cause, Text: r.Text, By: r.By, Reason: r.Reason, Override: r.Override, Started: r.Started, Ended: r.Ended,
 		Excluded: excluded(r), Lost: r.Lost,
 	}
 	if r.From != nil {

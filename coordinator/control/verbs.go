@@ -44,8 +44,12 @@ func (s *server) verb(ctx context.Context, verb, service string, c api.Command) 
 		return s.rollback(ctx, service, c)
 	case api.Release:
 		return s.release(ctx, service, c)
+	case api.Freezing:
+		return s.freeze(ctx, service, c)
+	case api.Thawing:
+		return s.thaw(ctx, service, c)
 	}
-	return refused(rollout.CodeInvalid, "", "no verb %q; known are promote, pause, resume, abort, rollback, release, plan", verb)
+	return refused(rollout.CodeInvalid, "", "no verb %q; known are promote, pause, resume, abort, rollback, release, freeze, thaw, plan", verb)
 }
 
 // Private

@@ -24,7 +24,7 @@ func state() *rollout.State {
 	spec := rollout.Spec{Service: "shop", Steps: []rollout.Step{
 		{Hosts: rollout.HostCount{Count: 1}, Weight: 500}, {Hosts: rollout.HostCount{Share: rollout.Full / 2}, Weight: 2500},
 	}}
-	return &rollout.State{EventSeq: 12, Outbox: make([]rollout.Event, 2), Services: map[string]*rollout.Service{
+	return &rollout.State{EventSeq: 12, Frozen: map[string]rollout.Frozen{"shop": {Service: "shop", By: "ann"}}, Outbox: make([]rollout.Event, 2), Services: map[string]*rollout.Service{
 		"shop": {Name: "shop", Number: 3, Stable: &rollout.Revision{ID: "r1", Name: "shop:1.4.0"}, Active: &rollout.Rollout{
 			ID: "shop-3", Service: "shop", Spec: spec, From: &rollout.Revision{ID: "r1"}, To: rollout.Revision{ID: "r2"},
 			Hosts: hosts, Lost: []string{"web-9"}, Phase: rollout.Progressing, Step: 1, Started: 1_700_000_000_500,
@@ -105,6 +105,7 @@ func want(t *testing.T, text string, lines ...string) {
 func TestPage(t *testing.T) {
 	want(t, page(t, full()),
 		`serin_rollout_phase{phase="Progressing",service="shop"} 1`, `serin_rollout_phase{phase="Paused",service="shop"} 0`,
+		`serin_service_frozen{service="shop"} 1`, `serin_service_frozen{service="cart"} 0`,
 		`serin_rollout_phase{phase="RolledBack",service="cart"} 1`, `serin_rollout_number{service="shop"} 3`,
 		`serin_rollout_step{service="shop"} 2`, `serin_rollout_steps{service="shop"} 2`, `serin_rollout_step{service="cart"} 0`,
 		`serin_rollout_weight_ratio{service="shop"} 0.25`, `serin_rollout_weight_ratio{service="cart"} 0`,

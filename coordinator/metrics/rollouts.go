@@ -30,6 +30,7 @@ func (m *Metrics) rollouts() {
 	hosts := m.set.Reading(metrics.Gauge, "serin_rollout_hosts",
 		"Hosts of the running rollout: of all, those in its wave, and those that it goes on without (excluded, lost).", "service", "state")
 	started := m.set.Reading(metrics.Gauge, "serin_rollout_start_timestamp_seconds", "When the running rollout started.", "service")
+	frozen := m.set.Reading(metrics.Gauge, "serin_service_frozen", "1 while no rollout of the service may begin: it is frozen, or the fleet is; else 0. Every replica tells it.", "service")
 	events := m.set.Reading(metrics.Counter, "serin_coordinator_events_total", "Events that there have been, as this replica knows.")
 	outbox := m.set.Reading(metrics.Gauge, "serin_coordinator_outbox_events", "Events that the stream is not known to hold yet.")
 	m.set.OnScrape(func(_ context.Context, page metrics.Page) {
@@ -42,6 +43,7 @@ func (m *Metrics) rollouts() {
 		page.Put(outbox, float64(len(s.Outbox)))
 		for name, svc := range s.Services {
 			page.Put(number, float64(svc.Number), name)
+			page.Flag(frozen, len(s.Freezes(name, s.Clock)) > 0, name)
 			latest, ok := svc.Latest()
 			for _, p := range phases() {
 				page.Flag(phase, ok && latest.Phase == p, name, string(p))
@@ -62,7 +64,7 @@ func (m *Metrics) rollouts() {
 			page.Put(hosts, float64(len(r.Excluded)), name, "excluded")
 			page.Put(hosts, float64(len(r.Lost)), name, "lost")
 		}
-	}, phase, number, step, steps, weight, hosts, started, events, outbox)
+	}, phase, number, step, steps, weight, hosts, started, frozen, events, outbox)
 }
 
 // revisions adds which revision each track of a service is: what is counted by

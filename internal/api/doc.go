@@ -14,6 +14,8 @@
 //	cmd.abort.<service>      Command                                    -> Reply
 //	cmd.rollback.<service>   Command (To)                               -> Reply
 //	cmd.release.<service>    Command (Host)                             -> Reply
+//	cmd.freeze.<service>     Command (For; _fleet: all services)        -> Reply
+//	cmd.thaw.<service>       Command (_fleet: the freeze of all)        -> Reply
 //	cmd.plan.<service>       Trigger                                    -> Answer[Plan]
 //	cmd.cluster.add          Member (ID, Addr)                          -> Reply
 //	cmd.cluster.remove       Member (ID)                                -> Reply
@@ -48,6 +50,8 @@ const (
 	Abort    = "abort"
 	Rollback = "rollback"
 	Release  = "release"
+	Freezing = "freeze"
+	Thawing  = "thaw"
 	PlanVerb = "plan"
 	Cluster  = "cluster"
 )

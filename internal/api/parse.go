@@ -80,7 +80,7 @@ func parseTrigger(data []byte) (Trigger, *rollout.Problem) {
 	case isType:
 		return Trigger{ID: idOf(data)}, problemf(wrongType.Field, "is a %s; want a %s", wrongType.Value, wrongType.Type)
 	case err != nil:
-		return Trigger{ID: idOf(data)}, problemf("trigger", "%v; known are id, image, spec, by, reason, replace, force, if_revision", err)
+		return Trigger{ID: idOf(data)}, problemf("trigger", "%v; known are id, image, spec, by, reason, replace, force, override_freeze, if_revision", err)
 	case t.Image == "" && len(t.Spec) == 0:
 		return t, problemf("image", `is missing; send {"image": "..."}, or a rollout file`)
 	}

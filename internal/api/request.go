@@ -22,6 +22,9 @@ type Trigger struct {
 	Replace bool `json:"replace,omitempty"`
 	// Force rolls out a revision that is stable already once more.
 	Force bool `json:"force,omitempty"`
+	// Override lets the rollout begin although its service, or the fleet, is frozen. It
+	// takes a Reason.
+	Override bool `json:"override_freeze,omitempty"`
 	// IfRevision refuses the trigger unless the stable revision has this id.
 	IfRevision string `json:"if_revision,omitempty"`
 	// Trace is where in a trace (W3C's traceparent) the trigger was sent: that of a
@@ -47,6 +50,8 @@ type Command struct {
 	// Host is the one that is released: it was excluded from a rollout, and
 	// follows the service's stable revision again.
 	Host string `json:"host,omitempty"`
+	// For is how long a freeze lasts, in ms; 0: until it is thawed.
+	For int64 `json:"for_ms,omitempty"`
 	// Trace is where in a trace (W3C's traceparent) the command was sent: its
 	// header. It may be wrong.
 	Trace string `json:"-"`

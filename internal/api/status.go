@@ -54,6 +54,9 @@ type ServiceStatus struct {
 	// Held are the hosts that keep an older revision, since a rollout that
 	// ended well went on without them.
 	Held []HeldHost `json:"held,omitempty"`
+	// Frozen are the freezes that keep its rollouts from beginning, its own before the
+	// fleet's; state.<service> leaves them out.
+	Frozen []Freeze `json:"frozen,omitempty"`
 }
 
 // HeldHost is a host that does not follow the service's stable revision until
@@ -94,8 +97,10 @@ type RolloutStatus struct {
 	Text    string        `json:"text,omitempty"`  // the cause in words
 	By      string        `json:"by,omitempty"`
 	Reason  string        `json:"reason,omitempty"`
-	Started int64         `json:"started"`         // Unix ms
-	Ended   int64         `json:"ended,omitempty"` // Unix ms
+	// Override names the freezes that a person had it go through, in words.
+	Override string `json:"override,omitempty"`
+	Started  int64  `json:"started"`         // Unix ms
+	Ended    int64  `json:"ended,omitempty"` // Unix ms
 }
 
 // Exclusion is a host that a rollout went on without, and why.
@@ -323,15 +328,17 @@ type Standing struct {
 
 // Plan says beforehand what a trigger would do.
 type Plan struct {
-	Service   string       `json:"service"`
-	From      *Revision    `json:"from,omitempty"`
-	To        Revision     `json:"to"`
-	Unchanged bool         `json:"unchanged,omitempty"` // To is stable already
-	Running   string       `json:"running,omitempty"`   // rollout in the way
-	Changes   []string     `json:"changes,omitempty"`   // what differs from From, in words
-	Hosts     []string     `json:"hosts"`               // in the order of steps
-	Path      []StepStatus `json:"path"`
-	Holds     int64        `json:"holds"` // sum of all holds, ms: the least it takes
+	Service   string    `json:"service"`
+	From      *Revision `json:"from,omitempty"`
+	To        Revision  `json:"to"`
+	Unchanged bool      `json:"unchanged,omitempty"` // To is stable already
+	Running   string    `json:"running,omitempty"`   // rollout in the way
+	// Frozen are the freezes in the way.
+	Frozen  []Freeze     `json:"frozen,omitempty"`
+	Changes []string     `json:"changes,omitempty"` // what differs from From, in words
+	Hosts   []string     `json:"hosts"`             // in the order of steps
+	Path    []StepStatus `json:"path"`
+	Holds   int64        `json:"holds"` // sum of all holds, ms: the least it takes
 	// Takes is about how long it takes if the canary is as good as stable and
 	// nothing but holds and the gates that are foretold is waited for, in ms; 0 if
 	// there is no telling, or nothing but holds to wait for. Deadline is the most, in ms: what

@@ -75,6 +75,12 @@
 // wall clocks decide nothing, and a failover can only lengthen a hold or a
 // deadline, never cut it short.
 //
+// # Freezes
+//
+// A freeze keeps rollouts of a service, or of the whole fleet, from beginning
+// (freeze.go). What runs goes on, what returns to an earlier revision begins all
+// the same, and so does what a person wants to go through it.
+//
 // # Invariants that the tests hold this package to
 //
 //   - I1: one rollout of a service moves at a time; phases follow the diagram,

@@ -1,7 +1,6 @@
 package rollout
 
 import (
-	"fmt"
 	"slices"
 	"time"
 )
@@ -66,14 +65,14 @@ func (s *State) FrozenOut(id string) *Refusal {
 	return nil
 }
 
-// End is when a freeze ends, in Unix milliseconds, as things are at a time on the
-// fleet's clock at which wall clocks show wall: time without a leader puts it off.
-// It is 0 for one that has no end.
+// End is when a freeze ends, in Unix milliseconds to the second, as things are at a
+// time on the fleet's clock at which wall clocks show wall: time without a leader puts
+// it off. It is 0 for one that has no end.
 func (f Frozen) End(now time.Duration, wall int64) int64 {
 	if f.Until == 0 {
 		return 0
 	}
-	return wall + (f.Until - now).Milliseconds()
+	return time.UnixMilli(wall).Add(f.Until - now).Round(time.Second).UnixMilli()
 }
 
 // Refusal refuses what the freeze keeps from beginning.
@@ -120,7 +119,7 @@ func (a *applier) freeze(c Freeze) {
 		s.Frozen = map[string]Frozen{}
 	}
 	s.Frozen[c.Service] = f
-	a.append(Event{Kind: KindFrozen, Service: c.Service, Text: f.sentence(s.Clock, a.stamp.Wall)})
+	a.append(Event{Kind: KindFrozen, Service: c.Service, Text: f.words(s.Clock, a.stamp.Wall)})
 	for _, name := range s.Names() {
 		if c.Service == Fleet || c.Service == name {
 			a.dropNext(s.Services[name], f)
@@ -132,7 +131,7 @@ func (a *applier) freeze(c Freeze) {
 // its own, so that who waits for it does not meet another rollout.
 func (a *applier) dropNext(svc *Service, f Frozen) {
 	next := svc.Next
-	if next == nil || next.freeze() {
+	if next == nil || next.passes() {
 		return
 	}
 	svc.Next = nil
@@ -156,26 +155,26 @@ func (a *applier) thaw(c Thaw) {
 		return
 	}
 	delete(a.state.Frozen, c.Service)
-	text := sentence(called(c.Service)+" is thawed", c.Reason)
+	why := c.Reason
 	if c.Over != 0 {
-		text = called(c.Service) + " is thawed: the time of its freeze is over"
+		why = "the time of the freeze is over"
 	}
-	a.append(Event{Kind: KindThawed, Service: c.Service, Text: text})
+	a.append(Event{Kind: KindThawed, Service: c.Service, Text: sentence("thawed", why)})
 }
 
 // frozen refuses a trigger that a freeze keeps out. A return to what was stable
 // before, and what a person wants to go through, are none.
 func (a *applier) frozen(svc *Service, c Submit) bool {
 	all := a.state.Freezes(svc.Name, a.state.Clock)
-	if len(all) == 0 || c.freeze() {
+	if len(all) == 0 || c.passes() {
 		return false
 	}
 	a.refuse(c.Key, svc.Name, all[0].Refusal(a.state.Clock, a.stamp.Wall))
 	return true
 }
 
-// freeze reports whether the submission goes through freezes.
-func (c Submit) freeze() bool { return c.Back || c.Override }
+// passes reports whether the submission goes through freezes.
+func (c Submit) passes() bool { return c.Back || c.Override }
 
 // overridden names the freezes that a submission goes through because a person says so.
 func (a *applier) overridden(c Submit) string {
@@ -196,7 +195,12 @@ func (f Frozen) over(now time.Duration) bool { return f.Until != 0 && now >= f.U
 
 // sentence says what is frozen, by whom, until when and why.
 func (f Frozen) sentence(now time.Duration, wall int64) string {
-	head := called(f.Service) + " is frozen by " + f.By
+	return called(f.Service) + " is " + f.words(now, wall)
+}
+
+// words are the same without what is frozen.
+func (f Frozen) words(now time.Duration, wall int64) string {
+	head := "frozen by " + f.By
 	if end := f.End(now, wall); end != 0 {
 		head += " until " + clockTime(end)
 	}
@@ -233,9 +237,9 @@ func called(service string) string {
 // clockTime renders Unix milliseconds for people, to the minute unless that would hide
 // something.
 func clockTime(ms int64) string {
-	t := time.UnixMilli(ms).UTC().Round(time.Second)
+	t := time.UnixMilli(ms).UTC()
 	if t.Second() == 0 {
 		return t.Format("2006-01-02 15:04 UTC")
 	}
-	return fmt.Sprint(t.Format("2006-01-02 15:04:05 UTC"))
+	return t.Format("2006-01-02 15:04:05 UTC")
 }

@@ -96,6 +96,7 @@ func (t *Tally) add(o Tally) {
 	t.Parked += o.Parked
 	t.CanaryDeaths += o.CanaryDeaths
 	t.WarmUps += o.WarmUps
+	t.Frozen += o.Frozen
 }
 
 // blame tells the story of a broken promise.

@@ -24,6 +24,8 @@ type record struct {
 	sum     hash.Hash64                  // of every decision
 	marks   map[string]marks             // of the running rollouts
 	deaths  map[death]deaths             // of canaries, that agents have counted for sure
+	freezes map[string]time.Duration     // until when services, or the fleet, are frozen, on the fleet's clock
+	passing map[string]bool              // keys of what freezes let through
 	decided time.Duration                // when the entry that is being checked was proposed
 }
 
@@ -47,6 +49,7 @@ func newRecord(w *world) *record {
 		w: w, epochs: map[string][]moved{}, asks: map[string]trigger{}, answers: map[string]rollout.Result{},
 		starts: map[string]string{}, settled: map[string]map[string]uint64{}, sum: fnv.New64a(),
 		marks: map[string]marks{}, deaths: map[death]deaths{},
+		freezes: map[string]time.Duration{}, passing: map[string]bool{},
 	}
 }
 
@@ -58,7 +61,7 @@ func (r *record) asked(t trigger) { r.asks[t.key] = t }
 // answered notes what its sender was told, and holds it against what was told
 // before (I3) and to others (I15).
 func (r *record) answered(t trigger, result rollout.Result) {
-	if before, twice := r.answers[t.key]; twice && (before.Rollout != result.Rollout || (before.Refused == nil) != (result.Refused == nil)) {
+	if before, twice := r.answers[t.key]; twice && !droppedFrom(before.Rollout, result.Refused) && !droppedFrom(result.Rollout, before.Refused) && (before.Rollout != result.Rollout || (before.Refused == nil) != (result.Refused == nil)) {
 		r.w.violate("I3", "trigger %s was first answered %q, then %q", t.key, before.Rollout, result.Rollout)
 	}
 	r.answers[t.key] = result

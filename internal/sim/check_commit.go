@@ -47,10 +47,11 @@ func (w *world) checkCommit(before, after *rollout.State, e rollout.Entry, resul
 	r.checkEvents(before, after, result)
 	r.checkSubmit(e.Command, result)
 	r.checkNew(before, e.Command, result)
+	r.checkFreeze(after.Clock, e.Command, result)
 	r.checkAssignments(before, after)
 	_, _ = fmt.Fprintf(r.sum, "%d %T %d %v\n", after.Index, e.Command, e.At, result.Refused != nil)
 	for _, event := range result.Events {
-		_, _ = fmt.Fprintf(r.sum, "%s %s\n", event.Kind, event.Text)
+		_, _ = fmt.Fprintf(r.sum, "%s %s\n", event.Kind, timeless(event.Text))
 	}
 }
 

@@ -138,6 +138,7 @@ func (w *world) checkEnd() {
 		switch {
 		case !ok:
 			w.violate("I3", "trigger %s was answered and is not known any more", key)
+		case droppedFrom(answer.Rollout, known.Refusal):
 		case (known.Refusal == nil) != (answer.Refused == nil), answer.Refused == nil && known.Rollout != answer.Rollout:
 			w.violate("I3", "trigger %s was answered %q and is remembered as %q", key, answer.Rollout, known.Rollout)
 		case answer.Refused == nil && r.starts[key] != answer.Rollout:

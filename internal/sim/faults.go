@@ -46,6 +46,11 @@ const (
 	OperatorReleases
 	LinkStalls   // one way: what the host is sent comes later, all of it, in order
 	BalancerSlow // to raise
+	OperatorFreezes
+	OperatorThaws
+	OperatorOverrides // a freeze, by a trigger
+	OperatorReturns   // to what was stable before
+	OperatorHalts     // freezes, just when a rollout is to take another's place
 	kinds
 )
 
@@ -65,6 +70,7 @@ func (k Kind) String() string {
 		TriggerReplaces: "a trigger that replaces", OperatorPauses: "pause", OperatorResumes: "resume", OperatorAborts: "abort",
 		OperatorPromotes: "promote", OperatorForces: "promote --full", OperatorReleases: "release",
 		LinkStalls: "what is sent to the host is held up", BalancerSlow: "HAProxy takes its time",
+		OperatorFreezes: "freeze", OperatorThaws: "thaw", OperatorOverrides: "a trigger that goes through freezes", OperatorReturns: "rollback", OperatorHalts: "freeze, while a rollout waits for its place",
 	}[k]
 }
 
@@ -93,6 +99,7 @@ func usual() [kinds]float64 {
 		OperatorPauses: 0.03, OperatorResumes: 0.05, OperatorAborts: 0.03,
 		OperatorPromotes: 0.05, OperatorForces: 0.04, OperatorReleases: 0.03,
 		LinkStalls: 0.02, BalancerSlow: 0.2,
+		OperatorFreezes: 0.02, OperatorThaws: 0.2, OperatorOverrides: 0.2, OperatorReturns: 0.03, OperatorHalts: 0.5,
 	}
 }
 

@@ -31,6 +31,8 @@ type trigger struct {
 	spec    rollout.Spec
 	to      rollout.Revision
 	replace bool
+	// override goes through freezes.
+	override bool
 }
 
 func newPerson(w *world, name string) *person {
@@ -60,9 +62,12 @@ func (p *person) act() {
 			t = p.stable(t)
 		}
 		p.ask(t)
+		if t.replace && p.chance.strikes(OperatorHalts) {
+			p.w.after(p.chance.between(0, 20*time.Second), nil, func() { p.command(service, OperatorHalts, staleTries) })
+		}
 		return
 	}
-	for _, k := range []Kind{OperatorPauses, OperatorResumes, OperatorAborts, OperatorPromotes, OperatorForces, OperatorReleases} {
+	for _, k := range []Kind{OperatorPauses, OperatorResumes, OperatorAborts, OperatorPromotes, OperatorForces, OperatorReleases, OperatorFreezes, OperatorThaws, OperatorReturns} {
 		if p.chance.strikes(k) {
 			p.command(service, k, staleTries)
 		}
@@ -91,7 +96,7 @@ func (p *person) version() *version {
 
 func (p *person) draw(service string, v *version, replace bool) trigger {
 	p.asked++
-	t := trigger{key: "id:" + service + ":" + p.name + strconv.Itoa(p.asked), replace: replace}
+	t := trigger{key: "id:" + service + ":" + p.name + strconv.Itoa(p.asked), replace: replace, override: p.chance.strikes(OperatorOverrides)}
 	t.spec = p.w.versions.specOf(&p.chance, service, v)
 	if problem := t.spec.Validate(); problem != nil {
 		panic("a spec of the simulator's own: " + problem.Message)
@@ -158,18 +163,14 @@ func (l *leader) take(t trigger, answer func(rollout.Result)) {
 	if !l.gathered {
 		return // asked again in a moment
 	}
-	var hosts []string
-	for _, h := range l.w.hosts {
-		if k := l.fleet[h.name]; k != nil && l.clock()-k.seen < liveFor {
-			hosts = append(hosts, h.name)
-		}
-	}
+	hosts := l.live()
 	if len(hosts) == 0 {
 		return
 	}
 	t.spec = t.spec.At(s.AtLevel())
 	var command rollout.Command = rollout.Submit{
 		Key: t.key, Spec: t.spec, To: t.to, Hosts: hosts, By: "trigger", Replace: t.replace, IfNew: s.AtLevel() >= rollout.LevelIfNew,
+		Override: t.override && s.AtLevel() >= rollout.LevelFreeze,
 	}
 	if svc := s.Services[t.spec.Service]; svc != nil {
 		if unchanged := svc.Unchanged(t.to, t.spec, s.AtLevel()); unchanged != nil {
@@ -210,6 +211,13 @@ func (p *person) command(service string, k Kind, tries int) {
 
 func (p *person) choose(l *leader, svc *rollout.Service, k Kind) rollout.Command {
 	why := rollout.Why{Cause: rollout.CauseOperator, Text: "by " + p.name}
+	switch k {
+	case OperatorFreezes, OperatorHalts, OperatorThaws:
+		return p.freeze(l, svc, k)
+	case OperatorReturns:
+		return p.back(l, svc)
+	default:
+	}
 	if k == OperatorReleases {
 		for _, h := range l.w.hosts {
 			if _, held := svc.Held[h.name]; held {

@@ -26,7 +26,7 @@ func TestSimulatedFleetsKeepTheirPromises(t *testing.T) {
 	for what, n := range map[string]int{
 		"rollouts succeeded": sum.Succeeded, "rolled back": sum.RolledBack, "aborted": sum.Aborted,
 		"commands refused": sum.Refused, "raises": sum.Raises, "deaths": sum.Deaths,
-		"lost hosts": sum.Lost, "parked rollouts": sum.Parked, "weights for warming up": sum.WarmUps,
+		"lost hosts": sum.Lost, "parked rollouts": sum.Parked, "weights for warming up": sum.WarmUps, "triggers that a freeze refused": sum.Frozen,
 	} {
 		if n == 0 {
 			t.Errorf("in %d steps there were no %s: this proves nothing", steps, what)

@@ -46,6 +46,7 @@ type Tally struct {
 	Triggers, Rollouts, Succeeded, RolledBack, Aborted int
 	Entries, Refused, Raises, Deaths                   int
 	Lost, Parked, CanaryDeaths, WarmUps                int // hosts; rollouts; those that agents had to count; new weights
+	Frozen                                             int // triggers that a freeze has refused
 }
 
 // Violation is a promise that was broken.

@@ -135,7 +135,7 @@ func what(kind rollout.Kind) string {
 	case rollout.KindUnchanged:
 		return "nothing to do"
 	case rollout.KindRefused, rollout.KindStep, rollout.KindApproved, rollout.KindPaused, rollout.KindResumed,
-		rollout.KindPromoting, rollout.KindAborted:
+		rollout.KindPromoting, rollout.KindAborted, rollout.KindFrozen, rollout.KindThawed:
 	}
 	return string(kind)
 }

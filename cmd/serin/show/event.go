@@ -41,10 +41,13 @@ func (o Options) Sentence(e rollout.Event) string {
 }
 
 // Subject names what an event is about: a rollout, or the service whose trigger
-// came to nothing.
+// came to nothing, or the fleet.
 func Subject(e rollout.Event) string {
-	if event.Of(e, e.Rollout) {
+	switch {
+	case event.Of(e, e.Rollout):
 		return e.Rollout
+	case e.Service == rollout.Fleet:
+		return "fleet"
 	}
 	return e.Service
 }
@@ -130,7 +133,7 @@ func eventColour(kind rollout.Kind) string {
 		return green
 	case rollout.KindRolledBack, rollout.KindAborted, rollout.KindRollingBack, rollout.KindRefused:
 		return red
-	case rollout.KindPaused, rollout.KindExcluded, rollout.KindLost:
+	case rollout.KindPaused, rollout.KindExcluded, rollout.KindLost, rollout.KindFrozen:
 		return yellow
 	default: // of this release or a later one
 		return plain

@@ -45,6 +45,9 @@ func (o Options) Plan(out io.Writer, p api.Plan) error {
 	if p.Running != "" {
 		fmt.Fprintf(b, "%s runs: start would be refused without --replace\n", p.Running)
 	}
+	for _, f := range p.Frozen {
+		fmt.Fprintf(b, "%s: start would be refused without --override-freeze\n", o.FreezeSentence(f))
+	}
 	if p.Unchanged {
 		fmt.Fprintf(b, "%s is stable already: start would do nothing without --force\n", p.To.Version)
 	}

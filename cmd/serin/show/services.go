@@ -12,9 +12,12 @@ import (
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
 
-// Services writes one row for each service, and one for each host that does not
+// Services writes the freezes in force, one row for each service, and one for each host that does not
 // follow its service.
 func (o Options) Services(out io.Writer, services []api.ServiceStatus) error {
+	if err := o.frozen(out, services); err != nil {
+		return err
+	}
 	if err := o.rows(out, services); err != nil {
 		return err
 	}
@@ -228,9 +231,12 @@ func step(r api.RolloutStatus) string {
 }
 
 // why says why a rollout stands or has ended as it did or, where nothing has
-// come in its way, what it was started for; and which hosts it has lost.
+// come in its way, what it was started for; which freezes it went through; and which hosts it has lost.
 func why(r api.RolloutStatus) string {
 	text := FirstLine(cmp.Or(r.Text, string(r.Cause), r.Reason))
+	if r.Override != "" {
+		text = strings.TrimPrefix(text+" (although "+r.Override+")", " ")
+	}
 	hosts := slices.Clone(r.Lost)
 	for _, x := range r.Excluded {
 		hosts = append(hosts, x.Host)

@@ -16,7 +16,7 @@ const (
 	leastNote = 23 // of a line's last column, even where that is too wide then
 )
 
-// Service writes one service: its row, what each gate of its rollout says, and
+// Service writes one service: what freezes it, its row, what each gate of its rollout says, and
 // the hosts that it has gone on without.
 func (o Options) Service(out io.Writer, s api.ServiceStatus) error {
 	row := s
@@ -24,6 +24,9 @@ func (o Options) Service(out io.Writer, s api.ServiceStatus) error {
 		r := *s.Rollout
 		r.Waiting = Waiting(r)
 		row.Rollout = &r
+	}
+	if err := o.frozen(out, []api.ServiceStatus{s}); err != nil {
+		return err
 	}
 	if err := o.rows(out, []api.ServiceStatus{row}); err != nil {
 		return err

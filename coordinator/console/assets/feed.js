@@ -6,7 +6,7 @@ import { clock, h } from "./dom.js";
 
 const MARKS = {
   submitted: "+", step: "▶", approved: "✓", paused: "❚❚", resumed: "▶", renewed: "↻", excluded: "!", released: "○", lost: "!",
-  promoting: "▲", rollingback: "◀", succeeded: "✓", rolledback: "↩", aborted: "✕", refused: "✕", unchanged: "=",
+  promoting: "▲", frozen: "❄", thawed: "○", rollingback: "◀", succeeded: "✓", rolledback: "↩", aborted: "✕", refused: "✕", unchanged: "=",
 };
 
 let kind = "";

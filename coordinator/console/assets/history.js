@@ -4,6 +4,7 @@
 import { confirm } from "./dialog.js";
 import { clock, h, percent, pill, span, table } from "./dom.js";
 import { feed } from "./feed.js";
+import { frozen } from "./freeze.js";
 
 export const title = (service) => service;
 export const wanted = (service) => ({ watch: [`history/${service}`, `service/${service}`], service });
@@ -13,6 +14,7 @@ export function render(page, service) {
   if (!all || !now) return page.waiting(`history/${service}`);
   return [
     h("h1", null, service),
+    frozen(now.frozen ?? []),
     h("p", null, all.stable ? `${all.stable.version} is stable on ${now.hosts} hosts.` : "Nothing is stable yet."),
     held(page, service, now.held ?? []),
     h("h2", null, "History"),
@@ -28,7 +30,7 @@ function row(page, r, impossible) {
     h("th", { scope: "row" }, h("a", { href: `/r/${r.id}` }, r.id)), h("td", null, pill(r)),
     h("td", null, `${r.from || "nothing"} → ${r.to}`), h("td", null, clock(r.started)),
     h("td", null, r.ended ? span(r.ended - r.started) : "runs"), h("td", null, r.by || "-"),
-    h("td", { class: "text" }, r.text || r.reason || ""),
+    h("td", { class: "text" }, r.text || r.reason || "", r.override ? h("small", null, `although ${r.override}`) : null),
     h("td", null,
       h("button", {
         type: "button", "data-op": "rollback", "data-to": r.id, "aria-disabled": why ? "true" : "false", "aria-describedby": `back-${r.id}`, title: why || "",

@@ -5,6 +5,7 @@
 import { spark } from "./chart.js";
 import { bar, h, percent, pill, share, table, waitsForYou } from "./dom.js";
 import { feed } from "./feed.js";
+import { frozen } from "./freeze.js";
 
 export const title = () => "Overview";
 export const wanted = () => ({ watch: ["services"], sparks: 1, recent: 200 });
@@ -17,6 +18,7 @@ export function render(page) {
   const rows = services.filter((x) => x.service.includes(filter)).sort((a, b) => rank(b) - rank(a) || a.service.localeCompare(b.service));
   return [
     h("h1", null, "Services"),
+    frozen(services.flatMap((x) => x.frozen ?? [])),
     h("label", { class: "inline" }, "Filter ",
       h("input", { id: "filter", type: "search", value: filter, "aria-keyshortcuts": "/", placeholder: "press /", oninput: (e) => { filter = e.target.value; page.draw(); } })),
     rows.length === 0 && h("p", { class: "quiet" }, services.length ? "No service has this in its name." : "Nothing is installed yet: serin start rollout.yaml."),
@@ -35,7 +37,8 @@ function row(page, x) {
   const r = x.rollout;
   const now = x.running ? r : null;
   return h("tr", { key: `service-${x.service}` },
-    h("th", { scope: "row" }, h("a", { href: `/s/${x.service}` }, x.service), x.held?.length ? h("span", { class: "badge" }, ` ${x.held.length} held back`) : null),
+    h("th", { scope: "row" }, h("a", { href: `/s/${x.service}` }, x.service), x.held?.length ? h("span", { class: "badge" }, ` ${x.held.length} held back`) : null,
+      x.frozen?.length ? h("span", { class: "badge" }, " frozen") : null),
     h("td", null, pill(r)),
     h("td", null, x.stable?.version ?? "nothing"),
     h("td", null, r ? h("a", { href: `/r/${r.id}` }, `${r.id}: ${r.from || "nothing"} → ${r.to}`) : "-"),

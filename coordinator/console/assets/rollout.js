@@ -31,7 +31,7 @@ function head(d) {
   const age = (d.ended || Date.now()) - d.started;
   return h("section", { class: "head", key: "head" },
     h("h1", null, d.id, " ", pill(d)),
-    h("p", null, h("a", { href: `/s/${d.service}` }, d.service), `: ${d.from || "nothing"} → ${d.to}, by ${d.by || "somebody"}${d.reason ? ` (${d.reason})` : ""}, `,
+    h("p", null, h("a", { href: `/s/${d.service}` }, d.service), `: ${d.from || "nothing"} → ${d.to}, by ${d.by || "somebody"}${d.reason ? ` (${d.reason})` : ""}${d.override ? `, although ${d.override}` : ""}, `,
       h("time", null, clock(d.started)), `, ${d.ended ? "took" : "for"} ${span(age)}`),
     h("p", { class: "quiet code" }, d.image),
     d.deadline_left ? h("p", { id: "deadline", class: "quiet" }, deadline(d)) : null);

@@ -86,6 +86,8 @@ func verbs() []request {
 		{api.Abort, "<service>", command, reply, "takes the rollout back"},
 		{api.Rollback, "<service>", command + " (`to`)", reply, "returns to the last good version, or to `to`"},
 		{api.Release, "<service>", command + " (`host`)", reply, "gives a host the stable version that was held back from it"},
+		{api.Freezing, "<service>", command + " (`for_ms`)", reply, "keeps its rollouts from beginning, for a time or until it is thawed; `_fleet` in the service's place: those of all"},
+		{api.Thawing, "<service>", command, reply, "ends that; `_fleet`: the freeze of all"},
 		{api.PlanVerb, "<service>", "[Trigger](#trigger)", "[Plan](#plan)", "says what such a trigger would do, and does nothing"},
 		{api.Cluster, api.Add, "[Member](#member) (`id`, `addr`)", reply, "adds a replica that runs with `raft: {join: true}`"},
 		{api.Cluster, api.Remove, "[Member](#member) (`id`)", reply, "takes a replica out of the group"},
@@ -128,6 +130,8 @@ func kinds() map[rollout.Kind]string {
 		rollout.KindSucceeded:   "the end: the new version is stable",
 		rollout.KindRolledBack:  "the end: serin took it back; `zero_millis` is from the decision to weight 0 on the last host, -1 if not known",
 		rollout.KindAborted:     "the end: a person, or a trigger with `replace`, took it back",
+		rollout.KindFrozen:      "no rollout of the service begins from here on, of any if `<service>` is `_fleet`",
+		rollout.KindThawed:      "a freeze has ended: a person says so, or its time is over",
 		rollout.KindRefused:     "a trigger was not accepted; `refusal` says why",
 		rollout.KindUnchanged:   "a trigger found nothing to do",
 	}
