@@ -25,7 +25,7 @@ func TestNoExitIsSilent(t *testing.T) {
 	}
 	for _, code := range []rollout.Code{
 		"", rollout.CodeInvalid, rollout.CodeUnchanged, rollout.CodeConflict, rollout.CodeStale, rollout.CodeUnknown,
-		rollout.CodePhase, rollout.CodeImage, rollout.CodeBusy, "later",
+		rollout.CodePhase, rollout.CodeImage, rollout.CodeBusy, rollout.CodeFrozen, "later",
 	} {
 		silent = append(silent, &rollout.Refusal{Code: code})
 	}

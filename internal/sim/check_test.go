@@ -100,6 +100,14 @@ func sabotagesOfState() []sabotage {
 			}
 			return false
 		}},
+		{"a freeze keeps nothing from beginning", "freeze", func(w *world) bool {
+			w.record.freezes[rollout.Fleet] = rollout.Never
+			return true
+		}},
+		{"a trigger is refused although nothing is frozen", "freeze", func(w *world) bool {
+			clear(w.record.freezes)
+			return len(w.cluster.truth.Frozen) > 0
+		}},
 		{"an event is lost", "I11", func(w *world) bool {
 			if len(w.cluster.truth.Outbox) < 2 {
 				return false
