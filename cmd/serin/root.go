@@ -49,7 +49,7 @@ func newRoot(a *app) *cobra.Command {
 		}
 	}
 	add(groupRoll, newStart(a), newWatch(a), newWait(a), newPromote(a), newPause(a), newResume(a), newAbort(a), newRollback(a), newRelease(a), newFreeze(a), newThaw(a))
-	add(groupLook, newStatus(a), newTop(a), newExplain(a), newEvents(a), newHistory(a), newHosts(a), newDoctor(a), newNotify(a), newAnalyze(a))
+	add(groupLook, newStatus(a), newTop(a), newExplain(a), newEvents(a), newHistory(a), newDiff(a), newHosts(a), newDoctor(a), newNotify(a), newAnalyze(a))
 	add(groupMake, newInit(a), newCheck(a), newSchema(a), newPlan(a), newDemo(a), newCluster(a), newContext(a), newVersion(a))
 	root.AddCommand(references(a)...)
 	root.SetHelpCommandGroupID(groupMake)

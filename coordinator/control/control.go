@@ -198,7 +198,7 @@ func (s *server) get(ctx context.Context, m bus.Msg) ([]byte, error) {
 	if err != nil {
 		return s.silent(ctx, m, err)
 	}
-	return s.read(ctx, what, id, view)
+	return s.read(ctx, what, id, m.Data, view)
 }
 
 // silent leaves a request to whoever leads now: this replica cannot say what

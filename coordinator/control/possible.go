@@ -2,7 +2,9 @@ package control
 
 import (
 	"fmt"
+	"slices"
 
+	"github.com/serin-rollouts/serin/coordinator/difference"
 	"github.com/serin-rollouts/serin/internal/api"
 	"github.com/serin-rollouts/serin/internal/rollout"
 )
@@ -101,10 +103,17 @@ func noWayTo(svc *rollout.Service, r rollout.Rollout) string {
 }
 
 // readDiff answers get.diff.<rollout>.
-func readDiff(state *rollout.State, id string, v View) ([]byte, error) {
-	r, ok := state.Find(id)
+func readDiff(state *rollout.State, id string, data []byte, v View) ([]byte, error) {
+	var with api.DiffWith
+	if refusal := decode(data, &with); refusal != nil {
+		return encode(api.Refused(refusal))
+	}
+	r, ok := named(state, id)
 	if !ok {
-		return encode(refusef(rollout.CodeUnknown, "no rollout %q", id))
+		return encode(refusef(rollout.CodeUnknown, "no rollout or revision %q", id))
+	}
+	if with.From != "" {
+		return readDifference(state, with.From, r)
 	}
 	svc := state.Services[r.Service]
 	level := state.AtLevel()
@@ -118,4 +127,42 @@ func readDiff(state *rollout.State, id string, v View) ([]byte, error) {
 		d.Path = path(spec.Back(), len(v.live(spec.Hosts)), -1)
 	}
 	return answer(d)
+}
+
+// readDifference compares a rollout with another of its service.
+func readDifference(state *rollout.State, from string, r rollout.Rollout) ([]byte, error) {
+	with, ok := named(state, from)
+	switch {
+	case !ok:
+		return encode(refusef(rollout.CodeUnknown, "no rollout or revision %q", from))
+	case with.Service != r.Service:
+		return encode(refusef(rollout.CodeInvalid, "%s is of %s and %s of %s: name two of one service", with.ID, with.Service, r.ID, r.Service))
+	}
+	level, was := state.AtLevel(), revision(with.To)
+	return answer(api.Diff{
+		Service: r.Service, Rollout: r.ID, Against: with.ID, From: &was, To: revision(r.To),
+		Changes: difference.Of(
+			difference.Side{Revision: with.To, Spec: with.Spec.At(level)},
+			difference.Side{Revision: r.To, Spec: r.Spec.At(level)},
+		),
+	})
+}
+
+// named finds the rollout of that id, or the last one of the revision of that id.
+func named(state *rollout.State, id string) (rollout.Rollout, bool) {
+	if r, ok := state.Find(id); ok {
+		return r, true
+	}
+	for _, name := range state.Names() {
+		svc := state.Services[name]
+		if svc.Active != nil && svc.Active.To.ID == id {
+			return *svc.Active, true
+		}
+		for _, r := range slices.Backward(svc.History) {
+			if r.To.ID == id {
+				return r, true
+			}
+		}
+	}
+	return rollout.Rollout{}, false
 }

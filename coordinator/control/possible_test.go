@@ -65,7 +65,7 @@ func TestDiffHasThePath(t *testing.T) {
 	state.Services["checkout"] = svc
 	view := View{Hosts: []Host{{Health: wire.Health{Host: "a"}, Live: true}, {Health: wire.Health{Host: "b"}, Live: true}, {Health: wire.Health{Host: "c"}}}}
 	for id, want := range map[string]string{"checkout-1": "2500 on 2 for 2000, 5000 on 2 for 2000, 7500 on 2 for 2000, 10000 on 2 for 0", "checkout-2": ""} {
-		data, err := readDiff(state, id, view)
+		data, err := readDiff(state, id, nil, view)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -97,5 +97,46 @@ func TestNoReturn(t *testing.T) {
 	}
 	if len(noReturn(svc)) != 4 {
 		t.Errorf("%v", noReturn(svc))
+	}
+}
+
+// Two rollouts of a service are compared by what runs and by the rules, whichever
+// is stable, by their own ids or those of their revisions.
+func TestDiffOfTwoRollouts(t *testing.T) {
+	svc := past("1", "2", "3")
+	for k := range svc.History {
+		r := &svc.History[k]
+		r.Service, r.To.Replicas, r.To.Image = "checkout", k+1, r.To.Name
+	}
+	svc.History[1].Spec.Deadline = time.Hour
+	state := rollout.NewState()
+	state.Services["checkout"] = svc
+	state.Services["search"] = &rollout.Service{Name: "search", History: []rollout.Rollout{{ID: "search-1", Service: "search"}}}
+	for _, c := range []struct{ from, to, against, says, refused string }{
+		{"checkout-1", "checkout-2", "checkout-1", "replicas: 1 -> 2", ""},
+		{"checkout-2", "checkout-1", "checkout-2", "replicas: 2 -> 1", ""},
+		{"rev-1", "rev-2", "checkout-1", "replicas: 1 -> 2", ""},
+		{"checkout-1", "checkout-2", "checkout-1", "deadline: ", ""},
+		{"checkout-1", "checkout-1", "checkout-1", "", ""},
+		{"checkout-9", "checkout-1", "", "", `no rollout or revision "checkout-9"`},
+		{"checkout-1", "checkout-9", "", "", `no rollout or revision "checkout-9"`},
+		{"search-1", "checkout-1", "", "", "search-1 is of search and checkout-1 of checkout: name two of one service"},
+	} {
+		data, err := readDiff(state, c.to, fmt.Appendf(nil, `{"from":%q}`, c.from), View{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := api.DecodeAnswer[api.Diff](data)
+		if (err == nil) != (c.refused == "") || err != nil && err.Error() != c.refused {
+			t.Errorf("%s and %s: %v, want %q", c.from, c.to, err, c.refused)
+			continue
+		}
+		all := strings.Join(d.Changes, "\n")
+		if d.Against != c.against || !strings.Contains(all, c.says) || c.from == c.to && all != "" || d.Why != "" || len(d.Path) > 0 {
+			t.Errorf("%s and %s: %+v", c.from, c.to, d)
+		}
+	}
+	if data, err := readDiff(state, "checkout-1", []byte("from"), View{}); err != nil || !strings.Contains(string(data), "request is not understood") {
+		t.Errorf("of nonsense: %s, %v", data, err)
 	}
 }

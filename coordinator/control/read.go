@@ -17,8 +17,9 @@ import (
 // journalTimeout bounds how long an explanation waits for the event stream.
 const journalTimeout = 3 * time.Second
 
-// read answers get.<what>[.<id>] from a verified state.
-func (s *server) read(ctx context.Context, what, id string, v View) ([]byte, error) {
+// read answers get.<what>[.<id>] from a verified state. data is what was sent with
+// the question; most take nothing.
+func (s *server) read(ctx context.Context, what, id string, data []byte, v View) ([]byte, error) {
 	state := s.Leader.State()
 	switch what {
 	case api.GetServices:
@@ -51,7 +52,7 @@ func (s *server) read(ctx context.Context, what, id string, v View) ([]byte, err
 	case api.GetRollout, api.GetExplain:
 		return s.readRollout(ctx, state, what, id, v)
 	case api.GetDiff:
-		return readDiff(state, id, v)
+		return readDiff(state, id, data, v)
 	}
 	return encode(refusef(rollout.CodeInvalid, "nothing to get called %q; known are services, service, rollout, explain, history, diff, hosts, host, cluster, checkup, standing, snapshot", what))
 }

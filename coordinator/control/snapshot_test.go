@@ -21,7 +21,7 @@ func TestSnapshotIsReadInParts(t *testing.T) {
 	state := &rollout.State{Index: 42}
 	read := func(part string) (api.SnapshotPart, error) {
 		t.Helper()
-		data, err := s.read(t.Context(), api.GetSnapshot, part, View{})
+		data, err := s.read(t.Context(), api.GetSnapshot, part, nil, View{})
 		if err != nil {
 			t.Fatal(err)
 		}

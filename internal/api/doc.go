@@ -25,7 +25,7 @@
 //	get.rollout.<id>         - (a service: its running or last rollout) -> Answer[RolloutDetail]
 //	get.explain.<id>         - (likewise)                               -> Answer[RolloutDetail]
 //	get.history.<service>    -                                          -> Answer[History]
-//	get.diff.<rollout>       - (against what is stable)                 -> Answer[Diff]
+//	get.diff.<rollout>       DiffWith, or - (against what is stable)    -> Answer[Diff]
 //	get.hosts                -                                          -> Answer[[]HostStatus]
 //	get.host.<host>          - (the host's token)                       -> Answer[HostStatus]
 //	get.cluster              -                                          -> Answer[ClusterStatus]

@@ -215,11 +215,22 @@ type History struct {
 	NoReturn map[string]string `json:"no_return,omitempty"`
 }
 
-// Diff is what returning to an earlier rollout would change.
+// DiffWith is what get.diff may be sent with.
+type DiffWith struct {
+	// From is a rollout of the same service, or the id of a revision, that the other
+	// is compared with in place of what is stable.
+	From string `json:"from,omitempty"`
+}
+
+// Diff is what returning to an earlier rollout would change, or how it differs from
+// another.
 type Diff struct {
-	Service string    `json:"service"`
-	Rollout string    `json:"rollout"`
-	From    *Revision `json:"from,omitempty"` // stable now; nil: nothing
+	Service string `json:"service"`
+	Rollout string `json:"rollout"`
+	// Against is the rollout that was asked for with it; empty: it is compared with
+	// what is stable, and Path and Why are of a rollback.
+	Against string    `json:"against,omitempty"`
+	From    *Revision `json:"from,omitempty"` // that of Against, or stable now; nil: nothing
 	To      Revision  `json:"to"`
 	Changes []string  `json:"changes,omitempty"` // in words; empty: nothing
 	// Path is the steps in which a rollback to it takes the traffic, on the hosts

@@ -91,6 +91,19 @@ func Get[T any](ctx context.Context, c *Client, what, id string) (T, error) {
 	return api.DecodeAnswer[T](m.Data)
 }
 
+// Diff reads how a rollout differs from another of its service; errors as Get's.
+func (c *Client) Diff(ctx context.Context, from, to string) (api.Diff, error) {
+	data, err := json.Marshal(api.DiffWith{From: from})
+	if err != nil {
+		return api.Diff{}, fmt.Errorf("encode diff: %w", err)
+	}
+	m, err := c.ask(ctx, question{subject: bus.GetSubject(api.GetDiff, to), data: data, attempt: attempt, wait: c.wait, again: true})
+	if err != nil {
+		return api.Diff{}, err
+	}
+	return api.DecodeAnswer[api.Diff](m.Data)
+}
+
 // Explain reads get.explain.<id>, patiently; errors as Get's.
 func Explain(ctx context.Context, c *Client, id string) (api.RolloutDetail, error) {
 	m, err := c.ask(ctx, question{

@@ -54,7 +54,7 @@ func publicSubjects() []subject {
 	return []subject{
 		{bus.TriggerSubject("<service>"), "anybody who may", "leader", "publish or request", "[a trigger](#triggers)"},
 		{bus.CommandSubject("<verb>", "<service>"), "operators", "leader", "request", "[a command](#commands)"},
-		{bus.GetSubject("<what>", "") + "`, `" + bus.GetSubject("<what>", "<id>"), "operators, observers", "leader", "request", "[nothing](#reads)"},
+		{bus.GetSubject("<what>", "") + "`, `" + bus.GetSubject("<what>", "<id>"), "operators, observers", "leader", "request", "[mostly nothing](#reads)"},
 		{bus.FeedbackSubject("<service>"), "whoever hears users", "every replica", "publish or request", "[what users say](#feedback)"},
 		{bus.EventSubject("<service>", "<rollout>", "<kind>"), "leader", "observers", "stream", "[a CloudEvent](#events)"},
 		{bus.StateSubject("<service>"), "leader", "observers", "stream, the last one is kept", "[where a service stands](#state)"},
@@ -102,7 +102,7 @@ func gets() []request {
 		{api.GetRollout, "<id>", "", "[RolloutDetail](#rolloutdetail)", "one rollout; of a service its running or last one"},
 		{api.GetExplain, "<id>", "", "[RolloutDetail](#rolloutdetail)", "the same, with every decision and its numbers"},
 		{api.GetHistory, "<service>", "", "[History](#history)", "what was rolled out, the newest first"},
-		{api.GetDiff, "<rollout>", "", "[Diff](#diff)", "what returning to that rollout would change"},
+		{api.GetDiff, "<rollout>", "", "[Diff](#diff)", "what returning to that rollout would change; with a [DiffWith](#diffwith) as payload, how it differs from that one"},
 		{api.GetHosts, "", "", "list of [HostStatus](#hoststatus)", "every host"},
 		{api.GetHost, "<host>", "", "[HostStatus](#hoststatus)", "one host; dots in its name become `_`"},
 		{api.GetCluster, "", "", "[ClusterStatus](#clusterstatus)", "the replicas"},
